@@ -1,0 +1,181 @@
+//! One invocation as values: what goes in, what comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use nexus_model::record::{Failure, LogLine, Meter, Status, StoredEvent, Timings};
+use nexus_model::{Event, InvocationId, Name, Timestamp, VersionId};
+use tokio::sync::{Notify, oneshot};
+
+/// Why a body broke off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// A streaming HTTP body.
+pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, BodyError>;
+
+/// A body without bytes.
+pub fn empty_body() -> Body {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of one piece.
+pub fn full_body(bytes: impl Into<Bytes>) -> Body {
+    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Facts about an invocation that host calls and log lines need. Cheap to clone behind an `Arc`.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The invocation.
+    pub id: InvocationId,
+    /// Its project.
+    pub project: Name,
+    /// Its function.
+    pub function: Name,
+    /// The function's version.
+    pub version: VersionId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// W3C `traceparent` of this invocation.
+    pub traceparent: Arc<str>,
+    /// When Nexus accepted it.
+    pub accepted: Timestamp,
+    /// The wall-clock moment at which it is stopped.
+    pub deadline: Timestamp,
+}
+
+/// What goes in.
+pub enum CallInput {
+    /// An HTTP request; the answer goes through [`Call::respond`] as soon as its head is known.
+    Http(http::Request<Body>),
+    /// An event for `nexus:function/handler`, or as a binary-mode CloudEvent for an HTTP guest, or as
+    /// structured JSON on standard input of a command.
+    Event(Event),
+    /// A command with standard input.
+    Command {
+        /// Arguments after the program's name.
+        arguments: Vec<String>,
+        /// Standard input.
+        stdin: Bytes,
+    },
+}
+
+/// How much of an invocation is kept while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recording {
+    /// Everything: a replay is possible.
+    Full,
+    /// Only logs, timings and meters: bodies and journal are not collected.
+    RowOnly,
+    /// Everything, and a hash of the final linear memory (a slower engine; decision 26).
+    Verify,
+}
+
+/// Stops an invocation from outside: the client went away, or somebody cancelled it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<CancelState>);
+
+#[derive(Debug, Default)]
+struct CancelState {
+    struck: AtomicBool,
+    notify: Notify,
+}
+
+impl Cancel {
+    /// Asks the invocation to stop. Idempotent, never blocks.
+    pub fn cancel(&self) {
+        self.0.struck.store(true, Ordering::Release);
+        self.0.notify.notify_waiters();
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.struck.load(Ordering::Acquire)
+    }
+
+    /// Waits until somebody asks. Cancel safe.
+    pub async fn cancelled(&self) {
+        loop {
+            let notified = self.0.notify.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// One attempt to run a function.
+pub struct Call {
+    /// Who, what, when.
+    pub context: Arc<CallContext>,
+    /// What goes in.
+    pub input: CallInput,
+    /// Where the head of an HTTP answer goes, with its streaming body. Dropped without an answer
+    /// when the guest gives none; [`Ended::status`] then says why.
+    pub respond: Option<oneshot::Sender<http::Response<Body>>>,
+    /// How long it may run, from the call of `invoke`.
+    pub timeout: Duration,
+    /// The moment from which timings count (acceptance).
+    pub started: Instant,
+    /// Stops it from outside.
+    pub cancel: Cancel,
+    /// How much is kept.
+    pub recording: Recording,
+}
+
+/// A body as it passed: its bytes up to the record limit, and how long its pieces were.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CapturedBody {
+    /// The bytes; empty when `dropped`.
+    pub bytes: Bytes,
+    /// The lengths of the pieces.
+    pub pieces: Vec<u32>,
+    /// The length of all that passed.
+    pub size: u64,
+    /// It exceeded `limits::RECORD_BODY_BYTES_MAX` and was not kept.
+    pub dropped: bool,
+}
+
+/// How an invocation ended, with everything that was kept of it.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// How it ended.
+    pub status: Status,
+    /// Why it did not succeed.
+    pub failure: Option<Failure>,
+    /// The HTTP request's body, the event's data or the standard input as the guest saw it.
+    pub input_body: CapturedBody,
+    /// Trailers of the HTTP request.
+    pub input_trailers: Vec<(String, Bytes)>,
+    /// The HTTP status, 0 where there is none.
+    pub http_status: u16,
+    /// Response headers in order.
+    pub headers: Vec<(String, Bytes)>,
+    /// Response trailers.
+    pub trailers: Vec<(String, Bytes)>,
+    /// Response body, result or standard output.
+    pub output: CapturedBody,
+    /// The media type of a result.
+    pub content_type: String,
+    /// Events that the function returned (not those it emitted while running).
+    pub events: Vec<StoredEvent>,
+    /// A command's exit code.
+    pub exit_code: Option<i32>,
+    /// The journal, encoded; empty when not recorded.
+    pub journal: Bytes,
+    /// Why it cannot be replayed although recording was asked for, or empty.
+    pub not_replayable: String,
+    /// What the guest wrote.
+    pub logs: Vec<LogLine>,
+    /// Log lines beyond the limit.
+    pub logs_dropped: u64,
+    /// Instantiate, first answer, guest: the parts that the runtime knows.
+    pub timings: Timings,
+    /// What it used.
+    pub meter: Meter,
+    /// The hash of the final linear memory ([`Recording::Verify`] only).
+    pub memory_hash: Option<[u8; 32]>,
+}

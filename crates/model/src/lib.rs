@@ -1,0 +1,26 @@
+//! The three nouns of Nexus and what they are made of: resources, events, invocations; ids, times,
+//! digests, limits, error codes. Pure values: no I/O, no clock of its own, no runtime.
+
+mod clock;
+mod code;
+mod digest;
+mod event;
+mod filter;
+mod id;
+pub mod limits;
+mod name;
+mod principal;
+pub mod record;
+pub mod resource;
+pub mod view;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use code::{Code, Problem};
+pub use digest::Digest;
+pub use event::{AttributeValue, Event, EventError};
+pub use filter::{Cursor, CursorError, EventFilter, InvocationFilter, Page, TimeRange};
+pub use id::{
+    EventId, IdError, IdMint, InvocationId, Partition, PrincipalId, ResourceUid, VersionId,
+};
+pub use name::{Name, NameError};
+pub use principal::{OpContext, Principal, PrincipalKind, Scope};

@@ -1,0 +1,217 @@
+//! Every limit that is the same everywhere. Those that can be configured have their default here.
+//! `nexus limits` prints [`ALL`]; each error that a limit causes names the size and the limit.
+
+use std::time::Duration;
+
+/// The name of a CloudEvents extension attribute, in bytes (the specification advises 20).
+pub const EXTENSION_NAME_BYTES_MAX: usize = 64;
+/// One event with its data, in bytes.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Events in one batch request.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// One batch request, in bytes.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
+/// One request body to a function, in bytes.
+pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 20;
+/// One body that is kept in a recording, in bytes; a larger one makes the invocation not replayable.
+pub const RECORD_BODY_BYTES_MAX: usize = 8 << 20;
+/// What is kept inside a record; larger journals and bodies go to the blob store. In bytes.
+pub const RECORD_INLINE_BYTES_MAX: usize = 256 << 10;
+/// One journal, in bytes; a longer one makes the invocation not replayable.
+pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
+/// Log lines kept per invocation.
+pub const LOG_LINES_MAX: usize = 1_000;
+/// Log text kept per invocation, in bytes.
+pub const LOG_BYTES_MAX: usize = 256 << 10;
+/// One log line, in bytes; longer ones are cut.
+pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+/// Result of an event function or standard output of a command, in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// Events that one invocation may return or emit.
+pub const EMITTED_EVENTS_MAX: usize = 1_000;
+/// Linear memory of one instance by default, in bytes.
+pub const MEMORY_BYTES_DEFAULT: usize = 128 << 20;
+/// Linear memory of one instance at most, in bytes.
+pub const MEMORY_BYTES_MAX: usize = 1 << 30;
+/// Elements of all tables of one core instance.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// How long a function may run by default.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a function may run at most.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
+/// Instances that run at the same time on one node, by default.
+pub const CONCURRENCY_DEFAULT: usize = 1_000;
+/// Calls that wait for a slot on one node.
+pub const WAITING_CALLS_MAX: usize = 10_000;
+/// Outbound requests of one invocation.
+pub const OUTBOUND_REQUESTS_MAX: usize = 1_000;
+/// Outbound requests of one invocation at the same time.
+pub const OUTBOUND_CONCURRENT_MAX: usize = 100;
+/// One component, in bytes.
+pub const COMPONENT_BYTES_MAX: usize = 256 << 20;
+/// Files of a function's read-only bundle, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// Private scratch files of one invocation, in bytes.
+pub const SCRATCH_BYTES_MAX: usize = 64 << 20;
+/// One resource, in bytes of JSON.
+pub const RESOURCE_BYTES_MAX: usize = 1 << 20;
+/// Resources in one apply.
+pub const APPLY_RESOURCES_MAX: usize = 1_000;
+/// Items on one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+/// Items on one page of a list where nothing was asked for.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;
+/// Invocations that may be lost from the recording by a crash: this long ago…
+pub const RECORDING_DELAY_MAX: Duration = Duration::from_millis(50);
+/// …or this many bytes.
+pub const RECORDING_BUFFER_BYTES: usize = 4 << 20;
+/// Attempts of a delivery before it is dead, by default.
+pub const ATTEMPTS_DEFAULT: u32 = 3;
+/// Attempts of a delivery at most.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// How long (source, id) pairs are remembered for deduplication.
+pub const DEDUP_AGE: Duration = Duration::from_secs(24 * 3600);
+/// How many (source, id) pairs a shard remembers.
+pub const DEDUP_ENTRIES_MAX: usize = 1_000_000;
+/// Components that are loaded at the same time (three memory mappings each).
+pub const LOADED_COMPONENTS_MAX: usize = 10_000;
+
+/// One row of `nexus limits`.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Limit {
+    /// A stable name.
+    pub name: &'static str,
+    /// The value in `unit`.
+    pub value: u64,
+    /// `bytes`, `ms` or what is counted.
+    pub unit: &'static str,
+    /// What it bounds.
+    pub what: &'static str,
+}
+
+const fn limit(name: &'static str, value: u64, unit: &'static str, what: &'static str) -> Limit {
+    Limit { name, value, unit, what }
+}
+
+/// The table that `nexus limits` and the API show.
+pub const ALL: &[Limit] = &[
+    limit("event-bytes-max", EVENT_BYTES_MAX as u64, "bytes", "one event with its data"),
+    limit("batch-events-max", BATCH_EVENTS_MAX as u64, "events", "one batch request"),
+    limit("batch-bytes-max", BATCH_BYTES_MAX as u64, "bytes", "one batch request"),
+    limit(
+        "request-body-bytes-max",
+        REQUEST_BODY_BYTES_MAX as u64,
+        "bytes",
+        "one request body to a function",
+    ),
+    limit(
+        "record-body-bytes-max",
+        RECORD_BODY_BYTES_MAX as u64,
+        "bytes",
+        "one recorded body; beyond it the invocation is not replayable",
+    ),
+    limit(
+        "record-inline-bytes-max",
+        RECORD_INLINE_BYTES_MAX as u64,
+        "bytes",
+        "one body or journal inside a record; larger ones become blobs",
+    ),
+    limit("journal-bytes-max", JOURNAL_BYTES_MAX as u64, "bytes", "one journal"),
+    limit("log-lines-max", LOG_LINES_MAX as u64, "lines", "log lines kept per invocation"),
+    limit("log-bytes-max", LOG_BYTES_MAX as u64, "bytes", "log text kept per invocation"),
+    limit("log-line-bytes-max", LOG_LINE_BYTES_MAX as u64, "bytes", "one log line"),
+    limit(
+        "output-bytes-max",
+        OUTPUT_BYTES_MAX as u64,
+        "bytes",
+        "a result, or a command's standard output",
+    ),
+    limit("emitted-events-max", EMITTED_EVENTS_MAX as u64, "events", "events of one invocation"),
+    limit(
+        "memory-bytes-default",
+        MEMORY_BYTES_DEFAULT as u64,
+        "bytes",
+        "linear memory of an instance by default",
+    ),
+    limit(
+        "memory-bytes-max",
+        MEMORY_BYTES_MAX as u64,
+        "bytes",
+        "linear memory of an instance at most",
+    ),
+    limit("table-elements-max", TABLE_ELEMENTS_MAX as u64, "elements", "tables of an instance"),
+    limit(
+        "timeout-default",
+        TIMEOUT_DEFAULT.as_millis() as u64,
+        "ms",
+        "run time of an invocation by default",
+    ),
+    limit("timeout-max", TIMEOUT_MAX.as_millis() as u64, "ms", "run time of an invocation at most"),
+    limit(
+        "concurrency-default",
+        CONCURRENCY_DEFAULT as u64,
+        "instances",
+        "instances at the same time on a node",
+    ),
+    limit(
+        "waiting-calls-max",
+        WAITING_CALLS_MAX as u64,
+        "calls",
+        "calls that wait for a slot on a node",
+    ),
+    limit(
+        "outbound-requests-max",
+        OUTBOUND_REQUESTS_MAX as u64,
+        "requests",
+        "outbound requests of an invocation",
+    ),
+    limit(
+        "outbound-concurrent-max",
+        OUTBOUND_CONCURRENT_MAX as u64,
+        "requests",
+        "outbound requests of an invocation at the same time",
+    ),
+    limit("component-bytes-max", COMPONENT_BYTES_MAX as u64, "bytes", "one component"),
+    limit("bundle-bytes-max", BUNDLE_BYTES_MAX as u64, "bytes", "a function's read-only files"),
+    limit(
+        "scratch-bytes-max",
+        SCRATCH_BYTES_MAX as u64,
+        "bytes",
+        "private scratch files of an invocation",
+    ),
+    limit("resource-bytes-max", RESOURCE_BYTES_MAX as u64, "bytes", "one resource"),
+    limit("apply-resources-max", APPLY_RESOURCES_MAX as u64, "resources", "one apply"),
+    limit("page-items-max", PAGE_ITEMS_MAX as u64, "items", "one page of a list"),
+    limit(
+        "recording-delay-max",
+        RECORDING_DELAY_MAX.as_millis() as u64,
+        "ms",
+        "recordings a crash may lose, by age",
+    ),
+    limit(
+        "recording-buffer-bytes",
+        RECORDING_BUFFER_BYTES as u64,
+        "bytes",
+        "recordings a crash may lose, by size",
+    ),
+    limit(
+        "attempts-default",
+        ATTEMPTS_DEFAULT as u64,
+        "attempts",
+        "deliveries of an event before it is dead",
+    ),
+    limit("attempts-max", ATTEMPTS_MAX as u64, "attempts", "deliveries of an event at most"),
+    limit("dedup-age", DEDUP_AGE.as_millis() as u64, "ms", "how long (source, id) is remembered"),
+    limit(
+        "dedup-entries-max",
+        DEDUP_ENTRIES_MAX as u64,
+        "events",
+        "how many (source, id) a shard remembers",
+    ),
+    limit(
+        "loaded-components-max",
+        LOADED_COMPONENTS_MAX as u64,
+        "components",
+        "components loaded at the same time",
+    ),
+];
