@@ -1,1 +1,11 @@
-//! policy
+//! Who may do what: pure decisions over immutable snapshots. No I/O, no clock.
+
+mod authenticator;
+mod authorize;
+mod scope;
+mod token;
+
+pub use authenticator::{Authenticated, Authenticator, Entry};
+pub use authorize::{Denied, Reason, authorize};
+pub use scope::{ScopeError, parse_scope, parse_scopes, scope_word};
+pub use token::{Token, TokenError, TokenHash};

@@ -1,1 +1,24 @@
-//! store
+//! What is declared, kept: resources with revisions and an audit outbox, leases with epochs, and
+//! content-addressed blobs.
+//!
+//! [`Store`] is SQL (SQLite today; the statements are portable on purpose) and the only place in
+//! Nexus that knows it. [`Blobs`] is a folder of immutable files named by their digest.
+
+mod audit;
+mod blobs;
+mod change;
+mod error;
+mod plan;
+mod row;
+mod schema;
+mod sqlite;
+mod statement;
+mod store;
+mod writer;
+
+pub use blobs::{BLOB_BYTES_MAX, BlobInfo, Blobs};
+pub use change::{
+    Applied, AppliedResource, Change, ChangeEntry, Effect, Expect, Lease, Op, OutboxEntry,
+};
+pub use error::Error;
+pub use store::{LIST_ITEMS_MAX, Store, StoreConfig};

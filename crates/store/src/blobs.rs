@@ -1,0 +1,322 @@
+//! Immutable bytes under their digest, as files.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use nexus_model::{Digest, Timestamp};
+
+use crate::Error;
+
+/// One blob, in bytes.
+pub const BLOB_BYTES_MAX: usize = 1 << 30;
+
+const INCOMING: &str = "incoming";
+
+/// What the store knows about a blob without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlobInfo {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size_bytes: u64,
+    /// When it was last put, by the file system's clock: a collector spares young blobs, whose
+    /// reference may not be stored yet.
+    pub put_at: Timestamp,
+}
+
+/// Content-addressed, immutable bytes. Cheap to clone; all clones are one store.
+///
+/// - Durable: when [`put`](Blobs::put) returns, the blob survives a crash.
+/// - Atomic: a blob is there whole or not at all; a crash leaves at most a file in `incoming/`,
+///   which the next [`open`](Blobs::open) removes.
+/// - Idempotent: putting the same bytes again, also at the same time, is fine.
+/// - Checked: [`get`](Blobs::get) never returns bytes that do not have the digest.
+/// - Blocking work runs on the blocking pool; a future that is dropped lets it finish.
+///
+/// ```text
+/// blobs/3f/3fa4…          a blob: named by its digest, in one of 256 folders by its first byte
+/// blobs/incoming/71-4     being written by process 71
+/// ```
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    incoming: PathBuf,
+    sequence: AtomicU64,
+}
+
+impl Blobs {
+    /// Opens or makes a blob store in this folder and removes what a crash left half written.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, Error> {
+        let dir = dir.into();
+        let incoming = dir.join(INCOMING);
+        fs::create_dir_all(&incoming).map_err(io_error("make folder", &incoming))?;
+        remove_leftovers(&incoming)?;
+        sync_dir(&dir)?;
+        Ok(Blobs { inner: Arc::new(Inner { dir, incoming, sequence: AtomicU64::new(0) }) })
+    }
+
+    /// Stores bytes; they are on disk when it returns. A corrupt blob of the same digest is mended.
+    ///
+    /// # Errors
+    /// [`Error::BlobTooLarge`], [`Error::DiskFull`], [`Error::Io`].
+    pub async fn put(&self, bytes: Bytes) -> Result<Digest, Error> {
+        self.blocking("store blob", move |inner| inner.put(&bytes)).await
+    }
+
+    /// The bytes of a blob, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::CorruptBlob`] when the bytes on disk have another digest; [`Error::Io`].
+    pub async fn get(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
+        self.blocking("read blob", move |inner| inner.get(digest)).await
+    }
+
+    /// Where the blob's file is, or would be: for memory mapping. Nobody has checked its digest.
+    pub fn path(&self, digest: Digest) -> PathBuf {
+        self.inner.path(digest)
+    }
+
+    /// Whether there is such a blob.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn has(&self, digest: Digest) -> Result<bool, Error> {
+        self.blocking("look for blob", move |inner| {
+            let path = inner.path(digest);
+            path.try_exists().map_err(io_error("look for blob", &path))
+        })
+        .await
+    }
+
+    /// Removes a blob; says whether there was one. Who maps its file keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn delete(&self, digest: Digest) -> Result<bool, Error> {
+        self.blocking("delete blob", move |inner| {
+            let path = inner.path(digest);
+            match fs::remove_file(&path) {
+                // Not synced: a blob that comes back after a crash is collected again.
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(io_error("delete blob", &path)(error)),
+            }
+        })
+        .await
+    }
+
+    /// Up to `limit` blobs whose digest follows `after`, in order of their digests. Blobs that come
+    /// or go meanwhile may be missed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<BlobInfo>, Error> {
+        self.blocking("list blobs", move |inner| inner.list(after, limit)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|error| {
+            let path = self.inner.dir.clone();
+            Err(Error::Io { operation, path, source: io::Error::other(error) })
+        })
+    }
+}
+
+impl Inner {
+    fn path(&self, digest: Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.dir.join(&hex[..2]).join(hex)
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<Digest, Error> {
+        if bytes.len() > BLOB_BYTES_MAX {
+            return Err(Error::BlobTooLarge {
+                size_bytes: bytes.len(),
+                limit_bytes: BLOB_BYTES_MAX,
+            });
+        }
+        let digest = Digest::of(bytes);
+        let path = self.path(digest);
+        let shard = path.parent().unwrap_or(&self.dir);
+        if holds(&path, bytes)? {
+            touch(&path)?;
+        } else {
+            self.write(&path, shard, bytes)?;
+        }
+        // Also for a blob that was there: whoever put it may not have come this far yet.
+        sync_dir(shard)?;
+        Ok(digest)
+    }
+
+    fn write(&self, path: &Path, shard: &Path, bytes: &[u8]) -> Result<(), Error> {
+        match fs::create_dir(shard) {
+            Ok(()) => sync_dir(&self.dir)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io_error("make folder", shard)(error)),
+        }
+        let (temporary, file) = self.create_incoming()?;
+        let written = write_and_rename(file, &temporary, path, bytes);
+        if written.is_err() {
+            // What failed is reported; a leftover is removed at the next start at the latest.
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn create_incoming(&self) -> Result<(PathBuf, File), Error> {
+        loop {
+            let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+            let path = self.incoming.join(format!("{}-{number}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                // Another handle of this process on the same folder.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io_error("create blob", &path)(error)),
+            }
+        }
+    }
+
+    fn get(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
+        let path = self.path(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("read blob", &path)(error)),
+        };
+        let found = Digest::of(&bytes);
+        if found != digest {
+            return Err(Error::CorruptBlob { digest, found, path });
+        }
+        Ok(Some(Bytes::from(bytes)))
+    }
+
+    fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<BlobInfo>, Error> {
+        let first = after.map_or(0, |digest| digest.as_bytes()[0]);
+        let mut page = Vec::new();
+        for shard in first..=u8::MAX {
+            if page.len() >= limit {
+                break;
+            }
+            let shard = self.dir.join(format!("{shard:02x}"));
+            let mut found: Vec<Digest> = file_names(&shard)?
+                .iter()
+                .filter_map(|name| name.to_str()?.parse().ok())
+                .filter(|digest| after.is_none_or(|after| *digest > after))
+                .collect();
+            found.sort_unstable();
+            for digest in found {
+                if page.len() >= limit {
+                    break;
+                }
+                page.extend(self.info(digest)?);
+            }
+        }
+        Ok(page)
+    }
+
+    fn info(&self, digest: Digest) -> Result<Option<BlobInfo>, Error> {
+        let path = self.path(digest);
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("look at blob", &path)(error)),
+        };
+        let modified = metadata.modified().map_err(io_error("look at blob", &path))?;
+        let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let put_at = Timestamp::EPOCH.after(since_epoch);
+        Ok(Some(BlobInfo { digest, size_bytes: metadata.len(), put_at }))
+    }
+}
+
+fn write_and_rename(
+    mut file: File,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(), Error> {
+    file.write_all(bytes).map_err(io_error("write blob", temporary))?;
+    file.sync_all().map_err(io_error("sync blob", temporary))?;
+    fs::rename(temporary, path).map_err(io_error("rename blob to", path))
+}
+
+/// Whether the file exists and holds exactly these bytes.
+fn holds(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() != bytes.len() as u64 => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(io_error("look at blob", path)(error)),
+    }
+    match fs::read(path) {
+        Ok(stored) => Ok(stored == bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error("read blob", path)(error)),
+    }
+}
+
+/// Makes a blob young again, so that a collector spares it until its new reference is stored.
+fn touch(path: &Path) -> Result<(), Error> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+    };
+    utimensat(CWD, path, &times, AtFlags::empty())
+        .map_err(|errno| io_error("touch blob", path)(errno.into()))
+}
+
+fn file_names(dir: &Path) -> Result<Vec<OsString>, Error> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error("list folder", dir)(error)),
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()).map_err(io_error("list folder", dir)))
+        .collect()
+}
+
+fn remove_leftovers(incoming: &Path) -> Result<(), Error> {
+    // Files of this very process may belong to another handle that is at work.
+    let own = format!("{}-", std::process::id());
+    for name in file_names(incoming)? {
+        if !name.to_string_lossy().starts_with(&own) {
+            let path = incoming.join(name);
+            fs::remove_file(&path).map_err(io_error("remove leftover", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync folder", dir))
+}
+
+fn io_error(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::DiskFull { operation, source: Box::new(source) }
+        }
+        _ => Error::Io { operation, path, source },
+    }
+}
