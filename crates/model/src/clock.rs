@@ -95,6 +95,16 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+impl schemars::JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
 /// The wall clock. Two implementations: [`SystemClock`] and, under test, [`ManualClock`].
 ///
 /// `now` may go backwards when the machine's clock is set; callers that need order use ids

@@ -379,6 +379,33 @@ fn check_extension_name(name: &str) -> Result<(), EventError> {
     })
 }
 
+impl schemars::JsonSchema for Event {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CloudEvent".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A CloudEvent 1.0 in its JSON format; extension attributes are members.",
+            "required": ["specversion", "id", "source", "type"],
+            "properties": {
+                "specversion": { "const": "1.0" },
+                "id": { "type": "string", "minLength": 1 },
+                "source": { "type": "string", "format": "uri-reference", "minLength": 1 },
+                "type": { "type": "string", "minLength": 1 },
+                "subject": { "type": "string", "minLength": 1 },
+                "time": { "type": "string", "format": "date-time" },
+                "datacontenttype": { "type": "string", "minLength": 1 },
+                "dataschema": { "type": "string", "format": "uri", "minLength": 1 },
+                "data": {},
+                "data_base64": { "type": "string", "contentEncoding": "base64" }
+            },
+            "additionalProperties": { "type": ["string", "boolean", "integer"] }
+        })
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -194,6 +194,20 @@ macro_rules! ids {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": "A UUIDv7 in Crockford base 32 behind its prefix.",
+                    "pattern": concat!("^", $prefix, "_[0-9a-hjkmnp-tv-z]{26}$")
+                })
+            }
+        }
     )*};
 }
 

@@ -77,7 +77,7 @@ pub const DEDUP_ENTRIES_MAX: usize = 1_000_000;
 pub const LOADED_COMPONENTS_MAX: usize = 10_000;
 
 /// One row of `nexus limits`.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Limit {
     /// A stable name.
     pub name: &'static str,

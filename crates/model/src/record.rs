@@ -418,7 +418,9 @@ pub enum Status {
 }
 
 /// Where the time went. Zero means "did not happen".
-#[derive(Clone, Copy, PartialEq, Eq, Message, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Message, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Timings {
     /// Waiting for admission or a slot.
     #[prost(uint64, tag = "1")]
@@ -444,7 +446,9 @@ pub struct Timings {
 }
 
 /// What it used (decision 22).
-#[derive(Clone, Copy, PartialEq, Eq, Message, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Message, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Meter {
     /// Processor time spent inside the guest and its host calls.
     #[prost(uint64, tag = "1")]

@@ -98,7 +98,7 @@ impl std::fmt::Display for ResourceKey {
 }
 
 /// A resource as stored and served: metadata, what the user wants, what Nexus sees.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
     /// [`API_VERSION`].
@@ -115,7 +115,7 @@ pub struct Resource {
 }
 
 /// The part of a resource that has the same shape for every kind.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// The project, for kinds inside one.
@@ -357,7 +357,7 @@ pub enum RedactionMode {
 }
 
 /// Spec of [`Kind::Version`]: code and configuration, frozen together.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct VersionSpec {
     /// The id; the resource's name is its lowercase form with `-` for `_`.

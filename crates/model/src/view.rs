@@ -41,6 +41,16 @@ macro_rules! words {
                 })
             }
         }
+
+        impl schemars::JsonSchema for $ty {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($ty).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "enum": <$ty>::WORDS })
+            }
+        }
     };
 }
 
@@ -63,7 +73,7 @@ words!(Level, Exact = "exact", Io = "io", None = "none");
 words!(Stream, Stdout = "stdout", Stderr = "stderr", Log = "log");
 
 /// An event in a list or alone.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventView {
     /// The id in the log.
     pub id: EventId,
@@ -87,7 +97,7 @@ pub struct EventView {
 }
 
 /// One row of a list of invocations: what the catalogue of the log knows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InvocationRow {
     /// The id.
     pub id: InvocationId,
@@ -120,7 +130,7 @@ pub struct InvocationRow {
 }
 
 /// Everything about one invocation.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InvocationView {
     /// What lists show.
     #[serde(flatten)]
@@ -176,7 +186,7 @@ pub struct InvocationView {
 }
 
 /// Why an invocation did not succeed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FailureView {
     /// A stable code.
     pub code: String,
@@ -188,7 +198,7 @@ pub struct FailureView {
 }
 
 /// One journal entry for people.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JournalEntryView {
     /// Its number, from 0.
     pub operation: u32,
@@ -203,7 +213,7 @@ pub struct JournalEntryView {
 }
 
 /// One log line.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogView {
     /// When.
     pub at: Timestamp,
@@ -229,7 +239,7 @@ pub struct LogView {
 }
 
 /// A function in a list or alone.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FunctionView {
     /// The project.
     pub project: Name,
@@ -254,7 +264,7 @@ pub struct FunctionView {
 }
 
 /// A version.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VersionView {
     /// The id.
     pub id: VersionId,
@@ -276,7 +286,7 @@ pub struct VersionView {
 }
 
 /// The answer to a deploy.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deployed {
     /// The function as it is now.
     pub function: FunctionView,
@@ -290,14 +300,14 @@ pub struct Deployed {
 }
 
 /// The answer to events that were accepted: they are durable, not handled.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Accepted {
     /// One for each event, in order.
     pub events: Vec<AcceptedEvent>,
 }
 
 /// One accepted event.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AcceptedEvent {
     /// Its id in the log; that of the first one for a duplicate.
     pub id: EventId,
@@ -306,7 +316,7 @@ pub struct AcceptedEvent {
 }
 
 /// The result of a replay.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReplayView {
     /// What was replayed.
     pub invocation: InvocationId,
@@ -330,7 +340,7 @@ pub struct ReplayView {
 }
 
 /// What came of a replay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Same operations, same output, same end.
@@ -343,7 +353,7 @@ pub enum Verdict {
 }
 
 /// Where a replay differs from the recording.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DivergenceView {
     /// The number of the operation, or `None` when the output differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
