@@ -1,0 +1,99 @@
+//! Which host functions are journaled. Numbers are part of the format and never reused.
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+        /// A journaled host function.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Function { $($(#[$doc])* $variant = $number,)* }
+
+        impl Function {
+            /// What the guest called, as WIT names it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Function::$variant => $name,)* }
+            }
+
+            /// The function with this number.
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number { $($number => Some(Function::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+functions! {
+    /// The wall clock.
+    WallNow = 1, "wasi:clocks/wall-clock.now";
+    /// The monotonic clock, in nanoseconds since the guest was called.
+    MonotonicNow = 2, "wasi:clocks/monotonic-clock.now";
+    /// A timer; the argument is its duration in nanoseconds.
+    SubscribeDuration = 3, "wasi:clocks/monotonic-clock.subscribe-duration";
+    /// A timer; the argument is its moment.
+    SubscribeInstant = 4, "wasi:clocks/monotonic-clock.subscribe-instant";
+    /// Random bytes; the argument is their number. The bytes follow from the seed.
+    RandomBytes = 5, "wasi:random/random.get-random-bytes";
+    /// A random number. It follows from the seed.
+    RandomNumber = 6, "wasi:random/random.get-random-u64";
+    /// Insecure random bytes.
+    InsecureBytes = 7, "wasi:random/insecure.get-insecure-random-bytes";
+    /// An insecure random number.
+    InsecureNumber = 8, "wasi:random/insecure.get-insecure-random-u64";
+    /// The seed of hash maps.
+    InsecureSeed = 9, "wasi:random/insecure-seed.insecure-seed";
+    /// Which of several things are ready; the argument is how many were asked for.
+    Poll = 10, "wasi:io/poll.poll";
+    /// Whether one thing is ready.
+    PollableReady = 11, "wasi:io/poll.pollable.ready";
+    /// Waiting for one thing.
+    PollableBlock = 12, "wasi:io/poll.pollable.block";
+    /// Reading what is there; the argument is the stream and the most bytes wanted.
+    Read = 13, "wasi:io/streams.input-stream.read";
+    /// Waiting for bytes and reading them.
+    BlockingRead = 14, "wasi:io/streams.input-stream.blocking-read";
+    /// How much may be written.
+    CheckWrite = 15, "wasi:io/streams.output-stream.check-write";
+    /// Writing; the argument is a hash of stream and bytes.
+    Write = 16, "wasi:io/streams.output-stream.write";
+    /// Flushing.
+    Flush = 17, "wasi:io/streams.output-stream.flush";
+    /// Writing and waiting until it is taken.
+    BlockingWrite = 18, "wasi:io/streams.output-stream.blocking-write-and-flush";
+    /// Waiting until something may be written.
+    WriteReady = 19, "wasi:io/streams.output-stream.blocking-flush";
+    /// Sending an HTTP request; the argument is a hash of method, URI and headers.
+    HttpHandle = 20, "wasi:http/outgoing-handler.handle";
+    /// The response's head.
+    HttpResponse = 21, "wasi:http/types.future-incoming-response.get";
+    /// Trailers of a body.
+    HttpTrailers = 22, "wasi:http/types.future-trailers.get";
+    /// The end of a body that the guest wrote.
+    HttpFinish = 23, "wasi:http/types.outgoing-body.finish";
+    /// The guest's answer; the argument is a hash of status and headers.
+    HttpRespond = 24, "wasi:http/types.response-outparam.set";
+    /// Events emitted while running.
+    Emit = 25, "nexus:function/events.emit";
+    /// Memory growth that was refused; the argument is the wanted size in bytes.
+    GrowRefused = 26, "memory.grow";
+    /// Table growth that was refused; the argument is the wanted number of elements.
+    TableRefused = 27, "table.grow";
+}
+
+impl Function {
+    /// Whether the arguments are kept as a hash (otherwise as a small number).
+    pub const fn hashes_arguments(self) -> bool {
+        matches!(
+            self,
+            Function::Write
+                | Function::BlockingWrite
+                | Function::HttpHandle
+                | Function::HttpRespond
+                | Function::HttpFinish
+                | Function::Emit
+        )
+    }
+
+    /// Whether a text for people follows the arguments (`GET http://…`).
+    pub const fn is_described(self) -> bool {
+        matches!(self, Function::HttpHandle | Function::HttpRespond)
+    }
+}

@@ -1,0 +1,174 @@
+//! Writing a journal while a guest runs.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{
+    CHECKSUM_BYTES, Ending, EnvEntry, Function, Header, MAGIC, Mask, MaskPlace, Outcome, VERSION,
+    mask, put_bytes, put_number, put_signed,
+};
+
+/// Waits shorter than this are not kept: reading them would tell nothing.
+const WAIT_SHOWN_MIN: Duration = Duration::from_micros(1);
+
+/// Collects the entries of one invocation. Grows by amortised doubling; no allocation per entry.
+#[derive(Debug)]
+pub struct Recorder {
+    buffer: Vec<u8>,
+    entries_start: usize,
+    operations: u32,
+    clocks: [i64; 2],
+    waits: Vec<u8>,
+    waits_count: u64,
+    started: Instant,
+    limit_bytes: usize,
+    overflowed: bool,
+}
+
+impl Recorder {
+    /// Begins a journal that may grow to `limit_bytes`; `started` is when the guest was called.
+    pub fn new(header: &Header, started: Instant, limit_bytes: usize) -> Self {
+        let mut buffer = Vec::with_capacity(512);
+        buffer.extend_from_slice(MAGIC);
+        buffer.push(VERSION);
+        put_header(&mut buffer, header);
+        let entries_start = buffer.len() + 4;
+        buffer.extend_from_slice(&[0; 4]);
+        Recorder {
+            buffer,
+            entries_start,
+            operations: 0,
+            clocks: [header.started_ns, 0],
+            waits: Vec::new(),
+            waits_count: 0,
+            started,
+            limit_bytes,
+            overflowed: false,
+        }
+    }
+
+    /// How many operations were recorded.
+    pub fn operations(&self) -> u32 {
+        self.operations
+    }
+
+    /// Whether the limit was exceeded: the journal is useless and has been dropped.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Adds one operation. `text` is kept for functions that are described.
+    pub fn push(&mut self, function: Function, arguments: u64, text: &str, outcome: &Outcome) {
+        self.operations += 1;
+        if self.overflowed {
+            return;
+        }
+        self.buffer.push(function as u8);
+        put_arguments(&mut self.buffer, function, arguments, text);
+        outcome.put(&mut self.buffer, &mut self.clocks[clock_of(function)]);
+        if self.buffer.len() > self.limit_bytes {
+            self.overflowed = true;
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// Says when the operation added last began to wait.
+    pub fn waited_since(&mut self, began: Instant) {
+        let waited = began.elapsed();
+        if waited < WAIT_SHOWN_MIN || self.overflowed {
+            return;
+        }
+        put_number(&mut self.waits, u64::from(self.operations.saturating_sub(1)));
+        put_number(&mut self.waits, nanoseconds(began.duration_since(self.started)));
+        put_number(&mut self.waits, nanoseconds(waited));
+        self.waits_count += 1;
+    }
+
+    /// Ends the journal. `secrets` are pairs of a variable's place in the header and its value:
+    /// their bytes are masked here and put back by a replay. `input` are the masked places of the
+    /// input body. Empty when it overflowed.
+    pub fn finish(
+        mut self,
+        ending: Ending,
+        in_flight: Option<Function>,
+        secrets: &[(u32, &[u8])],
+        input: &[Mask],
+    ) -> Bytes {
+        if self.overflowed {
+            return Bytes::new();
+        }
+        let mut masks = input.to_vec();
+        for &(env, secret) in secrets {
+            mask(&mut self.buffer[self.entries_start..], secret, |offset| {
+                masks.push(Mask { place: MaskPlace::Entries, offset: offset as u32, env });
+            });
+        }
+        let length = (self.buffer.len() - self.entries_start) as u32;
+        self.buffer[self.entries_start - 4..self.entries_start]
+            .copy_from_slice(&length.to_le_bytes());
+        let buffer = &mut self.buffer;
+        buffer.push(ending as u8);
+        buffer.push(in_flight.map_or(0, |function| function as u8));
+        put_number(buffer, u64::from(self.operations));
+        put_number(buffer, masks.len() as u64);
+        for mask in &masks {
+            buffer.push(u8::from(mask.place == MaskPlace::Input));
+            put_number(buffer, u64::from(mask.offset));
+            put_number(buffer, u64::from(mask.env));
+        }
+        put_number(buffer, self.waits_count);
+        buffer.extend_from_slice(&self.waits);
+        let checksum = blake3::hash(buffer);
+        buffer.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
+        Bytes::from(self.buffer)
+    }
+}
+
+/// Which of the two clocks a function reads; functions without one use the first.
+pub(super) fn clock_of(function: Function) -> usize {
+    usize::from(function == Function::MonotonicNow)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn put_arguments(buffer: &mut Vec<u8>, function: Function, arguments: u64, text: &str) {
+    if function.hashes_arguments() {
+        buffer.extend_from_slice(&arguments.to_le_bytes());
+    } else {
+        put_number(buffer, arguments);
+    }
+    if function.is_described() {
+        put_bytes(buffer, text.as_bytes());
+    }
+}
+
+fn put_header(buffer: &mut Vec<u8>, header: &Header) {
+    buffer.extend_from_slice(&header.semantics);
+    buffer.extend_from_slice(&header.component);
+    buffer.extend_from_slice(&header.invocation);
+    put_signed(buffer, header.started_ns);
+    put_signed(buffer, header.deadline_ns);
+    put_number(buffer, u64::from(header.attempt));
+    buffer.extend_from_slice(&header.seed);
+    buffer.push(u8::from(header.verify));
+    put_bytes(buffer, header.traceparent.as_bytes());
+    put_number(buffer, header.env.len() as u64);
+    for entry in &header.env {
+        match entry {
+            EnvEntry::Plain { name, value } => {
+                buffer.push(0);
+                put_bytes(buffer, name.as_bytes());
+                put_bytes(buffer, value.as_bytes());
+            }
+            EnvEntry::Secret { name, secret, version } => {
+                buffer.push(1);
+                put_bytes(buffer, name.as_bytes());
+                put_bytes(buffer, secret.as_bytes());
+                put_number(buffer, u64::from(*version));
+            }
+        }
+    }
+}
