@@ -1,0 +1,191 @@
+//! What can go wrong in a use case: a stable code, a message for the caller, and the cause for the
+//! server's own log. Only `gateway` turns this into a status and a problem document.
+
+use std::fmt;
+use std::time::Duration;
+
+use nexus_model::{Code, InvocationId};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a use case did not do what was asked.
+///
+/// `Display` is the message for the caller; it never holds internals. What the layers below said is
+/// the [source](std::error::Error::source), for the server's log only.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    detail: String,
+    hint: Option<String>,
+    retry_after: Option<Duration>,
+    invocation_id: Option<InvocationId>,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error with this code and what was wrong this time.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let retry_after = code.retryable().then_some(Duration::from_secs(1));
+        Error(Box::new(Inner {
+            code,
+            detail: detail.into(),
+            hint: None,
+            retry_after,
+            invocation_id: None,
+            source: None,
+        }))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds when to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Adds the invocation that it is about.
+    #[must_use]
+    pub fn with_invocation(mut self, id: InvocationId) -> Self {
+        self.0.invocation_id = Some(id);
+        self
+    }
+
+    /// Adds what a lower layer said, for the server's log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The stable code; its HTTP status is [`Code::http_status`].
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What was wrong this time, for the caller.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// When trying again may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The invocation that it is about.
+    pub fn invocation_id(&self) -> Option<InvocationId> {
+        self.0.invocation_id
+    }
+
+    /// Something that does not exist, or that the caller may not know of.
+    pub(crate) fn not_found(what: impl fmt::Display) -> Self {
+        Error::new(Code::NotFound, format!("{what} does not exist"))
+    }
+
+    /// A defect, or a layer below that failed in a way the caller cannot help.
+    pub(crate) fn internal(operation: &str, source: impl Into<Source>) -> Self {
+        Error::new(Code::Internal, format!("failed to {operation}")).with_source(source)
+    }
+
+    /// A rule that a resource breaks: where, and which.
+    pub(crate) fn bad_resource(field: impl fmt::Display, rule: impl fmt::Display) -> Self {
+        Error::new(Code::BadResource, format!("{field}: {rule}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.detail)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.code, self.0.detail)?;
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<nexus_policy::Denied> for Error {
+    fn from(denied: nexus_policy::Denied) -> Self {
+        let code = match denied.reason {
+            nexus_policy::Reason::Anonymous => Code::Unauthenticated,
+            // Whether another project exists is not for this caller to know.
+            nexus_policy::Reason::Project => Code::NotFound,
+            nexus_policy::Reason::Scope => Code::Forbidden,
+        };
+        match (code, &denied.project) {
+            (Code::NotFound, Some(project)) => {
+                Error::not_found(format_args!("project '{project}'"))
+            }
+            (Code::NotFound, None) => {
+                Error::new(Code::Forbidden, "the token is bound to one project")
+            }
+            (code, _) => Error::new(code, denied.to_string()),
+        }
+    }
+}
+
+impl From<nexus_store::Error> for Error {
+    fn from(error: nexus_store::Error) -> Self {
+        use nexus_store::Error as E;
+        let code = match &error {
+            E::Conflict { .. } => Code::Conflict,
+            E::NotFound { .. } => Code::NotFound,
+            E::TooLarge { .. } | E::BlobTooLarge { .. } | E::TooMany { .. } => Code::TooLarge,
+            E::Project { .. } => Code::BadResource,
+            E::Compacted { .. } => Code::Gone,
+            E::NewerFormat { .. } => Code::NewerFormat,
+            E::Closed => Code::ShuttingDown,
+            _ => Code::Storage,
+        };
+        let hint = match &error {
+            E::Conflict { .. } => Some("read the resource again and repeat the change on it"),
+            E::DiskFull { .. } => Some("free space on the disk of the data folder"),
+            _ => None,
+        };
+        let detail =
+            if code == Code::Storage { "the store failed".into() } else { error.to_string() };
+        let mapped = Error::new(code, detail).with_source(error);
+        match hint {
+            Some(hint) => mapped.with_hint(hint),
+            None => mapped,
+        }
+    }
+}
+
+impl From<nexus_exec::Error> for Error {
+    fn from(error: nexus_exec::Error) -> Self {
+        let mapped = Error::new(error.code(), error.to_string());
+        match &error {
+            nexus_exec::Error::NotCompiled { .. } => {
+                mapped.with_hint("it is being compiled; try again in a moment").with_source(error)
+            }
+            _ => mapped.with_source(error),
+        }
+    }
+}
