@@ -1,1 +1,11 @@
-//! observe
+//! How Nexus is watched: log lines ([`telemetry`]) and numbers ([`Metrics`]).
+//!
+//! Nothing here takes a lock on the request path: counters and histograms are split over a few
+//! cache lines, and each thread adds to its own.
+
+mod metrics;
+mod sharded;
+pub mod telemetry;
+
+pub use metrics::{FUNCTIONS_MAX, FunctionMetrics, HttpMetrics, Listener, Metrics};
+pub use sharded::{Counter, Histogram};

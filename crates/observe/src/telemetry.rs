@@ -1,0 +1,85 @@
+//! Log lines: text for people in `nexus dev`, JSON lines in `nexus serve`.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::prelude::*;
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// For people, coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how. It goes to standard error.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// How lines look.
+    pub format: Format,
+    /// A level (`info`) or directives by target (`warn,nexus_node=debug`); empty for
+    /// `warn` with Nexus' own lines from `info` on.
+    pub filter: String,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be parsed.
+    #[error("'{filter}' is not a log filter such as 'info' or 'warn,nexus_node=debug'")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// Where it is wrong.
+        #[source]
+        source: ParseError,
+    },
+    /// Somebody set a logger up before.
+    #[error("failed to install the logger")]
+    Install(#[source] TryInitError),
+}
+
+const DEFAULT_FILTER: &str = "warn,nexus=info,nexus_cli=info,nexus_engine=info,nexus_gateway=info,\
+     nexus_log=info,nexus_node=info,nexus_observe=info,nexus_store=info,nexus_wasm=info";
+
+/// Sends every log line of the process to standard error from now on. Once per process.
+///
+/// # Errors
+/// The filter is wrong, or a logger is installed already.
+pub fn init(config: &Config) -> Result<(), Error> {
+    let directives =
+        if config.filter.is_empty() { DEFAULT_FILTER } else { config.filter.as_str() };
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|source| Error::Filter { filter: config.filter.clone(), source })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match config.format {
+        Format::Text => registry
+            .with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false))
+            .try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    }
+    .map_err(Error::Install)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_filter_is_named() {
+        let config = Config { filter: "nexus=loud".into(), ..Config::default() };
+        let error = init(&config).unwrap_err();
+        assert!(error.to_string().contains("'nexus=loud'"));
+    }
+
+    #[test]
+    fn the_default_filter_parses() {
+        assert!(EnvFilter::try_new(DEFAULT_FILTER).is_ok());
+    }
+}
