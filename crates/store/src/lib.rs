@@ -21,4 +21,4 @@ pub use change::{
     Applied, AppliedResource, Change, ChangeEntry, Effect, Expect, Lease, Op, OutboxEntry,
 };
 pub use error::Error;
-pub use store::{LIST_ITEMS_MAX, Store, StoreConfig};
+pub use store::{LIST_ITEMS_MAX, Selector, Store, StoreConfig};
