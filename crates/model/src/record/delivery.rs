@@ -1,0 +1,121 @@
+//! What the engine writes for itself: starts, configuration, decisions, notes.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::Meta;
+
+/// A durable or asynchronous invocation began.
+#[derive(Clone, PartialEq, Message)]
+pub struct StartedRecord {
+    /// [`InvocationId`], 16 bytes: the same as in the record of its end.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// Project, principal, cause, trace.
+    #[prost(message, required, tag = "2")]
+    pub meta: Meta,
+    /// The function's name.
+    #[prost(string, tag = "3")]
+    pub function: String,
+    /// [`VersionId`], 16 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub version: Bytes,
+    /// 1 for the first attempt.
+    #[prost(uint32, tag = "5")]
+    pub attempt: u32,
+    /// When it began.
+    #[prost(int64, tag = "6")]
+    pub started_ns: i64,
+}
+
+/// A resource that the engine depends on (a function with its triggers) as of one revision.
+#[derive(Clone, PartialEq, Message)]
+pub struct ConfigRecord {
+    /// The record's own id, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// The project.
+    #[prost(string, tag = "2")]
+    pub project: String,
+    /// The resource's kind.
+    #[prost(string, tag = "3")]
+    pub kind: String,
+    /// The resource's name.
+    #[prost(string, tag = "4")]
+    pub name: String,
+    /// The resource's revision: a config record with an older one than known changes nothing.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+    /// The spec as JSON; empty when the resource was deleted.
+    #[prost(string, tag = "6")]
+    pub spec: String,
+    /// When it was appended.
+    #[prost(int64, tag = "7")]
+    pub at_ns: i64,
+}
+
+/// What the engine, or somebody, decided about the delivery of one event to one function.
+#[derive(Clone, PartialEq, Message)]
+pub struct DeliveryRecord {
+    /// The record's own id, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// The project.
+    #[prost(string, tag = "2")]
+    pub project: String,
+    /// [`EventId`], 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub event: Bytes,
+    /// The function that was to handle it.
+    #[prost(string, tag = "4")]
+    pub function: String,
+    /// What was decided.
+    #[prost(enumeration = "DeliveryDecision", tag = "5")]
+    pub decision: i32,
+    /// Why, for people.
+    #[prost(string, tag = "6")]
+    pub reason: String,
+    /// How many attempts had been made.
+    #[prost(uint32, tag = "7")]
+    pub attempts: u32,
+    /// Who decided, as printed by [`Principal`](crate::Principal).
+    #[prost(string, tag = "8")]
+    pub principal: String,
+    /// When.
+    #[prost(int64, tag = "9")]
+    pub at_ns: i64,
+}
+
+/// What was decided about a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryDecision {
+    /// Not known: written by a newer version.
+    Unknown = 0,
+    /// No further attempts: it lies in the dead letters.
+    Dead = 1,
+    /// Taken out of the dead letters and tried again from the first attempt.
+    Redriven = 2,
+    /// Taken out of the dead letters for good.
+    Dropped = 3,
+}
+
+/// Something about the log itself.
+#[derive(Clone, PartialEq, Message)]
+pub struct NoteRecord {
+    /// The record's own id, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// What happened: `torn-tail`, `recordings-lost`, `upgrade`.
+    #[prost(string, tag = "2")]
+    pub kind: String,
+    /// For people.
+    #[prost(string, tag = "3")]
+    pub message: String,
+    /// How many records it is about.
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
+    /// When.
+    #[prost(int64, tag = "5")]
+    pub at_ns: i64,
+}

@@ -1,0 +1,136 @@
+//! Events as stored.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::{Body, Meta};
+use crate::{AttributeValue, Event, EventId, Timestamp};
+
+/// A CloudEvent as stored.
+#[derive(Clone, PartialEq, Message)]
+pub struct EventRecord {
+    /// The id in the log ([`EventId`]), 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// Project, principal, cause, trace.
+    #[prost(message, required, tag = "2")]
+    pub meta: Meta,
+    /// When Nexus accepted it.
+    #[prost(int64, tag = "3")]
+    pub received_ns: i64,
+    /// The event itself.
+    #[prost(message, required, tag = "4")]
+    pub event: StoredEvent,
+}
+
+/// The attributes and data of a CloudEvent.
+#[derive(Clone, PartialEq, Message)]
+pub struct StoredEvent {
+    /// `id`.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// `source`.
+    #[prost(string, tag = "2")]
+    pub source: String,
+    /// `type`.
+    #[prost(string, tag = "3")]
+    pub ty: String,
+    /// `subject`.
+    #[prost(string, optional, tag = "4")]
+    pub subject: Option<String>,
+    /// `time`.
+    #[prost(int64, optional, tag = "5")]
+    pub time_ns: Option<i64>,
+    /// `datacontenttype`.
+    #[prost(string, optional, tag = "6")]
+    pub datacontenttype: Option<String>,
+    /// `dataschema`.
+    #[prost(string, optional, tag = "7")]
+    pub dataschema: Option<String>,
+    /// Extension attributes.
+    #[prost(message, repeated, tag = "8")]
+    pub extensions: Vec<Extension>,
+    /// `data`; `None` where the event has none.
+    #[prost(message, optional, tag = "9")]
+    pub data: Option<Body>,
+}
+
+/// One extension attribute; exactly one value field is set.
+#[derive(Clone, PartialEq, Message)]
+pub struct Extension {
+    /// The attribute's name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// A string value.
+    #[prost(string, optional, tag = "2")]
+    pub string: Option<String>,
+    /// An integer value.
+    #[prost(sint32, optional, tag = "3")]
+    pub integer: Option<i32>,
+    /// A boolean value.
+    #[prost(bool, optional, tag = "4")]
+    pub boolean: Option<bool>,
+}
+
+impl EventRecord {
+    /// The id, where it has its 16 bytes.
+    pub fn event_id(&self) -> Option<EventId> {
+        EventId::try_from(&self.id[..]).ok()
+    }
+}
+
+impl From<&Event> for StoredEvent {
+    fn from(event: &Event) -> Self {
+        StoredEvent {
+            id: event.id.clone(),
+            source: event.source.clone(),
+            ty: event.ty.clone(),
+            subject: event.subject.clone(),
+            time_ns: event.time.map(Timestamp::unix_ns),
+            datacontenttype: event.datacontenttype.clone(),
+            dataschema: event.dataschema.clone(),
+            extensions: event.extensions.iter().map(Extension::from).collect(),
+            data: event.data.clone().map(Body::inline),
+        }
+    }
+}
+
+impl From<&(String, AttributeValue)> for Extension {
+    fn from((name, value): &(String, AttributeValue)) -> Self {
+        let mut stored = Extension { name: name.clone(), ..Extension::default() };
+        match value {
+            AttributeValue::Boolean(value) => stored.boolean = Some(*value),
+            AttributeValue::Integer(value) => stored.integer = Some(*value),
+            AttributeValue::String(value) => stored.string = Some(value.clone()),
+        }
+        stored
+    }
+}
+
+impl StoredEvent {
+    /// The event; `data` must have been fetched from the blob store where it was there.
+    pub fn to_event(&self) -> Event {
+        Event {
+            id: self.id.clone(),
+            source: self.source.clone(),
+            ty: self.ty.clone(),
+            subject: self.subject.clone(),
+            time: self.time_ns.map(Timestamp::from_unix_ns),
+            datacontenttype: self.datacontenttype.clone(),
+            dataschema: self.dataschema.clone(),
+            extensions: self.extensions.iter().map(Extension::to_attribute).collect(),
+            data: self.data.as_ref().map(|body| body.inline.clone()),
+        }
+    }
+}
+
+impl Extension {
+    fn to_attribute(&self) -> (String, AttributeValue) {
+        let value = match (self.boolean, self.integer, &self.string) {
+            (Some(value), _, _) => AttributeValue::Boolean(value),
+            (_, Some(value), _) => AttributeValue::Integer(value),
+            (_, _, text) => AttributeValue::String(text.clone().unwrap_or_default()),
+        };
+        (self.name.clone(), value)
+    }
+}
