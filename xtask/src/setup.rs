@@ -1,0 +1,209 @@
+//! Installs what building, testing and measuring need, or says exactly what is missing.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
+
+use crate::shell::{self, Workspace};
+
+/// The builder of Python components.
+const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+/// The peer that the benchmark compares with.
+const WASMTIME_CLI: &str = "wasmtime-cli@48.0.8";
+
+/// Options of `cargo xtask setup`.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Also what `cargo xtask bench` compares with: wrk, and `wasmtime serve` (built from source,
+    /// which takes many minutes).
+    #[arg(long)]
+    bench: bool,
+    /// Only say what is missing.
+    #[arg(long)]
+    check: bool,
+}
+
+/// One thing that must be there.
+struct Need {
+    name: &'static str,
+    why: &'static str,
+    present: bool,
+    install: Vec<Command>,
+}
+
+/// Runs `cargo xtask setup`.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
+    let mut needs = test_needs(workspace);
+    needs.extend(demo_needs(workspace));
+    if options.bench {
+        needs.extend(bench_needs(workspace));
+    }
+    let missing = satisfy(needs, options.check)?;
+    if missing.is_empty() {
+        println!("everything is there");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("missing: {}", missing.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Installs what the tests need. Returns the names of what could not be installed.
+pub(crate) fn for_tests(workspace: &Workspace) -> anyhow::Result<Vec<&'static str>> {
+    satisfy(test_needs(workspace), false)
+}
+
+/// Installs what the tour needs. Returns the names of what could not be installed.
+pub(crate) fn for_demo(workspace: &Workspace) -> anyhow::Result<Vec<&'static str>> {
+    satisfy(demo_needs(workspace), false)
+}
+
+fn test_needs(workspace: &Workspace) -> Vec<Need> {
+    let mut needs = vec![
+        component(workspace, "rustfmt", "checks the formatting"),
+        component(workspace, "clippy", "checks the lints"),
+        component(workspace, "llvm-tools", "counts the coverage"),
+        wasm_target(workspace),
+        apt(workspace, Package { program: "cc", name: "build-essential", why: "links" }),
+        cargo_tool(
+            workspace,
+            Tool { name: "cargo-deny", version: "0.20.2", why: "checks licences and dependencies" },
+        ),
+        cargo_tool(
+            workspace,
+            Tool { name: "cargo-llvm-cov", version: "0.9.1", why: "counts the coverage" },
+        ),
+    ];
+    needs.extend(python(workspace));
+    needs
+}
+
+fn demo_needs(workspace: &Workspace) -> Vec<Need> {
+    vec![
+        wasm_target(workspace),
+        apt(workspace, Package { program: "curl", name: "curl", why: "the tour calls a function" }),
+    ]
+}
+
+fn bench_needs(workspace: &Workspace) -> Vec<Need> {
+    let mut wasmtime = workspace.command("cargo");
+    wasmtime.args(["install", "--locked", WASMTIME_CLI, "--root"]).arg(&workspace.tools);
+    vec![
+        apt(workspace, Package { program: "wrk", name: "wrk", why: "makes the load" }),
+        Need {
+            name: "wasmtime",
+            why: "a peer in the benchmark",
+            present: workspace.which("wasmtime").is_some(),
+            install: vec![wasmtime],
+        },
+    ]
+}
+
+fn component(workspace: &Workspace, name: &'static str, why: &'static str) -> Need {
+    let mut install = workspace.command("rustup");
+    install.args(["component", "add", name]);
+    let list =
+        shell::output(workspace.command("rustup").args(["component", "list", "--installed"]));
+    let present = list.is_ok_and(|list| list.lines().any(|line| line.starts_with(name)));
+    Need { name, why, present, install: vec![install] }
+}
+
+fn wasm_target(workspace: &Workspace) -> Need {
+    let mut install = workspace.command("rustup");
+    install.args(["target", "add", "wasm32-wasip2"]);
+    let list = shell::output(workspace.command("rustup").args(["target", "list", "--installed"]));
+    let present = list.is_ok_and(|list| list.lines().any(|line| line == "wasm32-wasip2"));
+    Need { name: "wasm32-wasip2", why: "Rust functions", present, install: vec![install] }
+}
+
+/// A program and the Debian package that brings it.
+struct Package {
+    program: &'static str,
+    name: &'static str,
+    why: &'static str,
+}
+
+fn apt(workspace: &Workspace, package: Package) -> Need {
+    let install = [vec!["update", "-q"], vec!["install", "-y", "-q", package.name]];
+    let install = install.iter().map(|arguments| {
+        let mut command = if is_root(workspace) {
+            workspace.command("apt-get")
+        } else {
+            let mut sudo = workspace.command("sudo");
+            sudo.args(["-n", "apt-get"]);
+            sudo
+        };
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    });
+    Need {
+        name: package.name,
+        why: package.why,
+        present: workspace.which(package.program).is_some(),
+        install: install.collect(),
+    }
+}
+
+fn is_root(workspace: &Workspace) -> bool {
+    shell::output(workspace.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// A program that cargo builds from source.
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    why: &'static str,
+}
+
+fn cargo_tool(workspace: &Workspace, tool: Tool) -> Need {
+    let mut install = workspace.command("cargo");
+    install
+        .args(["install", "--locked", tool.name, "--version", tool.version, "--root"])
+        .arg(&workspace.tools)
+        .env("CARGO_TARGET_DIR", workspace.tools.join("target"));
+    Need {
+        name: tool.name,
+        why: tool.why,
+        present: workspace.which(tool.name).is_some(),
+        install: vec![install],
+    }
+}
+
+fn python(workspace: &Workspace) -> Vec<Need> {
+    let folder = workspace.tools.join("python");
+    let mut create = workspace.command("python3");
+    create.args(["-m", "venv"]).arg(&folder);
+    let mut install = workspace.command(&folder.join("bin/pip").to_string_lossy());
+    install.args(["install", "--quiet", COMPONENTIZE_PY]);
+    vec![Need {
+        name: "componentize-py",
+        why: "Python functions",
+        present: workspace.which("componentize-py").is_some(),
+        install: vec![create, install],
+    }]
+}
+
+/// Installs what is missing; with `check`, only says it. Returns the names of what is missing still.
+fn satisfy(needs: Vec<Need>, check: bool) -> anyhow::Result<Vec<&'static str>> {
+    let mut missing = Vec::new();
+    for mut need in needs.into_iter().filter(|need| !need.present) {
+        if missing.contains(&need.name) {
+            continue;
+        }
+        let by_hand = need.install.iter().map(shell::line).collect::<Vec<_>>().join(" && ");
+        println!("{} is missing ({})", need.name, need.why);
+        let done = !check && need.install.iter_mut().all(install);
+        if !done {
+            println!("  install it with: {by_hand}");
+            missing.push(need.name);
+        }
+    }
+    Ok(missing)
+}
+
+fn install(step: &mut Command) -> bool {
+    let done = shell::run(step).with_context(|| "the installation failed");
+    if let Err(error) = &done {
+        println!("  {error:#}");
+    }
+    done.is_ok()
+}
