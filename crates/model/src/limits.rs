@@ -69,6 +69,14 @@ pub const RECORDING_BUFFER_BYTES: usize = 4 << 20;
 pub const ATTEMPTS_DEFAULT: u32 = 3;
 /// Attempts of a delivery at most.
 pub const ATTEMPTS_MAX: u32 = 100;
+/// The wait before the second attempt; it doubles with each further one.
+pub const RETRY_DELAY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
+/// Deliveries that wait, run or wait for a retry, per shard; beyond it events are not accepted.
+pub const PENDING_DELIVERIES_MAX: usize = 1_000_000;
+/// Deliveries that run at the same time on a node, by default.
+pub const DELIVERIES_RUNNING_DEFAULT: usize = 128;
 /// How long (source, id) pairs are remembered for deduplication.
 pub const DEDUP_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How many (source, id) pairs a shard remembers.
@@ -201,6 +209,30 @@ pub const ALL: &[Limit] = &[
         "deliveries of an event before it is dead",
     ),
     limit("attempts-max", ATTEMPTS_MAX as u64, "attempts", "deliveries of an event at most"),
+    limit(
+        "retry-delay-first",
+        RETRY_DELAY_FIRST.as_millis() as u64,
+        "ms",
+        "the wait before the second attempt",
+    ),
+    limit(
+        "retry-delay-max",
+        RETRY_DELAY_MAX.as_millis() as u64,
+        "ms",
+        "the longest wait between two attempts",
+    ),
+    limit(
+        "pending-deliveries-max",
+        PENDING_DELIVERIES_MAX as u64,
+        "deliveries",
+        "deliveries that are not finished, per shard",
+    ),
+    limit(
+        "deliveries-running-default",
+        DELIVERIES_RUNNING_DEFAULT as u64,
+        "deliveries",
+        "deliveries that run at the same time",
+    ),
     limit("dedup-age", DEDUP_AGE.as_millis() as u64, "ms", "how long (source, id) is remembered"),
     limit(
         "dedup-entries-max",
