@@ -212,8 +212,7 @@ impl Planner<'_> {
 
     /// What is changed must exist, whatever else is expected of it.
     fn existing(&self, key: &ResourceKey, expected: Expect) -> Result<&Stored, Error> {
-        let stored =
-            self.current.get(key).ok_or_else(|| Error::NotFound { key: key.clone() })?;
+        let stored = self.current.get(key).ok_or_else(|| Error::NotFound { key: key.clone() })?;
         self.expect(key, expected)?;
         Ok(stored)
     }

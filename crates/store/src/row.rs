@@ -100,9 +100,8 @@ pub(crate) fn resource(row: &SqliteRow) -> Result<Resource, Error> {
 
 pub(crate) fn change_entry(row: &SqliteRow) -> Result<ChangeEntry, Error> {
     let key = key(row)?;
-    let read = || -> Result<(Option<String>, i64), sqlx::Error> {
-        Ok((row.try_get(3)?, row.try_get(4)?))
-    };
+    let read =
+        || -> Result<(Option<String>, i64), sqlx::Error> { Ok((row.try_get(3)?, row.try_get(4)?)) };
     let (uid, revision) = read().map_err(|source| Error::CorruptRow {
         what: format!("change of {key}"),
         source: source.into(),

@@ -116,3 +116,53 @@ async fn current_version(connection: &mut Connection, path: &Path) -> Result<u64
     let version: i64 = row.try_get(0).map_err(failed())?;
     u64::try_from(version).map_err(|_| Error::NotAStore { path: path.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{StoreConfig, sqlite};
+
+    async fn old_store(dir: &tempfile::TempDir) -> (PathBuf, Connection) {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v1.sqlite");
+        let path = dir.path().join("store.sqlite");
+        fs::copy(fixture, &path).unwrap();
+        let connection = sqlite::connect_writer(&StoreConfig::new(&path)).await.unwrap();
+        (path, connection)
+    }
+
+    /// The machinery with a second version that does not exist yet.
+    #[tokio::test]
+    async fn an_older_store_is_upgraded_step_by_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut connection) = old_store(&dir).await;
+        let second = &["ALTER TABLE leases ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"][..];
+        let third = &["UPDATE leases SET note = 'third'"][..];
+        let versions = [VERSIONS[0], second, third];
+        upgrade(&mut connection, &versions, &path).await.unwrap();
+        assert_eq!(current_version(&mut connection, &path).await.unwrap(), 3);
+        let row = sqlx::query("SELECT name, note FROM leases");
+        let row = row.fetch_one(&mut connection).await.unwrap();
+        assert_eq!(row.get::<String, _>(0), "shard-0");
+        assert_eq!(row.get::<String, _>(1), "third");
+        upgrade(&mut connection, &versions, &path).await.unwrap();
+        let refused = upgrade(&mut connection, VERSIONS, &path).await;
+        assert!(matches!(refused, Err(Error::NewerFormat { found: 3, known: 1 })));
+    }
+
+    #[tokio::test]
+    async fn a_failing_upgrade_leaves_the_old_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut connection) = old_store(&dir).await;
+        let wrong = &["DELETE FROM leases", "INSERT INTO nowhere VALUES (1)"][..];
+        let failed = upgrade(&mut connection, &[VERSIONS[0], wrong], &path).await;
+        assert!(matches!(failed, Err(Error::Database { operation: "upgrade the store", .. })));
+        drop(connection);
+        let mut connection = sqlite::connect_writer(&StoreConfig::new(&path)).await.unwrap();
+        assert_eq!(current_version(&mut connection, &path).await.unwrap(), 1);
+        let leases = sqlx::query("SELECT name FROM leases").fetch_all(&mut connection).await;
+        assert_eq!(leases.unwrap().len(), 1);
+    }
+}

@@ -25,8 +25,7 @@ pub(crate) const OUTBOX: &str =
 pub(crate) const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE sequence <= $1";
 
 pub(crate) const GET_LEASE: &str = "SELECT holder, epoch, expires_at FROM leases WHERE name = $1";
-pub(crate) const PUT_LEASE: &str =
-    "INSERT INTO leases (name, holder, epoch, expires_at) VALUES ($1, $2, $3, $4) \
+pub(crate) const PUT_LEASE: &str = "INSERT INTO leases (name, holder, epoch, expires_at) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch, \
      expires_at = excluded.expires_at";
 
@@ -119,4 +118,63 @@ fn values(rows: usize, columns: usize) -> String {
         text.push(')');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::{StoreConfig, schema, sqlite};
+
+    /// A statement that scans a table or sorts would be slow with many resources, whatever it
+    /// returns: its plan tells, without a stopwatch.
+    #[tokio::test]
+    async fn no_statement_reads_more_rows_than_it_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig::new(dir.path().join("store.sqlite"));
+        sqlite::create_file(&config.path).unwrap();
+        let mut connection = sqlite::connect_writer(&config).await.unwrap();
+        schema::upgrade(&mut connection, schema::VERSIONS, &config.path).await.unwrap();
+        let statements = [
+            get(),
+            list(),
+            scan(),
+            list_labelled(),
+            changes_since(),
+            find(8),
+            DELETE_RESOURCE.to_owned(),
+            DELETE_LABEL.to_owned(),
+            PRUNE_DELETIONS.to_owned(),
+            OUTBOX.to_owned(),
+            OUTBOX_DONE.to_owned(),
+            GET_LEASE.to_owned(),
+        ];
+        for statement in statements {
+            let explain = format!("EXPLAIN QUERY PLAN {statement}");
+            let rows = sqlx::query(&explain).fetch_all(&mut connection).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            for step in &plan {
+                let ordered = step.starts_with("SCAN outbox USING INDEX");
+                let values = step.contains("CONSTANT ROWS") || step.contains("SUBQUERY");
+                let scans = step.starts_with("SCAN") && !ordered && !values;
+                // A page of names that was chosen by an index may be sorted.
+                let sorts = step.contains("TEMP B-TREE") && statement != list_labelled();
+                assert!(!scans && !sorts, "{statement}\n{}", plan.join("\n"));
+            }
+        }
+        let plan = |statement: String| format!("EXPLAIN QUERY PLAN {statement}");
+        let scan = plan(scan());
+        let rows = sqlx::query(&scan).fetch_all(&mut connection).await.unwrap();
+        let detail: String = rows[0].get("detail");
+        assert!(detail.contains("(project,name)>"), "{detail}");
+    }
+
+    #[test]
+    fn parameters_are_numbered_through() {
+        assert_eq!(values(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(values(1, 1), "($1)");
+        assert_eq!(COLUMNS.split(',').count(), COLUMN_COUNT);
+        assert_eq!(BATCHES.last(), Some(&1), "every number of rows can be cut into batches");
+    }
 }

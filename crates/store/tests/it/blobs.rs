@@ -1,1 +1,160 @@
-//! .
+//! Blobs: content-addressed, whole or absent, never wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use bytes::Bytes;
+use nexus_model::Digest;
+use nexus_store::{BLOB_BYTES_MAX, Blobs, Error};
+use proptest::prelude::*;
+
+fn blobs() -> (tempfile::TempDir, Blobs) {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+    (dir, blobs)
+}
+
+#[tokio::test]
+async fn bytes_go_in_and_come_out() {
+    let (dir, blobs) = blobs();
+    for bytes in [&b""[..], b"nexus", &[7; 300_000]] {
+        let digest = blobs.put(Bytes::copy_from_slice(bytes)).await.unwrap();
+        assert_eq!(digest, Digest::of(bytes));
+        assert_eq!(blobs.get(digest).await.unwrap().as_deref(), Some(bytes));
+        assert!(blobs.has(digest).await.unwrap());
+        assert_eq!(fs::read(blobs.path(digest)).unwrap(), bytes);
+    }
+    let again = Blobs::open(dir.path().join("blobs")).unwrap();
+    assert_eq!(again.list(None, 10).await.unwrap().len(), 3);
+    let unknown = Digest::of(b"unknown");
+    assert_eq!(blobs.get(unknown).await.unwrap(), None);
+    assert!(!blobs.has(unknown).await.unwrap());
+    assert!(!blobs.delete(unknown).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_deleted_blob_is_gone() {
+    let (_dir, blobs) = blobs();
+    let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    assert!(blobs.delete(digest).await.unwrap());
+    assert!(!blobs.delete(digest).await.unwrap());
+    assert_eq!(blobs.get(digest).await.unwrap(), None);
+    assert_eq!(blobs.list(None, 10).await.unwrap(), vec![]);
+    blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    assert!(blobs.has(digest).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_corrupt_blob_is_named_and_never_returned() {
+    let (_dir, blobs) = blobs();
+    let bytes = Bytes::from_static(b"nexus");
+    let digest = blobs.put(bytes.clone()).await.unwrap();
+    for damage in [&b"nexuS"[..], b"nexu", b"", b"nexus!"] {
+        fs::write(blobs.path(digest), damage).unwrap();
+        match blobs.get(digest).await.unwrap_err() {
+            Error::CorruptBlob { digest: named, found, path } => {
+                assert_eq!((named, found), (digest, Digest::of(damage)));
+                assert_eq!(path, blobs.path(digest));
+            }
+            other => panic!("{other}"),
+        }
+        blobs.put(bytes.clone()).await.unwrap();
+        assert_eq!(blobs.get(digest).await.unwrap(), Some(bytes.clone()), "putting it mends it");
+    }
+}
+
+#[tokio::test]
+async fn the_same_blob_can_be_put_many_times_at_once() {
+    let (dir, blobs) = blobs();
+    let bytes = Bytes::from(vec![42; 100_000]);
+    let puts = (0..32).map(|_| {
+        let (blobs, bytes) = (blobs.clone(), bytes.clone());
+        async move { blobs.put(bytes).await.unwrap() }
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    for put in puts {
+        tasks.spawn(put);
+    }
+    let digests: BTreeSet<Digest> = tasks.join_all().await.into_iter().collect();
+    assert_eq!(digests.into_iter().collect::<Vec<_>>(), [Digest::of(&bytes)]);
+    assert_eq!(blobs.list(None, 10).await.unwrap().len(), 1);
+    assert_eq!(fs::read_dir(dir.path().join("blobs/incoming")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_half_written_is_removed() {
+    let (dir, blobs) = blobs();
+    let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    let leftover = dir.path().join("blobs/incoming/0-0");
+    fs::write(&leftover, b"half").unwrap();
+    // Files that are none of ours do not disturb.
+    fs::write(blobs.path(digest).with_file_name("notes.txt"), b"?").unwrap();
+    let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+    assert!(!leftover.exists());
+    let listed = blobs.list(None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|info| info.digest).collect::<Vec<_>>(), [digest]);
+    assert_eq!(listed[0].size_bytes, 5);
+}
+
+#[tokio::test]
+async fn putting_a_blob_again_makes_it_young() {
+    let (_dir, blobs) = blobs();
+    let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    let file = fs::File::options().write(true).open(blobs.path(digest)).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let old = blobs.list(None, 1).await.unwrap()[0].put_at;
+    blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    let young = blobs.list(None, 1).await.unwrap()[0].put_at;
+    assert_eq!(old, nexus_model::Timestamp::EPOCH);
+    assert!(young > old);
+}
+
+#[tokio::test]
+async fn an_error_names_operation_and_path() {
+    let (dir, blobs) = blobs();
+    let file = dir.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let error = Blobs::open(&file).unwrap_err().to_string();
+    assert!(error.starts_with("failed to make folder") && error.contains("file"), "{error}");
+    let digest = Digest::of(b"nexus");
+    fs::create_dir_all(blobs.path(digest)).unwrap();
+    let error = blobs.get(digest).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to read blob") && error.contains(&digest.hex()), "{error}");
+}
+
+#[tokio::test]
+async fn a_blob_above_the_limit_is_refused() {
+    let (_dir, blobs) = blobs();
+    // Zeroed memory that nobody reads costs nothing: the size is looked at first.
+    let error = blobs.put(Bytes::from(vec![0; BLOB_BYTES_MAX + 1])).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a blob of 1073741825 bytes is above the limit of 1073741824 bytes"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_list_every_blob_once_in_order(contents: BTreeSet<Vec<u8>>, limit in 1usize..5) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (_dir, blobs) = blobs();
+            let mut expected = BTreeSet::new();
+            for bytes in contents {
+                expected.insert(blobs.put(Bytes::from(bytes)).await.unwrap());
+            }
+            let mut listed = Vec::new();
+            loop {
+                let page = blobs.list(listed.last().copied(), limit).await.unwrap();
+                if page.is_empty() {
+                    break;
+                }
+                assert!(page.len() <= limit);
+                listed.extend(page.iter().map(|info| info.digest));
+            }
+            assert_eq!(listed, expected.into_iter().collect::<Vec<_>>());
+        });
+    }
+}

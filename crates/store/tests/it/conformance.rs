@@ -160,7 +160,8 @@ async fn a_change_happens_whole_or_not_at_all() {
 async fn lists_are_paged_by_name() {
     let world = World::new().await;
     let names = ["a", "a-b", "a0", "ab", "b", "z9"];
-    let mut ops: Vec<Op> = names.iter().rev().map(|at| put(&function("shop", at), json!({}))).collect();
+    let mut ops: Vec<Op> =
+        names.iter().rev().map(|at| put(&function("shop", at), json!({}))).collect();
     ops.push(put(&function("other", "c"), json!({})));
     ops.push(put(&function("tail", "a"), json!({})));
     ops.push(put(&project("shop"), json!({})));
@@ -223,7 +224,10 @@ async fn labels_select() {
     world.apply(vec![labelled("d", "red"), labelled("b", "red")]).await.unwrap();
     assert_eq!(team("blue").await, ["a", "c"]);
     assert_eq!(team("red").await, ["b", "d"]);
-    world.apply(vec![Op::delete(function("shop", "a")), put(&function("shop", "d"), json!({}))]).await.unwrap();
+    world
+        .apply(vec![Op::delete(function("shop", "a")), put(&function("shop", "d"), json!({}))])
+        .await
+        .unwrap();
     assert_eq!(team("blue").await, ["c"]);
     assert_eq!(team("red").await, ["b"]);
 }
@@ -246,8 +250,12 @@ async fn the_feed_tells_the_last_change_of_everything() {
         let store = world.store.clone();
         async move {
             let changes = store.changes_since(revision, limit).await.unwrap();
-            let short = |key: &ResourceKey, gone: bool| format!("{key}{}", if gone { " gone" } else { "" });
-            changes.iter().map(|at| (at.revision, short(&at.key, at.resource.is_none()))).collect::<Vec<_>>()
+            let short =
+                |key: &ResourceKey, gone: bool| format!("{key}{}", if gone { " gone" } else { "" });
+            changes
+                .iter()
+                .map(|at| (at.revision, short(&at.key, at.resource.is_none())))
+                .collect::<Vec<_>>()
         }
     };
     let expected = [
@@ -328,7 +336,10 @@ async fn limits_are_stated() {
     let error = world.apply(vec![put(&key, json!(text))]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("Function shop/hello has {} bytes, above the limit of 1048576 bytes", text.len() + 6)
+        format!(
+            "Function shop/hello has {} bytes, above the limit of 1048576 bytes",
+            text.len() + 6
+        )
     );
     let error = world.apply(vec![Op::set_status(key.clone(), json!(text))]).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }));

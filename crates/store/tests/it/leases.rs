@@ -27,7 +27,10 @@ async fn one_holder_at_a_time() {
     assert!(matches!(world.store.lease("shard-0", "b", TTL).await, Err(Error::LeaseHeld { .. })));
 
     world.clock.advance(TTL);
-    assert!(matches!(world.store.renew(&renewed, TTL).await, Err(Error::LeaseLost { epoch: 1, .. })));
+    assert!(matches!(
+        world.store.renew(&renewed, TTL).await,
+        Err(Error::LeaseLost { epoch: 1, .. })
+    ));
     let second = world.store.lease("shard-0", "b", TTL).await.unwrap();
     assert_eq!(second.epoch, 2);
     assert!(matches!(world.store.renew(&renewed, TTL).await, Err(Error::LeaseLost { .. })));

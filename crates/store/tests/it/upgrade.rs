@@ -1,1 +1,106 @@
-//! .
+//! Stores of every released format open; newer ones are refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nexus_model::ManualClock;
+use nexus_model::resource::{Kind, Resource};
+use nexus_store::{Change, Error, Op, Store};
+use serde_json::json;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::world::{START, function, name, open, path, principal, project, put};
+
+fn fixture(version: u64) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-v{version}.sqlite"))
+}
+
+/// What the fixture of version 1 was made with. It is never changed, only read.
+async fn fill(store: &Store) {
+    let mut hello = Resource::new(&function("shop", "hello"), json!({"description": "ü", "n": 1}));
+    hello.metadata.labels.insert("team".into(), "blue".into());
+    let ops = vec![
+        put(&project("shop"), json!({"default": true})),
+        Op::put(hello),
+        put(&function("shop", "old"), json!({})),
+        Op::set_status(function("shop", "hello"), json!({"ready": true})),
+        Op::delete(function("shop", "old")),
+    ];
+    store.apply(Change::new(principal(), ops)).await.unwrap();
+    store.outbox_done(3).await.unwrap();
+    store.lease("shard-0", "a", std::time::Duration::from_secs(10)).await.unwrap();
+}
+
+async fn check_filled(store: &Store) {
+    assert_eq!(store.revision(), 5);
+    let hello = store.get(&function("shop", "hello")).await.unwrap().unwrap();
+    assert_eq!(hello.spec, json!({"description": "ü", "n": 1}));
+    assert_eq!(hello.status, json!({"ready": true}));
+    assert_eq!(hello.metadata.labels["team"], "blue");
+    assert_eq!((hello.metadata.revision, hello.metadata.generation), (Some(4), Some(1)));
+    assert_eq!(hello.metadata.created_at, Some(START));
+    let same = Op::put(Resource { status: json!(null), ..hello });
+    let applied = store.apply(Change::new(principal(), vec![same])).await.unwrap();
+    assert!(!applied.changed());
+    let changes = store.changes_since(0, 10).await.unwrap();
+    let revisions: Vec<_> = changes.iter().map(|change| change.revision).collect();
+    assert_eq!(revisions, [1, 4, 5]);
+    assert_eq!(changes[2].resource, None);
+    let outbox = store.outbox(10).await.unwrap();
+    assert_eq!(outbox.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [4, 5]);
+    let lease = store.lease("shard-0", "a", std::time::Duration::from_secs(10)).await.unwrap();
+    assert_eq!(lease.epoch, 2);
+    let applied =
+        store.apply(Change::new(principal(), vec![put(&project("new"), json!({}))])).await;
+    assert_eq!(applied.unwrap().revision, 6);
+    let shop = name("shop");
+    assert_eq!(store.list(Kind::Function, Some(&shop), None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_of_version_1_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = || Arc::new(ManualClock::new(START));
+    if !fixture(1).exists() {
+        let store = open(&path(dir.path()), clock()).await.unwrap();
+        fill(&store).await;
+        store.close().await.unwrap();
+        fs::create_dir_all(fixture(1).parent().unwrap()).unwrap();
+        fs::copy(path(dir.path()), fixture(1)).unwrap();
+        panic!("made {}: commit it and run again", fixture(1).display());
+    }
+    fs::copy(fixture(1), path(dir.path())).unwrap();
+    let store = open(&path(dir.path()), clock()).await.unwrap();
+    check_filled(&store).await;
+}
+
+async fn edit(path: &Path, statement: &str) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = path(dir.path());
+    fs::copy(fixture(1), &path).unwrap();
+    edit(&path, "UPDATE schema_version SET version = 7").await;
+    let before = fs::read(&path).unwrap();
+    let error = open(&path, Arc::new(ManualClock::new(START))).await.unwrap_err();
+    assert!(matches!(error, Error::NewerFormat { found: 7, known: 1 }), "{error:?}");
+    assert!(error.to_string().contains("version 7"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn another_programs_database_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = path(dir.path());
+    edit(&path, "CREATE TABLE notes (text TEXT)").await;
+    let error = open(&path, Arc::new(ManualClock::new(START))).await.unwrap_err();
+    assert!(matches!(error, Error::NotAStore { .. }), "{error:?}");
+}
