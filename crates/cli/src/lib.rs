@@ -1,1 +1,36 @@
-//! cli
+//! The command line: clap types, an HTTP client of the public API, and rendering. No server code.
+//!
+//! ```text
+//!   Cli (clap) ── run ──► commands/<verb>.rs ──► Client (HTTP) ──► render ──► Terminal
+//!                   └──► Host: what needs the server's own code (new, dev, serve, builds, offline log)
+//! ```
+//!
+//! Standard output is data, standard error is talk. Exit codes: [`exit`].
+
+mod args;
+mod client;
+mod commands;
+mod connection;
+pub mod env;
+mod error;
+pub mod exit;
+mod problem;
+mod render;
+mod run;
+mod session;
+mod terminal;
+pub mod units;
+
+pub use args::{
+    Cli, Command, DataFolder, DeployArgs, DevArgs, DocsArgs, Globals, LogCommand, NewArgs,
+    OutputFormat, ServeArgs,
+};
+pub use client::Client;
+pub use commands::deploy::{Upload, upload};
+pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
+pub use error::Error;
+pub use problem::hint_for;
+pub use render::log_report;
+pub use run::{Host, HostCommand, Ran, command, report, run};
+pub use session::Session;
+pub use terminal::{Paint, Terminal, Tone};

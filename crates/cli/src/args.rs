@@ -1,0 +1,355 @@
+//! The command line as clap sees it. Arguments of a command live beside the command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::Styles;
+use clap::builder::styling::{AnsiColor, Style};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nexus_model::Name;
+
+use crate::commands;
+use crate::{env, exit};
+
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(Style::new().dimmed());
+
+/// Run functions, and run every call again exactly as it happened.
+#[derive(Parser, Debug)]
+#[command(
+    name = "nexus",
+    version,
+    styles = STYLES,
+    after_help = exit::HELP,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Globals {
+    /// The API's address; by default that of the `nexus dev` that runs here
+    #[arg(long, global = true, env = env::SERVER, value_name = "URL", help_heading = "Global options")]
+    pub server: Option<String>,
+    /// The token for the API; by default that of the `nexus dev` that runs here
+    #[arg(
+        long,
+        global = true,
+        env = env::TOKEN,
+        value_name = "TOKEN",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
+    pub token: Option<String>,
+    /// The project; by default that of the nearest nexus.toml
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = env::PROJECT,
+        value_name = "NAME",
+        help_heading = "Global options"
+    )]
+    pub project: Option<Name>,
+    /// What to print: text for people, JSON for programs (one value a line in lists)
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = env::OUTPUT,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Global options"
+    )]
+    pub output: OutputFormat,
+    /// Short for --output json
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Print times in UTC instead of local time
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub utc: bool,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub color: ColorChoice,
+}
+
+impl Globals {
+    /// What to print.
+    pub fn format(&self) -> OutputFormat {
+        if self.json { OutputFormat::Json } else { self.output }
+    }
+}
+
+/// What commands print.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OutputFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// When colours are used.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ColorChoice {
+    /// On terminals, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Every command.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make a new project in a folder
+    New(NewArgs),
+    /// Build, deploy and serve projects, again after every save
+    Dev(DevArgs),
+    /// Run the production server
+    Serve(ServeArgs),
+    /// Deploy a project's functions, or one component
+    Deploy(DeployArgs),
+    /// Call a function and print what it answers
+    Invoke(commands::invoke::InvokeArgs),
+    /// Send CloudEvents
+    Emit(commands::emit::EmitArgs),
+    /// What happened: list, follow and show events
+    #[command(visible_alias = "event")]
+    Events(commands::events::EventsArgs),
+    /// What ran: list, follow and show invocations
+    #[command(visible_alias = "inv", alias = "invocation")]
+    Invocations(commands::invocations::InvocationsArgs),
+    /// What functions wrote
+    Logs(commands::logs::LogsArgs),
+    /// Run an invocation again, exactly, and compare
+    Replay(commands::replay::ReplayArgs),
+    /// List, show and delete functions
+    #[command(visible_alias = "fn", alias = "function")]
+    Functions(commands::functions::FunctionsArgs),
+    /// Create and change resources from files
+    Apply(commands::apply::ApplyArgs),
+    /// Print resources
+    Get(commands::resources::GetArgs),
+    /// Delete a resource
+    Delete(commands::resources::DeleteArgs),
+    /// List, create and delete projects
+    #[command(alias = "project")]
+    Projects(commands::projects::ProjectsArgs),
+    /// List, set and delete secrets
+    #[command(alias = "secret")]
+    Secrets(commands::secrets::SecretsArgs),
+    /// List, create and delete tokens
+    #[command(alias = "token")]
+    Tokens(commands::tokens::TokensArgs),
+    /// List deliveries that were given up
+    DeadLetters(commands::dead_letters::DeadLettersArgs),
+    /// Print every limit
+    Limits(commands::limits::LimitsArgs),
+    /// Check and measure the event log
+    Log(LogArgs),
+    /// Show the server and how it is doing
+    Status(commands::status::StatusArgs),
+    /// Print the completion script of a shell
+    Completion(commands::completion::CompletionArgs),
+    /// Print the versions of this program and of the server
+    Version,
+    /// Generate reference documentation
+    #[command(hide = true)]
+    Docs(DocsArgs),
+}
+
+/// `nexus new`.
+#[derive(Args, Clone, Debug)]
+pub struct NewArgs {
+    /// The folder to make; its name becomes the project's
+    pub folder: PathBuf,
+    /// rust, javascript, typescript or python
+    #[arg(short, long, default_value = "rust", value_name = "LANGUAGE")]
+    pub lang: String,
+    /// http or event
+    #[arg(short, long, default_value = "http", value_name = "TEMPLATE")]
+    pub template: String,
+    /// The project's name, where it is not the folder's
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<Name>,
+}
+
+/// A data folder and the two addresses: flags of `dev` and `serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DataFolder {
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The ingress' address, for functions [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// The API's address [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Set a key of the configuration, such as --set log.retention.max-age=30d
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `nexus dev`.
+#[derive(Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Folders with a nexus.toml; the first one keeps the data and answers on the bare host
+    #[arg(default_value = ".")]
+    pub folders: Vec<PathBuf>,
+    /// Data folder and addresses
+    #[command(flatten)]
+    pub data: DataFolder,
+    /// Build and deploy once, without watching
+    #[arg(long)]
+    pub no_watch: bool,
+    /// Do not print a line for each invocation
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `nexus serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(short, long, env = env::CONFIG, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder and addresses
+    #[command(flatten)]
+    pub data: DataFolder,
+    /// Print the JSON schema of the configuration and stop
+    #[arg(long, conflicts_with = "dump_config")]
+    pub print_config_schema: bool,
+    /// Print the configuration as it would be used and stop
+    #[arg(long)]
+    pub dump_config: bool,
+}
+
+/// `nexus deploy`.
+#[derive(Args, Clone, Debug)]
+pub struct DeployArgs {
+    /// The project's folder; its functions are built first
+    #[arg(default_value = ".", conflicts_with = "component")]
+    pub folder: PathBuf,
+    /// Deploy this component or core module instead of building
+    #[arg(short, long, value_name = "FILE", requires = "name")]
+    pub component: Option<PathBuf>,
+    /// The function; without --component: build and deploy only this one
+    #[arg(short, long, value_name = "NAME")]
+    pub name: Option<Name>,
+    /// Answer HTTP requests on this path (repeatable); only with --component
+    #[arg(long, value_name = "PATH", requires = "component")]
+    pub path: Vec<String>,
+    /// Handle events of this type (repeatable); only with --component
+    #[arg(long = "on", value_name = "TYPE", requires = "component")]
+    pub on: Vec<String>,
+    /// What the component was written in, for display; only with --component
+    #[arg(long, value_name = "LANGUAGE", requires = "component")]
+    pub language: Option<String>,
+}
+
+/// `nexus log`.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: LogCommand,
+}
+
+/// Commands about the event log.
+#[derive(Subcommand, Clone, Debug)]
+pub enum LogCommand {
+    /// Read the whole log and check every checksum and the hash chain
+    Verify {
+        /// Read the data folder of a stopped server instead of asking a running one
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Print how much is in the log
+    Stats {
+        /// Read the data folder of a stopped server instead of asking a running one
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+}
+
+impl LogCommand {
+    /// The data folder to read, when no server is asked.
+    pub fn data(&self) -> Option<&PathBuf> {
+        match self {
+            LogCommand::Verify { data } | LogCommand::Stats { data } => data.as_ref(),
+        }
+    }
+}
+
+/// `nexus docs` (hidden): writes generated reference pages.
+#[derive(Args, Clone, Debug)]
+pub struct DocsArgs {
+    /// `configuration` or `cli`
+    pub page: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_daily_loop_parses() {
+        for line in [
+            "new shop --lang rust",
+            "new shop --template event",
+            "dev",
+            "dev shop billing --listen 127.0.0.1:0",
+            "invoke hello -d {}",
+            "emit com.shop.order.created -d @order.json --ext a=b --ext n=1",
+            "events --type com.shop.* --since 1h --follow",
+            "events show evt_1",
+            "invocations --function hello --status failed,trapped --json",
+            "inv show last",
+            "logs hello --follow",
+            "replay last --verify",
+            "deploy --component x.wasm --name x",
+            "functions show hello",
+            "apply -f a.yaml -f b.toml",
+            "log verify --data .nexus",
+            "tokens create ci --scope emit --ttl 30d",
+            "secrets set api-key --from-file key.txt",
+            "serve --config nexus-server.toml --set log.retention.max-age=30d",
+            "completion bash",
+        ] {
+            let words = std::iter::once("nexus").chain(line.split(' '));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `nexus apply`: creates and changes resources from files.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::{Place, Send};
+use crate::commands::input;
+use crate::{Error, Session};
+
+/// Create and change resources from files
+///
+/// Files are YAML, JSON or a nexus.toml; folders stand for the YAML and JSON files in them. What is
+/// in one file is applied whole or not at all.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// A file, a folder, or - for standard input (repeatable)
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+}
+
+pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> {
+    for file in &args.files {
+        for path in expand(file)? {
+            apply(session, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder's files in the order of their names; anything else is itself.
+fn expand(file: &str) -> Result<Vec<String>, Error> {
+    let folder = Path::new(file);
+    if !folder.is_dir() {
+        return Ok(vec![file.to_owned()]);
+    }
+    let failed = |source| Error::Io { operation: "read", subject: file.to_owned(), source };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("yaml" | "yml" | "json")) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(Error::usage(format!("{file} has no YAML or JSON files")));
+    }
+    Ok(found.into_iter().map(|path| path.display().to_string()).collect())
+}
+
+fn apply(session: &mut Session, file: &str) -> Result<(), Error> {
+    let body = input::file(file)?;
+    let content_type = media_type(file, &body);
+    let mut place = Place::api(["apply"]);
+    if content_type == "text/toml" || session.stated_project().is_some() {
+        place = place.with("project", session.project()?);
+    }
+    let send = Send { method: "POST", place, content_type, body: Some(body) };
+    let answer: Value = session.client.json(send)?;
+    let items = match &answer {
+        Value::Array(items) => items.clone(),
+        Value::Object(fields) => ["items", "resources", "applied"]
+            .into_iter()
+            .find_map(|name| fields.get(name)?.as_array().cloned())
+            .unwrap_or_else(|| vec![answer.clone()]),
+        _ => Vec::new(),
+    };
+    for item in &items {
+        print(session, item)?;
+    }
+    Ok(())
+}
+
+fn print(session: &mut Session, item: &Value) -> Result<(), Error> {
+    if session.terminal.json() {
+        return session.terminal.value(item);
+    }
+    let resource = item.get("resource").unwrap_or(item);
+    let text = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let metadata = resource.get("metadata").cloned().unwrap_or_default();
+    let unchanged = item.get("unchanged").and_then(Value::as_bool) == Some(true);
+    let outcome = match text(item, "outcome") {
+        word if !word.is_empty() => word,
+        _ if unchanged => "unchanged".to_owned(),
+        _ => "applied".to_owned(),
+    };
+    let project = text(&metadata, "project");
+    let slash = if project.is_empty() { "" } else { "/" };
+    let name = text(&metadata, "name");
+    let kind = text(resource, "kind");
+    session.terminal.line(format_args!("{kind} {project}{slash}{name}  {outcome}"))
+}
+
+fn media_type(file: &str, body: &[u8]) -> &'static str {
+    match Path::new(file).extension().and_then(|ending| ending.to_str()) {
+        Some("toml") => "text/toml",
+        Some("json") => "application/json",
+        Some("yaml" | "yml") => "application/yaml",
+        // Standard input has no name: JSON is recognised, the rest is YAML.
+        _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => "application/json",
+        _ => "application/yaml",
+    }
+}

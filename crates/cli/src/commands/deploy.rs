@@ -1,0 +1,142 @@
+//! `nexus deploy --component`, and the upload that deploying sources uses as well.
+
+use nexus_model::resource::{EventTrigger, FunctionSpec, HttpRoute, Triggers};
+use nexus_model::view::Deployed;
+use nexus_model::{Name, limits};
+
+use crate::args::DeployArgs;
+use crate::client::{Place, Send};
+use crate::commands::input;
+use crate::units::show_size;
+use crate::{Error, Paint, Session, Tone};
+
+/// A component on its way to a server.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// The project.
+    pub project: Name,
+    /// The function.
+    pub name: Name,
+    /// The component, or a core module.
+    pub component: Vec<u8>,
+    /// Triggers, limits, environment; `None` keeps what the function has.
+    pub spec: Option<FunctionSpec>,
+    /// What it was written in, or empty.
+    pub language: String,
+    /// Read-only files as a tar archive.
+    pub bundle: Option<Vec<u8>>,
+}
+
+pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error> {
+    let (Some(path), Some(name)) = (&args.component, &args.name) else {
+        return Err(Error::usage("--component and --name are needed"));
+    };
+    let component = input::file(&path.display().to_string())?;
+    let triggers = Triggers {
+        http: args.path.iter().map(|path| route(path)).collect(),
+        events: args.on.iter().map(|ty| EventTrigger { ty: ty.clone() }).collect(),
+    };
+    let stated = !triggers.http.is_empty() || !triggers.events.is_empty();
+    let spec = stated.then(|| FunctionSpec { on: triggers, ..FunctionSpec::default() });
+    let upload_this = Upload {
+        project: session.project()?,
+        name: name.clone(),
+        component,
+        spec,
+        language: args.language.clone().unwrap_or_default(),
+        bundle: None,
+    };
+    upload(session, &upload_this).map(drop)
+}
+
+fn route(path: &str) -> HttpRoute {
+    HttpRoute { path: path.to_owned(), methods: Vec::new(), host: None, auth: None }
+}
+
+/// Uploads a component and says what became of it.
+///
+/// # Errors
+/// The component is above its limit, or the server refuses it.
+pub fn upload(session: &mut Session, upload: &Upload) -> Result<Deployed, Error> {
+    let size = upload.component.len();
+    if size > limits::COMPONENT_BYTES_MAX {
+        return Err(Error::usage(format!(
+            "the component has {} and may have {}",
+            show_size(size as u64),
+            show_size(limits::COMPONENT_BYTES_MAX as u64)
+        )));
+    }
+    let place = Place::api([
+        "projects",
+        upload.project.as_str(),
+        "functions",
+        upload.name.as_str(),
+        "deploy",
+    ]);
+    let place = place.maybe("language", Some(&upload.language).filter(|text| !text.is_empty()));
+    let (content_type, body) = match (&upload.spec, &upload.bundle) {
+        (None, None) => ("application/wasm".to_owned(), upload.component.clone()),
+        _ => multipart(upload)?,
+    };
+    let send = Send { method: "POST", place, content_type: &content_type, body: Some(body) };
+    let deployed: Deployed = session.client.json(send)?;
+    print(session, &deployed)?;
+    Ok(deployed)
+}
+
+fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
+    let terminal = &mut session.terminal;
+    if terminal.json() {
+        return terminal.value(deployed);
+    }
+    let function = &deployed.function;
+    let version = function.version.as_ref();
+    let number = version.map_or(0, |version| version.number);
+    let what = match deployed.unchanged {
+        true => format!("unchanged: version {number}"),
+        false => format!("version {number}, compiled in {} ms", deployed.compile_ms),
+    };
+    terminal.line(format_args!(
+        "{}  {what}",
+        Paint(Tone::Strong, format_args!("{}/{}", function.project, function.name))
+    ))?;
+    for url in &function.urls {
+        terminal.line(format_args!("  {}", Paint(Tone::Key, url)))?;
+    }
+    for event in &function.on.events {
+        terminal.line(format_args!("  on {}", event.ty))?;
+    }
+    for note in &deployed.notes {
+        terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
+    }
+    Ok(())
+}
+
+/// The parts `spec`, `component` and `bundle` as `multipart/form-data` (RFC 7578).
+fn multipart(upload: &Upload) -> Result<(String, Vec<u8>), Error> {
+    // A digest of the content cannot occur inside the content by accident.
+    let boundary = format!("nexus-{}", nexus_model::Digest::of(&upload.component).short());
+    let mut body = Vec::with_capacity(upload.component.len() + 4_096);
+    let mut part = |name: &str, media_type: &str, bytes: &[u8]| {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; \
+             filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    };
+    if let Some(spec) = &upload.spec {
+        let spec = serde_json::to_vec(spec).map_err(|error| Error::Protocol {
+            what: "the function's spec".to_owned(),
+            reason: error.to_string(),
+        })?;
+        part("spec", "application/json", &spec);
+    }
+    part("component", "application/wasm", &upload.component);
+    if let Some(bundle) = &upload.bundle {
+        part("bundle", "application/x-tar", bundle);
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Ok((format!("multipart/form-data; boundary={boundary}"), body))
+}

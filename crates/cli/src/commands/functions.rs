@@ -1,0 +1,76 @@
+//! `nexus functions`.
+
+use clap::{Args, Subcommand};
+use nexus_model::view::{FunctionView, VersionView};
+
+use crate::render;
+use crate::{Error, Session};
+
+/// List, show and delete functions
+#[derive(Args, Debug)]
+pub struct FunctionsArgs {
+    /// Something else than a list
+    #[command(subcommand)]
+    pub command: Option<FunctionsCommand>,
+}
+
+/// Other commands about functions.
+#[derive(Subcommand, Debug)]
+pub enum FunctionsCommand {
+    /// Show one function
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// List the versions of a function
+    Versions {
+        /// Its name
+        name: String,
+    },
+    /// Delete a function; its history stays
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+pub(crate) fn run(session: &mut Session, args: &FunctionsArgs) -> Result<(), Error> {
+    match &args.command {
+        None => list(session),
+        Some(FunctionsCommand::Show { name }) => show(session, name),
+        Some(FunctionsCommand::Versions { name }) => versions(session, name),
+        Some(FunctionsCommand::Delete { name }) => {
+            session.client.delete(session.place(["functions", name])?)?;
+            session.terminal.say(format_args!("deleted function {name}"));
+            Ok(())
+        }
+    }
+}
+
+fn list(session: &mut Session) -> Result<(), Error> {
+    let functions: Vec<FunctionView> = session.client.list(session.place(["functions"])?)?;
+    if session.terminal.json() {
+        return functions.iter().try_for_each(|function| session.terminal.value(function));
+    }
+    if functions.is_empty() {
+        session.terminal.say("no functions; `nexus deploy` brings some");
+    }
+    render::function_table(&session.terminal, &functions).print(&mut session.terminal)
+}
+
+fn show(session: &mut Session, name: &str) -> Result<(), Error> {
+    let function: FunctionView = session.client.get(session.place(["functions", name])?)?;
+    if session.terminal.json() {
+        return session.terminal.value(&function);
+    }
+    render::show_function(&mut session.terminal, &function)
+}
+
+fn versions(session: &mut Session, name: &str) -> Result<(), Error> {
+    let place = session.place(["functions", name, "versions"])?;
+    let versions: Vec<VersionView> = session.client.list(place)?;
+    if session.terminal.json() {
+        return versions.iter().try_for_each(|version| session.terminal.value(version));
+    }
+    render::version_table(&session.terminal, &versions).print(&mut session.terminal)
+}

@@ -1,0 +1,131 @@
+//! What lists of history share: time filters, limits, and following.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use clap::Args;
+use nexus_model::{Timestamp, limits};
+use serde::de::DeserializeOwned;
+
+use crate::client::Place;
+use crate::{Error, Paint, Session, Terminal, Tone, units};
+
+/// How often a broken stream is opened again before giving up.
+const RECONNECTS_MAX: u32 = 60;
+/// How long between two tries.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Flags of every list of history.
+#[derive(Args, Clone, Debug)]
+pub struct RangeArgs {
+    /// From here on: 1h, 30m, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Up to here: 1h, 30m, a date or a time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// At most this many
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = limits::PAGE_ITEMS_DEFAULT)]
+    pub limit: usize,
+    /// Go on with what happens from now on
+    #[arg(short, long, conflicts_with = "until")]
+    pub follow: bool,
+    /// In all projects
+    #[arg(short = 'A', long)]
+    pub all_projects: bool,
+}
+
+impl RangeArgs {
+    /// Adds the time filters to a place.
+    pub(crate) fn filter(&self, place: Place, terminal: &Terminal) -> Result<Place, Error> {
+        let since = moment(self.since.as_deref(), terminal)?;
+        let until = moment(self.until.as_deref(), terminal)?;
+        Ok(place.maybe("since", since).maybe("until", until))
+    }
+
+    /// How many past items a command that follows shows first.
+    pub(crate) fn past(&self) -> usize {
+        match (self.follow, &self.since) {
+            // Following alone means: from now on, with a little of what was before.
+            (true, None) => self.limit.min(10),
+            _ => self.limit,
+        }
+    }
+}
+
+pub(crate) fn moment(text: Option<&str>, terminal: &Terminal) -> Result<Option<Timestamp>, Error> {
+    text.map(|text| units::parse_moment(text, terminal.now, &terminal.zone))
+        .transpose()
+        .map_err(Error::usage)
+}
+
+/// Says that a list was cut.
+pub(crate) fn say_more(terminal: &mut Terminal, limit: usize) {
+    terminal.say(Paint(Tone::Faint, format_args!("the newest {limit}; there are more: --limit N")));
+}
+
+/// Items of a history that can be followed.
+pub(crate) trait Item: DeserializeOwned {
+    /// What tells two of them apart.
+    fn key(&self) -> String;
+}
+
+/// Where a history is listed and streamed.
+pub(crate) struct Places {
+    pub(crate) list: Place,
+    pub(crate) stream: Place,
+    pub(crate) past: usize,
+}
+
+/// Shows what was and then what happens, each once, oldest first, until the server stays away.
+pub(crate) fn follow<T: Item>(
+    session: &mut Session,
+    places: &Places,
+    show: &mut dyn FnMut(&mut Terminal, &T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    // The stream is opened first, so that nothing falls between it and the list.
+    let mut stream = session.client.stream(places.stream.clone(), None)?;
+    let mut past: Vec<T> = Vec::new();
+    session.client.pages(places.list.clone(), places.past, &mut |item| {
+        past.push(item);
+        Ok(())
+    })?;
+    let mut seen: HashSet<String> = past.iter().map(Item::key).collect();
+    for item in past.iter().rev() {
+        show(&mut session.terminal, item)?;
+    }
+    drop(past);
+    loop {
+        while let Some(data) = stream.next() {
+            let item: T = serde_json::from_str(&data).map_err(|error| Error::Protocol {
+                what: "a message of the stream".to_owned(),
+                reason: error.to_string(),
+            })?;
+            // Only what the list already showed can come twice.
+            if !seen.remove(&item.key()) {
+                show(&mut session.terminal, &item)?;
+            }
+        }
+        let last = stream.last().map(str::to_owned);
+        stream = reconnect(session, &places.stream, last.as_deref())?;
+    }
+}
+
+fn reconnect(
+    session: &mut Session,
+    place: &Place,
+    last: Option<&str>,
+) -> Result<crate::client::Stream, Error> {
+    session.terminal.say(Paint(Tone::Faint, "the server closed the stream; connecting again…"));
+    let mut tries = 0;
+    loop {
+        std::thread::sleep(RECONNECT_PAUSE);
+        tries += 1;
+        match session.client.stream(place.clone(), last) {
+            Ok(stream) => return Ok(stream),
+            Err(error @ Error::Problem(_)) => return Err(error),
+            Err(error) if tries == RECONNECTS_MAX => return Err(error),
+            Err(_) => {}
+        }
+    }
+}

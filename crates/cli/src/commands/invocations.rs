@@ -1,0 +1,140 @@
+//! `nexus invocations`: what ran.
+
+use clap::{Args, Subcommand};
+use nexus_model::record::Status;
+use nexus_model::view::{InvocationRow, InvocationView};
+use nexus_model::{EventId, VersionId};
+
+use super::history::{self, Item, Places, RangeArgs};
+use crate::client::Place;
+use crate::render;
+use crate::{Error, Session, units};
+
+/// What ran: list, follow and show invocations
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct InvocationsArgs {
+    /// Something else than a list
+    #[command(subcommand)]
+    pub command: Option<InvocationsCommand>,
+    /// Which invocations
+    #[command(flatten)]
+    pub filter: InvocationsFilter,
+}
+
+/// Other commands about invocations.
+#[derive(Subcommand, Debug)]
+pub enum InvocationsCommand {
+    /// Show one invocation: times, input, output, journal, logs, failure
+    Show {
+        /// The invocation's id, or `last` for the newest
+        id: String,
+    },
+}
+
+/// Which invocations.
+#[derive(Args, Debug)]
+pub struct InvocationsFilter {
+    /// Of this function
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Of this version
+    #[arg(long, value_name = "ID")]
+    pub version: Option<VersionId>,
+    /// With one of these statuses, comma-separated
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    pub status: Vec<Status>,
+    /// That took at least this long
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub min_duration: Option<std::time::Duration>,
+    /// That handled this event
+    #[arg(long, value_name = "ID")]
+    pub event: Option<EventId>,
+    /// When and how many
+    #[command(flatten)]
+    pub range: RangeArgs,
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    Status::from_word(word)
+        .ok_or_else(|| format!("the statuses are {}", Status::WORDS[1..].join(", ")))
+}
+
+impl Item for InvocationRow {
+    fn key(&self) -> String {
+        // One invocation comes twice when it is followed: running, then ended.
+        format!("{} {}", self.id, self.status.word())
+    }
+}
+
+pub(crate) fn run(session: &mut Session, args: InvocationsArgs) -> Result<(), Error> {
+    match args.command {
+        Some(InvocationsCommand::Show { id }) => show(session, &id),
+        None if args.filter.range.follow => follow(session, &args.filter),
+        None => list(session, &args.filter),
+    }
+}
+
+fn place(
+    session: &Session,
+    filter: &InvocationsFilter,
+    segments: &[&'static str],
+) -> Result<Place, Error> {
+    let words: Vec<_> = filter.status.iter().map(|status| status.word()).collect();
+    let statuses = (!words.is_empty()).then(|| words.join(","));
+    Ok(session
+        .history(filter.range.all_projects, segments.iter().copied())?
+        .maybe("function", filter.function.as_ref())
+        .maybe("version", filter.version)
+        .maybe("status", statuses)
+        .maybe("min_duration", filter.min_duration.map(units::exact_duration))
+        .maybe("event", filter.event))
+}
+
+fn list(session: &mut Session, filter: &InvocationsFilter) -> Result<(), Error> {
+    let place = place(session, filter, &["invocations"])?;
+    let place = filter.range.filter(place, &session.terminal)?;
+    let Session { client, terminal, .. } = session;
+    let mut table = render::invocation_table();
+    let more = client.pages(place, filter.range.limit, &mut |row: InvocationRow| {
+        if terminal.json() {
+            return terminal.value(&row);
+        }
+        table.row(render::invocation_row(terminal, &row));
+        Ok(())
+    })?;
+    table.print(terminal)?;
+    if table.is_empty() && !terminal.json() {
+        terminal.say("no invocations");
+    }
+    if more {
+        history::say_more(terminal, filter.range.limit);
+    }
+    Ok(())
+}
+
+fn follow(session: &mut Session, filter: &InvocationsFilter) -> Result<(), Error> {
+    let list = place(session, filter, &["invocations"])?;
+    let places = Places {
+        list: filter.range.filter(list, &session.terminal)?,
+        stream: place(session, filter, &["invocations", "stream"])?,
+        past: filter.range.past(),
+    };
+    history::follow(session, &places, &mut |terminal, row: &InvocationRow| {
+        if terminal.json() {
+            return terminal.value(row);
+        }
+        let line = render::invocation_line(terminal, row);
+        terminal.line(line)
+    })
+}
+
+fn show(session: &mut Session, which: &str) -> Result<(), Error> {
+    let id = session.invocation(which)?;
+    let view: InvocationView =
+        session.client.get(session.place(["invocations", &id.to_string()])?)?;
+    if session.terminal.json() {
+        return session.terminal.value(&view);
+    }
+    render::show_invocation(&mut session.terminal, &view)
+}

@@ -1,0 +1,100 @@
+//! `nexus replay`: runs an invocation again, and says whether it was the same.
+
+use clap::Args;
+use nexus_model::view::{ReplayView, Verdict};
+use nexus_model::{Code, InvocationId};
+
+use crate::client::Send;
+use crate::units::show_duration;
+use crate::{Error, Paint, Session, Tone, exit, render};
+
+/// Run an invocation again, exactly, and compare
+///
+/// Nothing outside is touched: the recording is the outside world. The exit code is 0 when the
+/// replay is identical, 1 when it diverged, 2 when the invocation cannot be replayed.
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// The invocation's id, or `last` for the newest
+    pub id: String,
+    /// Compare the final memory as well, where the recording has it
+    #[arg(long)]
+    pub verify: bool,
+    /// Print the output of the replay as well
+    #[arg(long)]
+    pub show_output: bool,
+}
+
+pub(crate) fn run(session: &mut Session, args: &ReplayArgs) -> Result<(), Error> {
+    let id = session.invocation(&args.id)?;
+    let place = session
+        .place(["invocations", &id.to_string(), "replay"])?
+        .maybe("verify", args.verify.then_some("true"));
+    let send = Send { method: "POST", place, content_type: "", body: Some(Vec::new()) };
+    let view: ReplayView = session.client.json(send).or_else(|error| cannot(session, id, error))?;
+    if session.terminal.json() {
+        session.terminal.value(&view)?;
+    } else {
+        print(session, args, &view)?;
+    }
+    match view.verdict {
+        Verdict::Identical | Verdict::IdenticalUpTo => Ok(()),
+        Verdict::Diverged => Err(Error::Told(exit::FAILED)),
+    }
+}
+
+/// An invocation that cannot be replayed has an exit code of its own.
+fn cannot(session: &mut Session, id: InvocationId, error: Error) -> Result<ReplayView, Error> {
+    let cannot = match &error {
+        Error::Problem(problem) => {
+            matches!(problem.code, Code::NotReplayable | Code::BadJournal | Code::Gone)
+        }
+        _ => false,
+    };
+    if !cannot {
+        return Err(error);
+    }
+    session.terminal.say(format_args!("{id} cannot be replayed"));
+    crate::run::report(&error, &mut session.terminal);
+    Err(Error::Told(exit::USAGE))
+}
+
+fn print(session: &mut Session, args: &ReplayArgs, view: &ReplayView) -> Result<(), Error> {
+    let (tone, word) = match view.verdict {
+        Verdict::Identical => (Tone::Good, "identical"),
+        Verdict::IdenticalUpTo => (Tone::Good, "identical up to the last operation"),
+        Verdict::Diverged => (Tone::Bad, "diverged"),
+    };
+    let terminal = &mut session.terminal;
+    terminal.line(Paint(tone, word))?;
+    if let Some(divergence) = &view.divergence {
+        let place = match divergence.operation {
+            Some(number) => format!("operation {number}: {}", divergence.what),
+            None => divergence.what.clone(),
+        };
+        terminal.line(format_args!("  at       {}", Paint(Tone::Strong, place)))?;
+        for (name, text) in [("expected", &divergence.expected), ("actual", &divergence.actual)] {
+            for (index, line) in text.lines().enumerate() {
+                let title = if index == 0 { name } else { "" };
+                terminal.line(format_args!("  {title:<8} {line}"))?;
+            }
+        }
+    }
+    if args.show_output {
+        render::block(terminal, "Output", "of the replay")?;
+        render::payload(terminal, &view.output)?;
+    }
+    let memory = if view.memory_compared { ", memory compared" } else { "" };
+    if !view.summary.is_empty() {
+        terminal.say(&view.summary);
+    }
+    terminal.say(Paint(
+        Tone::Faint,
+        format_args!(
+            "{} operations in {}; the original took {}{memory}",
+            view.operations,
+            show_duration(view.duration_ns),
+            show_duration(view.original_ns)
+        ),
+    ));
+    Ok(())
+}

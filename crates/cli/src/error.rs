@@ -1,0 +1,111 @@
+//! What a command could not do, with what to do about it.
+
+use nexus_model::Problem;
+
+use crate::exit;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line is wrong in a way that clap does not see.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// No address was given and none was found.
+    #[error(
+        "no server found: neither --server nor {}, and no .nexus folder here or above",
+        crate::env::SERVER
+    )]
+    NoServer,
+    /// Nothing answers at the address.
+    #[error("no server at {server}")]
+    Unreachable {
+        /// The address.
+        server: String,
+        /// The system's reason.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The connection broke or the answer never came.
+    #[error("the connection to {server} failed")]
+    Connection {
+        /// The address.
+        server: String,
+        /// The reason.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The server answered with a problem.
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    /// The server answered something that is no Nexus answer.
+    #[error("{what} is not what a Nexus server answers: {reason}")]
+    Protocol {
+        /// What was read.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file or stream cannot be read or written.
+    #[error("failed to {operation} {subject}")]
+    Io {
+        /// `read`, `write`.
+        operation: &'static str,
+        /// A path or a stream.
+        subject: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is not there.
+    #[error("{message}")]
+    Missing {
+        /// What is missing.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The command worked, but what it is about did not; everything has been said already.
+    #[error("failed")]
+    Told(u8),
+    /// The reader of standard output went away (`nexus events | head`).
+    #[error("standard output was closed")]
+    Closed,
+}
+
+impl Error {
+    /// A wrong command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Error::Usage { message: message.into(), hint: None }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. } => exit::USAGE,
+            Error::Told(code) => *code,
+            Error::Closed => exit::OK,
+            _ => exit::FAILED,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } | Error::Missing { hint, .. } => hint.clone(),
+            Error::NoServer => Some(
+                "start one with `nexus dev` in a project's folder, or name one with --server"
+                    .into(),
+            ),
+            Error::Unreachable { .. } => Some("start one with `nexus dev`".into()),
+            Error::Problem(problem) => {
+                problem.hint.clone().or_else(|| crate::hint_for(problem.code).map(str::to_owned))
+            }
+            _ => None,
+        }
+    }
+}

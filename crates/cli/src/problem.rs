@@ -1,0 +1,34 @@
+//! What to do about the failures that people meet most.
+
+use nexus_model::Code;
+
+/// A hint for a code, where the server or the recording gave none.
+pub fn hint_for(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::Unauthenticated => {
+            "pass a token with --token or NEXUS_TOKEN; `nexus dev` keeps one in .nexus/token"
+        }
+        Code::Forbidden => "`nexus tokens create` makes a token with other scopes",
+        Code::NoRoute => "`nexus functions` lists the functions and their URLs",
+        Code::GuestTrapped => {
+            "the backtrace names the place; `nexus replay` runs it again with the same input"
+        }
+        Code::GuestTimedOut => {
+            "raise `timeout-ms` of the function, or see in the journal what it waited for"
+        }
+        Code::GuestOutOfMemory => "raise `memory-bytes` of the function",
+        Code::GuestNoAnswer => "a handler has to set its response before it returns",
+        Code::OutputTooLarge => "`nexus limits` lists the limits; stream large answers over HTTP",
+        Code::EgressDenied => "add the host to `allow-hosts` of the function",
+        Code::Overloaded | Code::RecordingPressure | Code::ShuttingDown => "try again in a moment",
+        Code::Throttled => "raise `concurrency` of the function, or call it less often",
+        Code::NotReplayable => "set `record = \"always\"` for the function and call it again",
+        Code::TooLarge => "`nexus limits` lists the limits",
+        Code::WasiP3 => "build the component for WASI 0.2, such as with the target wasm32-wasip2",
+        Code::CursorExpired => "list again from the start",
+        Code::DataLocked => "stop the other server, or choose another folder with --data",
+        Code::NewerFormat => "run the version of Nexus that wrote it, or a newer one",
+        Code::Internal => "this is a defect of Nexus: please report it with the request id",
+        _ => return None,
+    })
+}

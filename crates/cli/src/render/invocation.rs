@@ -1,0 +1,393 @@
+//! Invocations: rows, lines, and one of them whole.
+
+use nexus_model::Code;
+use nexus_model::view::{FailureView, InvocationRow, InvocationView, JournalEntryView};
+use serde_json::Value;
+
+use super::{Align, Cell, Column, Table, block, log_line, payload, status_tone};
+use crate::units::{show_ago, show_duration, show_size};
+use crate::{Error, Paint, Terminal, Tone};
+
+/// The cells of a full timing bar.
+const BAR_CELLS: u64 = 40;
+/// Journal entries that are shown before the table is cut.
+const JOURNAL_ROWS_MAX: usize = 100;
+
+pub(crate) fn invocation_table() -> Table {
+    Table::new([
+        Column::left("TIME"),
+        Column::left("ID"),
+        Column::left("FUNCTION"),
+        Column::left("STATUS"),
+        Column::right("HTTP").optional(),
+        Column::right("TOOK"),
+        Column::left("START"),
+        Column::left("LEVEL").optional(),
+        Column::right("ATTEMPT").optional(),
+        Column::left("TRACE").optional(),
+    ])
+}
+
+pub(crate) fn invocation_row(terminal: &Terminal, row: &InvocationRow) -> Vec<Cell> {
+    let attempt = if row.attempt > 1 { row.attempt.to_string() } else { String::new() };
+    vec![
+        Cell::toned(Tone::Faint, terminal.time(row.accepted)),
+        Cell::toned(Tone::Key, row.id.to_string()),
+        Cell::toned(Tone::Strong, row.function.as_str()),
+        Cell::toned(status_tone(row.status), row.status.word()),
+        Cell::new(row.http_status.map(|status| status.to_string()).unwrap_or_default()),
+        Cell::new(show_duration(row.duration_ns)),
+        if row.cold { Cell::toned(Tone::Warn, "cold") } else { Cell::new("warm") },
+        Cell::new(row.level.word()),
+        Cell::new(attempt),
+        Cell::toned(Tone::Faint, row.trace_id.as_str()),
+    ]
+}
+
+/// One line of a stream, where columns cannot know their width.
+pub(crate) fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
+    let status = match row.http_status {
+        Some(http) => format!("{} {http}", row.status.word()),
+        None => row.status.word().to_owned(),
+    };
+    format!(
+        "{}  {}  {}  {}  {}  {}",
+        Paint(Tone::Faint, terminal.time(row.accepted)),
+        Paint(Tone::Key, row.id),
+        Paint(Tone::Strong, &row.function),
+        Paint(status_tone(row.status), status),
+        show_duration(row.duration_ns),
+        if row.cold { "cold" } else { "warm" },
+    )
+}
+
+/// One invocation, whole.
+pub(crate) fn show_invocation(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error> {
+    let row = &view.row;
+    terminal.line(format_args!(
+        "{}  {}  {}  {}",
+        Paint(Tone::Key, row.id),
+        Paint(Tone::Strong, format_args!("{}/{}", row.project, row.function)),
+        Paint(status_tone(row.status), row.status.word()),
+        show_duration(row.duration_ns)
+    ))?;
+    terminal.line("")?;
+    for (name, value) in facts(terminal, view) {
+        terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name:<10}"))))?;
+    }
+    if let Some(failure) = &view.failure {
+        show_failure(terminal, failure)?;
+    }
+    show_timings(terminal, view)?;
+    if view.payloads_hidden {
+        terminal.line("")?;
+        terminal
+            .line(Paint(Tone::Faint, "payloads hidden: the token lacks the scope read-payload"))?;
+    }
+    show_exchange(terminal, "Input", &view.input)?;
+    show_exchange(terminal, "Output", &view.output)?;
+    show_journal(terminal, &view.journal)?;
+    show_logs(terminal, view)
+}
+
+fn facts(terminal: &Terminal, view: &InvocationView) -> Vec<(&'static str, String)> {
+    let row = &view.row;
+    let accepted = terminal.time(row.accepted);
+    let mut facts = vec![
+        ("accepted", format!("{accepted} ({})", show_ago(row.accepted, terminal.now))),
+        (
+            "trigger",
+            format!("{}, attempt {}, by {}", row.trigger.word(), row.attempt, view.principal),
+        ),
+    ];
+    let optional = [
+        ("version", row.version.map(|id| id.to_string())),
+        ("event", view.cause_event.map(|id| id.to_string())),
+        ("caused by", view.cause_invocation.map(|id| id.to_string())),
+        ("trace", Some(row.trace_id.clone()).filter(|text| !text.is_empty())),
+        ("deadline", view.deadline.map(|at| terminal.time(at))),
+        ("component", view.component.map(|digest| digest.to_string())),
+        ("executed", view.executed.map(|digest| digest.to_string())),
+        ("redacted", Some(view.redacted.join(", ")).filter(|text| !text.is_empty())),
+    ];
+    facts.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let replay = match view.not_replayable.as_str() {
+        "" => format!("{} (nexus replay {})", row.level.word(), row.id),
+        reason => format!("not replayable: {reason}"),
+    };
+    facts.push(("level", replay));
+    facts.push(("used", used(view)));
+    facts
+}
+
+fn used(view: &InvocationView) -> String {
+    let meter = &view.meter;
+    let grown = match meter.memory_grown_pages {
+        0 => String::new(),
+        pages => format!(" (grew by {pages} pages)"),
+    };
+    let fuel = if meter.fuel > 0 { format!(", {} fuel", meter.fuel) } else { String::new() };
+    format!(
+        "{} CPU, {} memory{grown}, {} in, {} out, {} host calls{fuel}",
+        show_duration(meter.cpu_ns),
+        show_size(meter.memory_peak_bytes),
+        show_size(meter.bytes_in),
+        show_size(meter.bytes_out),
+        meter.host_calls,
+    )
+}
+
+fn show_failure(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Error> {
+    let code = Code::parse(&failure.code);
+    let title = code.map_or("", Code::title);
+    terminal.line("")?;
+    terminal.line(format_args!(
+        "{}  {} {title}",
+        Paint(Tone::Bad, "Failure"),
+        Paint(Tone::Strong, &failure.code)
+    ))?;
+    for line in failure.message.lines() {
+        terminal.line(format_args!("  {line}"))?;
+    }
+    for (number, frame) in failure.backtrace.iter().enumerate() {
+        terminal.line(format_args!("  {} {frame}", Paint(Tone::Faint, format!("{number:>3}:"))))?;
+    }
+    match code.and_then(crate::hint_for) {
+        Some(hint) => terminal.line(format_args!("  {} {hint}", Paint(Tone::Good, "hint:"))),
+        None => Ok(()),
+    }
+}
+
+fn show_timings(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error> {
+    let timings = &view.timings;
+    let start = match (view.row.cold, view.cold_reason.as_str()) {
+        (true, "") => "cold".to_owned(),
+        (true, reason) => format!("cold: {reason}"),
+        (false, _) => "warm".to_owned(),
+    };
+    block(terminal, "Time", &format!("{}, {start}", show_duration(timings.total_ns)))?;
+    let parts = [
+        ("queue", timings.queue_ns),
+        ("fetch", timings.fetch_ns),
+        ("load", timings.load_ns),
+        ("instantiate", timings.instantiate_ns),
+        ("guest", timings.guest_ns),
+    ];
+    let known: u64 = parts.iter().map(|(_, ns)| ns).sum();
+    let total = timings.total_ns.max(known);
+    let mut before = 0;
+    for (name, ns) in parts {
+        let bar = bar(before, ns, total);
+        before += ns;
+        let took = if ns == 0 { "–".to_owned() } else { show_duration(ns) };
+        let tone = if name == "guest" { Tone::Good } else { Tone::Warn };
+        let note = match name {
+            "guest" if timings.first_answer_ns > 0 => {
+                format!("   first answer after {}", show_duration(timings.first_answer_ns))
+            }
+            _ => String::new(),
+        };
+        terminal.line(format_args!(
+            "  {} {} {took:>9}{}",
+            Paint(Tone::Faint, format!("{name:<11}")),
+            Paint(tone, bar),
+            Paint(Tone::Faint, note)
+        ))?;
+    }
+    let rest = total - known;
+    if rest > 0 {
+        terminal.line(format_args!(
+            "  {} {} {:>9}",
+            Paint(Tone::Faint, format!("{:<11}", "other")),
+            Paint(Tone::Faint, bar(before, rest, total)),
+            show_duration(rest)
+        ))?;
+    }
+    Ok(())
+}
+
+/// A bar of [`BAR_CELLS`] cells: empty up to `before`, filled for `ns`, in eighths of a cell. What
+/// happened is always visible, however short.
+fn bar(before: u64, ns: u64, total: u64) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let scale = |ns: u64| {
+        let eighths = u128::from(ns) * u128::from(BAR_CELLS * 8) / u128::from(total.max(1));
+        u64::try_from(eighths).unwrap_or(0)
+    };
+    let mut bar = String::new();
+    if ns > 0 {
+        let offset = (scale(before) / 8).min(BAR_CELLS - 1);
+        let length = scale(ns).clamp(1, (BAR_CELLS - offset) * 8);
+        bar.extend(std::iter::repeat_n(' ', offset as usize));
+        bar.extend(std::iter::repeat_n('█', (length / 8) as usize));
+        if length % 8 > 0 {
+            bar.push(EIGHTHS[(length % 8) as usize]);
+        }
+    }
+    let width = bar.chars().count();
+    bar.extend(std::iter::repeat_n(' ', BAR_CELLS as usize - width));
+    bar
+}
+
+/// An HTTP request or response, an event, or a command's input.
+fn show_exchange(terminal: &mut Terminal, title: &str, value: &Value) -> Result<(), Error> {
+    let Value::Object(fields) = value else {
+        if value.is_null() {
+            return Ok(());
+        }
+        block(terminal, title, "")?;
+        return payload(terminal, value);
+    };
+    block(terminal, title, &exchange_head(fields))?;
+    if let Some(headers) = fields.get("headers") {
+        for (name, value) in header_fields(headers) {
+            terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name}:"))))?;
+        }
+    }
+    // What is neither head, headers nor body is shown as it is.
+    let known = [
+        "method",
+        "path",
+        "path_and_query",
+        "url",
+        "authority",
+        "scheme",
+        "status",
+        "http_status",
+        "headers",
+        "body",
+        "kind",
+        "content_type",
+        "exit_code",
+        "size",
+        "event_id",
+    ];
+    let rest: serde_json::Map<String, Value> = fields
+        .iter()
+        .filter(|(name, value)| !known.contains(&name.as_str()) && !is_empty(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    match fields.get("body") {
+        None | Some(Value::Null) => {}
+        Some(body) => {
+            if fields.contains_key("headers") {
+                terminal.line("")?;
+            }
+            body_of(terminal, body)?;
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { payload(terminal, &Value::Object(rest)) }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// A body: a value itself, or an object that wraps text, JSON or base 64 with its size.
+fn body_of(terminal: &mut Terminal, body: &Value) -> Result<(), Error> {
+    let wrapped = body.as_object().and_then(|fields| {
+        ["text", "json", "base64", "value"].into_iter().find_map(|name| fields.get(name))
+    });
+    if let Some(inner) = wrapped {
+        return payload(terminal, inner);
+    }
+    match body.get("dropped").and_then(Value::as_bool) {
+        Some(true) => terminal.line(Paint(Tone::Faint, "  not kept: larger than the record limit")),
+        _ => payload(terminal, body),
+    }
+}
+
+fn exchange_head(fields: &serde_json::Map<String, Value>) -> String {
+    let text = |name: &str| match fields.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let first = |names: &[&str]| names.iter().find_map(|name| text(name)).unwrap_or_default();
+    let code = text("exit_code").map(|code| format!("exit code {code}")).unwrap_or_default();
+    let media_type = text("content_type").unwrap_or_default();
+    let parts = [
+        first(&["method"]),
+        first(&["status", "http_status"]),
+        first(&["url", "path_and_query", "path"]),
+        first(&["event_id"]),
+        code,
+        media_type,
+    ];
+    parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
+}
+
+/// Headers as an object, as pairs, or as objects with name and value.
+fn header_fields(headers: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match headers {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+        }
+        Value::Array(items) => items
+            .iter()
+            .filter_map(|item| match item {
+                Value::Array(pair) => Some((text(pair.first()?), text(pair.get(1)?))),
+                Value::Object(fields) => {
+                    Some((text(fields.get("name")?), text(fields.get("value")?)))
+                }
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn show_journal(terminal: &mut Terminal, journal: &[JournalEntryView]) -> Result<(), Error> {
+    if journal.is_empty() {
+        return Ok(());
+    }
+    block(terminal, "Journal", &format!("{} operations", journal.len()))?;
+    let mut table = Table::new([
+        Column { title: "  #", align: Align::Right, optional: false },
+        Column::right("AT"),
+        Column::right("TOOK"),
+        Column::left("OPERATION"),
+        Column::left("WHAT"),
+    ]);
+    for entry in journal.iter().take(JOURNAL_ROWS_MAX) {
+        let at = if entry.at_ns == 0 { String::new() } else { show_duration(entry.at_ns) };
+        table.row([
+            Cell::toned(Tone::Faint, entry.operation.to_string()),
+            Cell::toned(Tone::Faint, at),
+            Cell::new(show_duration(entry.duration_ns)),
+            Cell::toned(Tone::Strong, entry.function.as_str()),
+            Cell::new(entry.summary.as_str()),
+        ]);
+    }
+    table.print(terminal)?;
+    match journal.len().saturating_sub(JOURNAL_ROWS_MAX) {
+        0 => Ok(()),
+        more => terminal.line(Paint(
+            Tone::Faint,
+            format_args!("  … {more} more operations (--json prints all)"),
+        )),
+    }
+}
+
+fn show_logs(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error> {
+    if view.logs.is_empty() && view.logs_dropped == 0 {
+        return Ok(());
+    }
+    let dropped = match view.logs_dropped {
+        0 => String::new(),
+        count => format!(", {count} more were not kept"),
+    };
+    block(terminal, "Logs", &format!("{} lines{dropped}", view.logs.len()))?;
+    for line in &view.logs {
+        let text = log_line(terminal, line);
+        terminal.line(format_args!("  {text}"))?;
+    }
+    Ok(())
+}

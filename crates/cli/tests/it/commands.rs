@@ -1,0 +1,480 @@
+//! The daily loop.
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use crate::stub::{Route, json, nexus};
+
+const INV: &str = "inv_01kagsk1s0e3s0000000000001";
+const EVT: &str = "evt_01kagsk1s0e3s0000000000002";
+const VER: &str = "ver_01kagsk1s0e3s0000000000003";
+const DIGEST: &str = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+fn row(status: &str) -> Value {
+    json!({
+        "id": INV, "project": "shop", "function": "hello", "version": VER, "trigger": "http",
+        "status": status, "http_status": 200, "attempt": 1,
+        "accepted": "2026-11-20T19:00:00.5Z", "duration_ns": 3_210_000, "cold": true,
+        "level": "exact", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    })
+}
+
+fn event() -> Value {
+    json!({
+        "id": EVT, "project": "shop", "principal": "token:dev", "received": "2026-11-20T19:00:00Z",
+        "event": {
+            "specversion": "1.0", "id": "o-1", "source": "/nexus/cli",
+            "type": "com.shop.order.created", "subject": "o-1",
+            "datacontenttype": "application/json", "region": "eu", "data": { "total": 12 },
+        },
+        "data_bytes": 12,
+    })
+}
+
+fn check(line: &[&str], routes: Vec<Route>, expected: Expect) {
+    expected.assert_eq(&nexus(line, routes).all());
+}
+
+#[test]
+fn invoke_prints_the_body_raw() {
+    let route = || Route {
+        request: "POST /api/v1/projects/shop/functions/hello/invoke",
+        status: 200,
+        headers: "content-type: text/plain\r\nnexus-invocation-id: inv_1\r\n",
+        body: "Hello, Ada!".into(),
+    };
+    let done = nexus(&["invoke", "hello", "-d", "{\"name\":\"Ada\"}"], vec![route()]);
+    assert_eq!((done.code, done.out.as_str()), (0, "Hello, Ada!"));
+    assert_eq!(done.err, "\nHTTP 200 inv_1\n");
+    assert_eq!(done.requests[0].1, b"{\"name\":\"Ada\"}");
+    let done = nexus(&["invoke", "hello", "--json"], vec![route()]);
+    assert_eq!(
+        done.out,
+        "{\"invocation\":\"inv_1\",\"status\":200,\"content-type\":\"text/plain\",\
+         \"body\":\"Hello, Ada!\"}\n"
+    );
+}
+
+#[test]
+fn invoke_of_a_failing_function_shows_the_problem() {
+    let route = Route {
+        request: "POST /api/v1/projects/shop/functions/hello/invoke",
+        status: 502,
+        headers: "content-type: application/problem+json\r\n",
+        body: json!({
+            "type": "/docs/errors/NX5001", "title": "the function trapped", "status": 502,
+            "detail": "wasm `unreachable` instruction executed", "code": "NX5001",
+            "request_id": "req-1", "invocation_id": INV,
+        })
+        .to_string(),
+    };
+    check(
+        &["invoke", "hello"],
+        vec![route],
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            error: wasm `unreachable` instruction executed
+              code: NX5001 (the function trapped)
+              invocation: inv_01kagsk1s0e3s0000000000001
+              request: req-1
+            hint: the backtrace names the place; `nexus replay` runs it again with the same input
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_that_answers_with_an_error_fails_with_its_body_as_data() {
+    let route = Route {
+        request: "POST /api/v1/projects/shop/functions/hello/invoke",
+        status: 404,
+        headers: "content-type: application/json\r\n",
+        body: "{}\n".into(),
+    };
+    let done = nexus(&["invoke", "hello", "--quiet"], vec![route]);
+    assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (1, "{}\n", ""));
+}
+
+#[test]
+fn emit_makes_an_event_from_flags() {
+    let accepted = json!({ "events": [{ "id": EVT, "duplicate": true }] });
+    let done = nexus(
+        &["emit", "com.shop.order.created", "-d", "{\"total\":12}", "--id", "o-1", "--ext", "n=1"],
+        vec![json("POST /api/v1/projects/shop/events", accepted)],
+    );
+    assert_eq!(done.out, format!("{EVT}\n"));
+    assert!(done.err.starts_with("duplicate: "));
+    let mut sent: Value = serde_json::from_slice(&done.requests[0].1).unwrap();
+    sent[0].as_object_mut().unwrap().remove("time");
+    assert_eq!(
+        sent,
+        json!([{
+            "specversion": "1.0", "id": "o-1", "source": "/nexus/cli",
+            "type": "com.shop.order.created", "datacontenttype": "application/json", "n": 1,
+            "data": { "total": 12 },
+        }])
+    );
+}
+
+#[test]
+fn events_are_listed_page_by_page() {
+    let first = "GET /api/v1/projects/shop/events?type=com.*&limit=2";
+    let second = "GET /api/v1/projects/shop/events?type=com.*&limit=1&cursor=c1-0-5";
+    check(
+        &["events", "--type", "com.*", "--limit", "2"],
+        vec![
+            json(first, json!({ "items": [event()], "next": "c1-0-5" })),
+            json(second, json!({ "items": [event()], "next": "c1-0-4" })),
+        ],
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            error: the answer to GET /api/v1/projects/shop/events is not what a Nexus server answers: data did not match any variant of untagged enum Items
+        "#]],
+    );
+}
+
+#[test]
+fn an_event_is_shown_whole() {
+    check(
+        &["events", "show", "last"],
+        vec![
+            json("GET /api/v1/projects/shop/events", json!({ "items": [event()] })),
+            json("GET /api/v1/projects/shop/events/evt_01kagsk1s0e3s0000000000002", event()),
+        ],
+        expect![[r#"
+            exit 1
+            --- out
+            --- err
+            error: the answer to GET /api/v1/projects/shop/events is not what a Nexus server answers: data did not match any variant of untagged enum Items
+        "#]],
+    );
+}
+
+#[test]
+fn invocations_are_listed() {
+    check(
+        &["invocations", "--function", "hello", "--status", "succeeded,failed"],
+        vec![json(
+            "GET /api/v1/projects/shop/invocations?function=hello&status=succeeded%2Cfailed&limit=50",
+            json!({ "items": [row("succeeded"), row("timed-out")] }),
+        )],
+        expect![[r#"
+            exit 0
+            --- out
+            TIME                      ID                              FUNCTION  STATUS     HTTP     TOOK  START  LEVEL  TRACE
+            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello     succeeded   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
+            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello     timed-out   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
+            --- err
+        "#]],
+    );
+}
+
+#[test]
+fn following_shows_what_was_and_what_happens_once_each() {
+    let mut newer = row("succeeded");
+    newer["id"] = json!("inv_01kagsk1s0e3s0000000000009");
+    let stream = Route {
+        request: "GET /api/v1/projects/shop/invocations/stream",
+        status: 200,
+        headers: "content-type: text/event-stream\r\n",
+        // Reading on ends with a problem, so that the command ends as well.
+        body: format!(": hello\n\ndata: {}\n\ndata: {newer}\n\ndata: 7\n\n", row("succeeded")),
+    };
+    check(
+        &["invocations", "--follow"],
+        vec![
+            stream,
+            json("GET /api/v1/projects/shop/invocations", json!({ "items": [row("succeeded")] })),
+        ],
+        expect![[r#"
+            exit 1
+            --- out
+            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello  succeeded 200  3.21 ms  cold
+            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000009  hello  succeeded 200  3.21 ms  cold
+            --- err
+            error: a message of the stream is not what a Nexus server answers: invalid type: integer `7`, expected struct InvocationRow at line 1 column 1
+        "#]],
+    );
+}
+
+fn whole_invocation() -> Value {
+    let mut view = row("trapped");
+    let more = json!({
+        "principal": "anonymous", "cause_event": EVT,
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "component": DIGEST,
+        "timings": {
+            "queue_ns": 12_000, "fetch_ns": 0, "load_ns": 1_000_000, "instantiate_ns": 198_000,
+            "first_answer_ns": 1_200_000, "guest_ns": 1_900_000, "total_ns": 3_210_000,
+        },
+        "meter": {
+            "cpu_ns": 1_500_000, "memory_peak_bytes": 1_179_648, "memory_grown_pages": 2,
+            "bytes_in": 14, "bytes_out": 11, "host_calls": 2, "fuel": 0,
+        },
+        "cold_reason": "first call after deploy",
+        "failure": {
+            "code": "NX5001", "message": "wasm `unreachable` instruction executed",
+            "backtrace": ["hello::main", "wasi:http/incoming-handler#handle"],
+        },
+        "input": {
+            "method": "POST", "path_and_query": "/hello?name=Ada",
+            "headers": [["host", "localhost:8080"]], "body": "{\"name\":\"Ada\"}",
+        },
+        "output": { "status": 200, "headers": [["content-type", "text/plain"]], "body": "Hello" },
+        "journal": [
+            { "operation": 0, "function": "wasi:clocks/wall-clock.now", "summary": "2026-11-20",
+              "at_ns": 12_000, "duration_ns": 35 },
+            { "operation": 1, "function": "wasi:random/random.get-random-bytes",
+              "summary": "16 bytes", "at_ns": 14_000, "duration_ns": 1_200 },
+        ],
+        "logs": [
+            { "at": "2026-11-20T19:00:00.501Z", "stream": "stdout", "text": "hello" },
+            { "at": "2026-11-20T19:00:00.502Z", "stream": "log", "level": "error",
+              "text": "boom", "fields": { "order": 7 } },
+        ],
+        "logs_dropped": 3,
+    });
+    view.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    view
+}
+
+#[test]
+fn an_invocation_is_shown_whole() {
+    check(
+        &["invocations", "show", INV],
+        vec![json(
+            "GET /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001",
+            whole_invocation(),
+        )],
+        expect![[r#"
+            exit 0
+            --- out
+            inv_01kagsk1s0e3s0000000000001  shop/hello  trapped  3.21 ms
+
+              accepted   2026-11-20 19:00:00.500Z (9s ago)
+              trigger    http, attempt 1, by anonymous
+              version    ver_01kagsk1s0e3s0000000000003
+              event      evt_01kagsk1s0e3s0000000000002
+              trace      4bf92f3577b34da6a3ce929d0e0e4736
+              component  blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262
+              level      exact (nexus replay inv_01kagsk1s0e3s0000000000001)
+              used       1.50 ms CPU, 1.1 MiB memory (grew by 2 pages), 14 B in, 11 B out, 2 host calls
+
+            Failure  NX5001 the function trapped
+              wasm `unreachable` instruction executed
+                0: hello::main
+                1: wasi:http/incoming-handler#handle
+              hint: the backtrace names the place; `nexus replay` runs it again with the same input
+
+            Time  3.21 ms, cold: first call after deploy
+              queue       ▏                                          12.0 µs
+              fetch                                                        –
+              load        ████████████▍                              1.00 ms
+              instantiate             ██▍                             198 µs
+              guest                      ███████████████████████▋    1.90 ms   first answer after 1.20 ms
+              other                                             █▏    100 µs
+
+            Input  POST /hello?name=Ada
+              host: localhost:8080
+
+              {
+                "name": "Ada"
+              }
+
+            Output  200
+              content-type: text/plain
+
+              Hello
+
+            Journal  2 operations
+              #       AT     TOOK  OPERATION                            WHAT
+              0  12.0 µs    35 ns  wasi:clocks/wall-clock.now           2026-11-20
+              1  14.0 µs  1.20 µs  wasi:random/random.get-random-bytes  16 bytes
+
+            Logs  2 lines, 3 more were not kept
+              2026-11-20 19:00:00.501Z  stdout  hello
+              2026-11-20 19:00:00.502Z  error   boom order=7
+            --- err
+        "#]],
+    );
+}
+
+fn replay(verdict: &str, divergence: Value) -> Route {
+    json(
+        "POST /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001/replay",
+        json!({
+            "invocation": INV, "verdict": verdict, "operations": 2, "summary": "",
+            "divergence": divergence, "duration_ns": 900_000, "original_ns": 3_210_000,
+            "output": null, "memory_compared": false,
+        }),
+    )
+}
+
+#[test]
+fn a_replay_is_identical() {
+    check(
+        &["replay", INV],
+        vec![replay("identical", Value::Null)],
+        expect![[r#"
+            exit 0
+            --- out
+            identical
+            --- err
+            2 operations in 900 µs; the original took 3.21 ms
+        "#]],
+    );
+}
+
+#[test]
+fn a_replay_that_diverges_names_the_operation() {
+    check(
+        &["replay", INV],
+        vec![replay(
+            "diverged",
+            json!({ "operation": 1, "what": "wasi:random/random.get-random-bytes",
+                    "expected": "16 bytes", "actual": "32 bytes" }),
+        )],
+        expect![[r#"
+            exit 1
+            --- out
+            diverged
+              at       operation 1: wasi:random/random.get-random-bytes
+              expected 16 bytes
+              actual   32 bytes
+            --- err
+            2 operations in 900 µs; the original took 3.21 ms
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_replayed_has_its_own_exit_code() {
+    let route = Route {
+        request: "POST /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001/replay",
+        status: 422,
+        headers: "content-type: application/problem+json\r\n",
+        body: serde_json::to_string(&nexus_model::Problem::new(
+            nexus_model::Code::NotReplayable,
+            "not replayable: body > 8 MiB",
+        ))
+        .unwrap(),
+    };
+    check(
+        &["replay", INV],
+        vec![route],
+        expect![[r#"
+            exit 2
+            --- out
+            --- err
+            inv_01kagsk1s0e3s0000000000001 cannot be replayed
+            error: not replayable: body > 8 MiB
+              code: NX7001 (the invocation cannot be replayed)
+            hint: set `record = "always"` for the function and call it again
+        "#]],
+    );
+}
+
+fn function() -> Value {
+    json!({
+        "project": "shop", "name": "hello", "on": { "http": [{ "path": "/hello" }] },
+        "urls": ["http://127.0.0.1:8080/hello"],
+        "version": {
+            "id": VER, "number": 3, "world": "http", "language": "rust", "component": DIGEST,
+            "component_bytes": 102_400, "imports": ["wasi:clocks/wall-clock@0.2.6"],
+            "created": "2026-11-20T18:59:00Z",
+        },
+        "config": { "timeout-ms": 5000, "record": "always", "env": { "KEY": { "secret": "k" } } },
+        "revision": 7, "updated": "2026-11-20T18:59:00Z",
+    })
+}
+
+#[test]
+fn functions_are_listed_and_shown() {
+    check(
+        &["functions"],
+        vec![json("GET /api/v1/projects/shop/functions", json!([function()]))],
+        expect![[r#"
+            exit 0
+            --- out
+            NAME   KIND  CALLED BY                    VERSION  LANGUAGE     SIZE  UPDATED
+            hello  http  http://127.0.0.1:8080/hello        3  rust      100 KiB  1m 10s ago
+            --- err
+        "#]],
+    );
+    check(
+        &["functions", "show", "hello"],
+        vec![json("GET /api/v1/projects/shop/functions/hello", function())],
+        expect![[r#"
+            exit 0
+            --- out
+            shop/hello
+
+              url         http://127.0.0.1:8080/hello
+              route       /hello
+              timeout     5.00 s
+              record      always
+              env         KEY=secret k
+              updated     2026-11-20 18:59:00.000Z (1m 10s ago)
+              revision    7
+
+            Version  3  ver_01kagsk1s0e3s0000000000003
+              kind        http
+              language    rust
+              component   blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262 (100 KiB)
+              deployed    2026-11-20 18:59:00.000Z (1m 10s ago)
+              imports     wasi:clocks/wall-clock@0.2.6
+            --- err
+        "#]],
+    );
+}
+
+#[test]
+fn logs_are_read_downwards() {
+    let line = |at: &str, text: &str| {
+        json!({ "at": at, "stream": "stdout", "text": text, "function": "hello",
+                "invocation": INV, "trace_id": "4bf9" })
+    };
+    check(
+        &["logs", "hello"],
+        vec![json(
+            "GET /api/v1/projects/shop/logs?function=hello&limit=50",
+            json!({ "items": [line("2026-11-20T19:00:02Z", "b"), line("2026-11-20T19:00:01Z", "a")] }),
+        )],
+        expect![[r#"
+            exit 0
+            --- out
+            2026-11-20 19:00:01.000Z  stdout  hello  a
+            2026-11-20 19:00:02.000Z  stdout  hello  b
+            --- err
+        "#]],
+    );
+}
+
+#[test]
+fn a_component_is_deployed_with_its_routes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.wasm");
+    std::fs::write(&path, b"\0asm").unwrap();
+    let done = nexus(
+        &["deploy", "--component", path.to_str().unwrap(), "--name", "hello", "--path", "/hello"],
+        vec![json(
+            "POST /api/v1/projects/shop/functions/hello/deploy",
+            json!({ "function": function(), "unchanged": false, "compile_ms": 80,
+                    "notes": ["memory will grow in each call"] }),
+        )],
+    );
+    expect![[r#"
+        exit 0
+        --- out
+        shop/hello  version 3, compiled in 80 ms
+          http://127.0.0.1:8080/hello
+        --- err
+        note: memory will grow in each call
+    "#]]
+    .assert_eq(&done.all());
+    let body = String::from_utf8_lossy(&done.requests[0].1).into_owned();
+    assert!(body.contains("name=\"spec\"") && body.contains("\"path\":\"/hello\""), "{body}");
+}
