@@ -60,11 +60,7 @@ impl fmt::Display for Place<'_> {
 /// # Errors
 /// [`Denied`] with what is missing. A wrong project is named before a missing scope, because no
 /// scope would help there.
-pub fn authorize(
-    ctx: &OpContext,
-    scope: Scope,
-    project: Option<&Name>,
-) -> Result<(), Denied> {
+pub fn authorize(ctx: &OpContext, scope: Scope, project: Option<&Name>) -> Result<(), Denied> {
     if ctx.allows(scope, project) {
         return Ok(());
     }

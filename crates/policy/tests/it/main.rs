@@ -1,0 +1,5 @@
+//! Tokens, authentication, authorisation: tables and properties.
+
+mod authorization;
+mod scopes;
+mod tokens;
