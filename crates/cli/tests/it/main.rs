@@ -1,5 +1,7 @@
 //! Commands against a server of a few lines: what is asked, what is printed.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod commands;
 mod errors;
 mod stub;
