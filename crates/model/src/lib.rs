@@ -4,14 +4,17 @@
 mod clock;
 mod code;
 mod digest;
+pub mod document;
 mod event;
 mod filter;
 mod id;
 pub mod limits;
+pub mod manifest;
 mod name;
 mod principal;
 pub mod record;
 pub mod resource;
+pub mod units;
 pub mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,0 +1,313 @@
+//! `nexus.toml`: a project's functions as people write them. It compiles to resources.
+//!
+//! ```toml
+//! project = "shop"
+//!
+//! [functions.hello]
+//! source = "."                 # where its code is; by default the folder of its name, else "."
+//! http = "/hello"              # or a list, or { path = "/hello", methods = ["GET"], auth = "token" }
+//! timeout = "5s"
+//!
+//! [functions.orders]
+//! events = ["com.shop.order.*"]
+//! env = { CURRENCY = "EUR", API_KEY = { secret = "api-key" } }
+//! record = { sample = 0.1 }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::resource::{
+    EnvValue, EventTrigger, FunctionConfig, FunctionSpec, HttpRoute, Kind, ProjectSpec,
+    RecordPolicy, Redaction, Resource, ResourceKey, Triggers,
+};
+use crate::{Name, document, units};
+
+/// The file's name.
+pub const FILE: &str = "nexus.toml";
+
+/// A project and its functions.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Manifest {
+    /// The project's name.
+    pub project: Name,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Whether the project also answers on the bare host.
+    #[serde(default)]
+    pub default: bool,
+    /// The functions by name.
+    #[serde(default)]
+    pub functions: BTreeMap<Name, ManifestFunction>,
+}
+
+/// One function: where its code is, what calls it, what it may use.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ManifestFunction {
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The folder of its code, relative to the manifest. Default: the folder of the function's
+    /// name, if there is one, else the manifest's.
+    pub source: Option<PathBuf>,
+    /// `rust`, `javascript`, `typescript` or `python`. Default: found by looking at the folder.
+    pub language: Option<String>,
+    /// A component that is built elsewhere, relative to the manifest: nothing is built.
+    pub component: Option<PathBuf>,
+    /// A command that builds the component, instead of the language's own builder.
+    pub build: Option<ManifestBuild>,
+    /// A folder of files that the function may read, relative to the manifest.
+    pub files: Option<PathBuf>,
+    /// Paths on the ingress: `"/hello"`, a list, or tables with `path`, `methods`, `host`, `auth`.
+    #[serde(default, deserialize_with = "routes")]
+    pub http: Vec<HttpRoute>,
+    /// Event types; a trailing `*` matches any ending.
+    #[serde(default, deserialize_with = "texts")]
+    pub events: Vec<String>,
+    /// Environment variables: texts, or `{ secret = "name" }`.
+    #[serde(default)]
+    pub env: BTreeMap<String, EnvValue>,
+    /// How long one call may take: `"30s"`.
+    #[serde(default, deserialize_with = "duration_ms")]
+    pub timeout: Option<u64>,
+    /// The largest memory: `"128MiB"`.
+    #[serde(default, deserialize_with = "size")]
+    pub memory: Option<u64>,
+    /// Calls at the same time on a node.
+    pub concurrency: Option<u32>,
+    /// Deliveries of an event before it is dead.
+    pub attempts: Option<u32>,
+    /// What is kept of each call: `"always"`, `"errors"`, `"off"`, `"durable"`, `{ sample = 0.1 }`.
+    #[serde(default)]
+    pub record: RecordPolicy,
+    /// What must not be kept in the clear.
+    #[serde(default)]
+    pub redact: Redaction,
+    /// Hosts that the function may reach although they are loopback, link-local or private.
+    #[serde(default)]
+    pub allow_hosts: Vec<String>,
+}
+
+/// A build command.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ManifestBuild {
+    /// Run by `sh -c` in the function's folder.
+    pub command: String,
+    /// The component that it writes, relative to the function's folder.
+    pub component: PathBuf,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// It is no TOML, has an unknown key, or a value breaks a rule; with line and key.
+    pub fn parse(text: &str) -> Result<Self, document::Error> {
+        document::parse(text)
+    }
+
+    /// The project and its functions as resources; functions without a version.
+    pub fn resources(&self) -> Vec<Resource> {
+        let project =
+            ResourceKey { kind: Kind::Project, project: None, name: self.project.clone() };
+        let spec = ProjectSpec { description: self.description.clone(), default: self.default };
+        let mut resources = vec![Resource::new(&project, json(&spec))];
+        resources.extend(self.functions.iter().map(|(name, function)| {
+            let key = ResourceKey {
+                kind: Kind::Function,
+                project: Some(self.project.clone()),
+                name: name.clone(),
+            };
+            Resource::new(&key, json(&function.spec()))
+        }));
+        resources
+    }
+}
+
+impl ManifestFunction {
+    /// What the function is, apart from its code.
+    pub fn spec(&self) -> FunctionSpec {
+        let events = self.events.iter().map(|ty| EventTrigger { ty: ty.clone() }).collect();
+        FunctionSpec {
+            description: self.description.clone(),
+            version: None,
+            on: Triggers { http: self.http.clone(), events },
+            config: FunctionConfig {
+                env: self.env.clone(),
+                timeout_ms: self.timeout,
+                memory_bytes: self.memory,
+                concurrency: self.concurrency,
+                attempts: self.attempts,
+                record: self.record,
+                redact: self.redact.clone(),
+                allow_hosts: self.allow_hosts.clone(),
+            },
+        }
+    }
+}
+
+fn json(spec: &impl serde::Serialize) -> Value {
+    serde_json::to_value(spec).unwrap_or_default()
+}
+
+fn duration_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = units::parse_duration(&text).map_err(serde::de::Error::custom)?;
+    u64::try_from(duration.as_millis()).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Size;
+
+    impl Visitor<'_> for Size {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a size such as \"64MiB\", or a number of bytes")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+            units::parse_size(text).map_err(E::custom)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<u64, E> {
+            u64::try_from(bytes).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_any(Size).map(Some)
+}
+
+/// A route by its path alone, or with all its fields.
+struct Route(HttpRoute);
+
+impl<'de> Deserialize<'de> for Route {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RouteVisitor;
+
+        impl<'de> Visitor<'de> for RouteVisitor {
+            type Value = Route;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path such as \"/hello\", or a table with a path")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Route, E> {
+                let path = path.to_owned();
+                Ok(Route(HttpRoute { path, methods: Vec::new(), host: None, auth: None }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Route, A::Error> {
+                HttpRoute::deserialize(MapAccessDeserializer::new(map)).map(Route)
+            }
+        }
+
+        deserializer.deserialize_any(RouteVisitor)
+    }
+}
+
+/// One thing, or a list of them.
+struct Many<T>(std::marker::PhantomData<T>, &'static str);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Many<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.1)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        T::deserialize(serde::de::value::StrDeserializer::new(text)).map(|one| vec![one])
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|one| vec![one])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(all)
+    }
+}
+
+fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HttpRoute>, D::Error> {
+    let expected = "a path such as \"/hello\", a table with a path, or a list of these";
+    let routes = deserializer.deserialize_any(Many::<Route>(std::marker::PhantomData, expected))?;
+    Ok(routes.into_iter().map(|route| route.0).collect())
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let expected = "an event type such as \"com.shop.order.created\", or a list of these";
+    deserializer.deserialize_any(Many::<String>(std::marker::PhantomData, expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_function() {
+        let manifest = Manifest::parse(
+            r#"
+            project = "shop"
+            [functions.hello]
+            http = "/hello"
+            timeout = "5s"
+            memory = "64MiB"
+            [functions.many]
+            http = ["/a", { path = "/b", methods = ["GET"], auth = "token" }]
+            record = { sample = 0.1 }
+            [functions.orders]
+            events = "com.shop.*"
+            record = "errors"
+            redact = { fields = ["card"], mode = "drop" }
+            env = { A = "1", KEY = { secret = "api-key" } }
+            "#,
+        )
+        .unwrap();
+        let hello = &manifest.functions[&Name::new("hello").unwrap()];
+        assert_eq!((hello.timeout, hello.memory), (Some(5_000), Some(64 << 20)));
+        assert_eq!(hello.http[0].path, "/hello");
+        let many = &manifest.functions[&Name::new("many").unwrap()];
+        assert_eq!(many.http.len(), 2);
+        assert_eq!(many.record, RecordPolicy::Sample(0.1));
+        let resources = manifest.resources();
+        assert_eq!(resources.len(), 4);
+        for resource in &resources[1..] {
+            let spec: FunctionSpec = serde_json::from_value(resource.spec.clone()).unwrap();
+            let name = &resource.metadata.name;
+            assert_eq!(spec, manifest.functions[name].spec());
+        }
+    }
+
+    #[test]
+    fn wrong_manifests_are_explained() {
+        for (text, expected) in [
+            ("", "project"),
+            ("project = \"A b\"", "is not a name"),
+            ("project = \"a\"\n[function.hello]", "did you mean 'functions'?"),
+            (
+                "project = \"a\"\n[functions.hello]\ntimout = \"1s\"",
+                "line 3: functions.hello.timout",
+            ),
+            ("project = \"a\"\n[functions.hello]\ntimeout = \"soon\"", "is not a duration"),
+            ("project = \"a\"\n[functions.hello]\nhttp = 7", "a path such as"),
+            ("project = \"a\"\n[functions.hello]\nrecord = \"alway\"", "did you mean 'always'?"),
+        ] {
+            let error = Manifest::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Durations and sizes as people write them.
+
+use std::time::Duration;
+
+const DURATION_UNITS: &[(&str, u128)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60 * 1_000_000_000),
+    ("h", 3_600 * 1_000_000_000),
+    ("d", 86_400 * 1_000_000_000),
+    ("w", 604_800 * 1_000_000_000),
+];
+
+const SIZE_UNITS: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+/// Splits `1h30m` or `64MiB` into numbers with their units.
+fn parts(text: &str) -> Option<Vec<(f64, &str)>> {
+    let mut rest = text.trim();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = rest[digits..].trim_start();
+        let letters =
+            rest.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(rest.len());
+        found.push((number, &rest[..letters]));
+        rest = rest[letters..].trim_start();
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// Parses `250ms`, `30s`, `1h30m`, `7d`.
+///
+/// # Errors
+/// The text is no such duration, or longer than 500 years.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a duration such as 250ms, 30s, 1h30m or 7d");
+    let mut total_ns: u128 = 0;
+    for (number, unit) in parts(text).ok_or_else(wrong)? {
+        let (_, factor) =
+            DURATION_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        total_ns = total_ns.saturating_add((number * *factor as f64).round() as u128);
+    }
+    match u64::try_from(total_ns) {
+        Ok(ns) => Ok(Duration::from_nanos(ns)),
+        Err(_) => Err(format!("'{text}' is longer than 500 years")),
+    }
+}
+
+/// Parses `65536`, `64KiB`, `64MiB`, `1.5GB`.
+///
+/// # Errors
+/// The text is no such size.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is not a size such as 65536, 64KiB, 64MiB or 1GB");
+    let found = parts(text).ok_or_else(wrong)?;
+    let [(number, unit)] = found[..] else { return Err(wrong()) };
+    let factor = match unit {
+        "" => 1,
+        unit => {
+            SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(wrong)?.1
+        }
+    };
+    let bytes = number * factor as f64;
+    if bytes <= u64::MAX as f64 { Ok(bytes.round() as u64) } else { Err(wrong()) }
+}
+
+/// A duration that [`parse_duration`] reads back unchanged: `30s`, `1h30m`, `250ms`.
+pub fn exact_duration(duration: Duration) -> String {
+    let mut rest = duration.as_nanos();
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (unit, factor) in
+        DURATION_UNITS.iter().rev().filter(|(unit, _)| !matches!(*unit, "µs" | "w"))
+    {
+        if rest >= *factor {
+            text.push_str(&format!("{}{unit}", rest / factor));
+            rest %= factor;
+        }
+    }
+    text
+}
+
+/// A size that [`parse_size`] reads back unchanged: `64MiB`, `1000`.
+pub fn exact_size(bytes: u64) -> String {
+    let binary = SIZE_UNITS.iter().filter(|(unit, _)| unit.contains('i')).rev();
+    for (unit, factor) in binary {
+        if bytes > 0 && bytes.is_multiple_of(*factor) {
+            return format!("{}{unit}", bytes / factor);
+        }
+    }
+    format!("{bytes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written() {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("1h30m", 5_400_000),
+            ("1.5s", 1_500),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+            let exact = exact_duration(Duration::from_millis(ms));
+            assert_eq!(parse_duration(&exact), Ok(Duration::from_millis(ms)), "{exact}");
+        }
+        for wrong in ["", "5", "s", "1x", "1h 5", "-1s", "1..5s", "2026-11-20"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, bytes) in
+            [("64MiB", 64 << 20), ("64mib", 64 << 20), ("1000", 1_000), ("1kB", 1_000)]
+        {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+            assert_eq!(parse_size(&exact_size(bytes)), Ok(bytes));
+        }
+        for wrong in ["", "MiB", "1 parsec", "1MiB2", "99999999TB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
