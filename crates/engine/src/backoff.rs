@@ -11,9 +11,8 @@ use nexus_model::{EventId, limits};
 /// the same moment again.
 pub fn retry_delay(event: EventId, function: &str, attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(20);
-    let full = limits::RETRY_DELAY_FIRST
-        .saturating_mul(1 << doublings)
-        .min(limits::RETRY_DELAY_MAX);
+    let full =
+        limits::RETRY_DELAY_FIRST.saturating_mul(1 << doublings).min(limits::RETRY_DELAY_MAX);
     let mut hasher = blake3::Hasher::new();
     hasher.update(event.as_bytes()).update(function.as_bytes()).update(&attempt.to_be_bytes());
     let hash = hasher.finalize();

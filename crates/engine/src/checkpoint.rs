@@ -1,158 +1,272 @@
-//! The state of a shard in a file, with the position up to which the log is in it.
+//! The state of a shard in a file, so that a restart reads only the records after it.
 //!
-//! It only saves time: whatever is wrong with it, the state is rebuilt from the log. So it is one
-//! file, replaced as a whole, closed by a checksum, and never the point of an acknowledgement.
+//! A checkpoint is never the point of acknowledgement: without it, or when its checksum is wrong,
+//! everything is rebuilt from the log.
 //!
 //! ```text
-//!   "NXENGINE" | version u32 | sequence u64 | state length u64 | state (JSON)
-//!   | pairs u64 | pairs: key 16, event 16, time 8 | BLAKE3 of all before, 32
+//! "NXCP" | version u32 | length u64 | BLAKE3 of body, 32 bytes | body (protobuf)      little endian
 //! ```
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
 
-use nexus_log::Position;
-use nexus_model::{Digest, EventId, Name, Timestamp};
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use nexus_model::record::StartedRecord;
+use nexus_model::{EventId, Timestamp};
+use prost::Message;
 
-use crate::dedup::Seen;
-use crate::shard::{Dead, Delivery, DeliveryKey, Shard, State};
-use crate::{DedupKey, Subscriber};
+use crate::Error;
+use crate::dedup::{Dedup, DedupKey};
+use crate::shard::{Dead, DeliveryKey, DeliveryState, Shard};
+use crate::subscriptions::Subscriber;
 
-const MAGIC: &[u8; 8] = b"NXENGINE";
+const MAGIC: &[u8; 4] = b"NXCP";
 const VERSION: u32 = 1;
-const FILE: &str = "checkpoint";
-const PAIR_BYTES: usize = 40;
-const HASH_BYTES: usize = 32;
+const HEADER_BYTES: usize = 48;
 
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    functions: Vec<(Name, Name, Subscriber)>,
-    deliveries: Vec<(DeliveryKey, Delivery)>,
-    dead: Vec<(DeliveryKey, Dead)>,
+#[derive(Clone, PartialEq, Message)]
+struct Body {
+    #[prost(uint64, tag = "1")]
+    position: u64,
+    #[prost(message, repeated, tag = "2")]
+    functions: Vec<FunctionRow>,
+    #[prost(message, repeated, tag = "3")]
+    deliveries: Vec<DeliveryRow>,
+    #[prost(message, repeated, tag = "4")]
+    dedup: Vec<DedupRow>,
 }
 
-/// The bytes of a checkpoint.
-pub(crate) fn encode(shard: &Shard, position: Position) -> Result<Vec<u8>, serde_json::Error> {
-    let functions = shard.subscriptions.iter();
-    let stored = Stored {
-        functions: functions.map(|((p, f), at)| (p.clone(), f.clone(), at.clone())).collect(),
-        deliveries: shard.deliveries.iter().map(|(key, at)| (key.clone(), at.clone())).collect(),
-        dead: shard.dead.iter().map(|(key, at)| (key.clone(), at.clone())).collect(),
-    };
-    let state = serde_json::to_vec(&stored)?;
-    let pairs = shard.dedup.len();
-    let mut bytes = Vec::with_capacity(64 + state.len() + pairs * PAIR_BYTES + HASH_BYTES);
+#[derive(Clone, PartialEq, Message)]
+struct FunctionRow {
+    #[prost(string, tag = "1")]
+    project: String,
+    #[prost(string, tag = "2")]
+    function: String,
+    #[prost(uint64, tag = "3")]
+    revision: u64,
+    #[prost(uint32, tag = "4")]
+    attempts_max: u32,
+    #[prost(string, repeated, tag = "5")]
+    patterns: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DeliveryRow {
+    #[prost(bytes = "bytes", tag = "1")]
+    event: Bytes,
+    #[prost(string, tag = "2")]
+    project: String,
+    #[prost(string, tag = "3")]
+    function: String,
+    #[prost(enumeration = "Stage", tag = "4")]
+    stage: i32,
+    #[prost(uint32, tag = "5")]
+    attempt: u32,
+    #[prost(int64, tag = "6")]
+    at_ns: i64,
+    #[prost(string, tag = "7")]
+    reason: String,
+    #[prost(message, optional, tag = "8")]
+    started: Option<StartedRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, prost::Enumeration)]
+#[repr(i32)]
+enum Stage {
+    Ready = 0,
+    Running = 1,
+    Waiting = 2,
+    Exhausted = 3,
+    Dead = 4,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DedupRow {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    event: Bytes,
+    #[prost(int64, tag = "3")]
+    at_ns: i64,
+}
+
+/// Writes a checkpoint beside the old one, then replaces it.
+pub(crate) fn write(path: &Path, shard: &Shard, dedup: &Dedup) -> Result<(), Error> {
+    let bytes = encode(shard, dedup);
+    let temporary = path.with_extension("new");
+    let failed =
+        |operation| move |source| Error::Checkpoint { operation, path: path.to_owned(), source };
+    let mut file = std::fs::File::create(&temporary).map_err(failed("create"))?;
+    file.write_all(&bytes).map_err(failed("write"))?;
+    file.sync_all().map_err(failed("sync"))?;
+    std::fs::rename(&temporary, path).map_err(failed("replace"))
+}
+
+/// Reads a checkpoint; `None` when there is none, or when it is damaged and the log must be read
+/// from its beginning.
+pub(crate) fn read(path: &Path) -> Result<Option<(Shard, Dedup)>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => decode(&bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Checkpoint { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+fn encode(shard: &Shard, dedup: &Dedup) -> Vec<u8> {
+    let functions = shard.subscriptions.iter().map(|(project, function, at)| FunctionRow {
+        project: project.to_owned(),
+        function: function.to_owned(),
+        revision: at.revision,
+        attempts_max: at.attempts_max,
+        patterns: at.patterns.clone(),
+    });
+    let dedup = dedup.entries().into_iter().map(|(at, key, event)| DedupRow {
+        key: Bytes::copy_from_slice(&key.0),
+        event: Bytes::copy_from_slice(event.as_bytes()),
+        at_ns: at.unix_ns(),
+    });
+    let pending = shard.deliveries.iter().map(|(key, state)| pending_row(key, state));
+    let dead = shard.dead.iter().map(|(key, dead)| dead_row(key, dead));
+    let body = Body {
+        position: shard.position,
+        functions: functions.collect(),
+        deliveries: pending.chain(dead).collect(),
+        dedup: dedup.collect(),
+    }
+    .encode_to_vec();
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&position.sequence.to_le_bytes());
-    bytes.extend_from_slice(&(state.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&state);
-    bytes.extend_from_slice(&(pairs as u64).to_le_bytes());
-    for (key, seen) in shard.dedup.iter() {
-        bytes.extend_from_slice(key.as_bytes());
-        bytes.extend_from_slice(seen.event.as_bytes());
-        bytes.extend_from_slice(&seen.at.unix_ns().to_le_bytes());
-    }
-    let hash = Digest::of(&bytes);
-    bytes.extend_from_slice(hash.as_bytes());
-    Ok(bytes)
+    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
-/// Why a checkpoint cannot be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Unusable {
-    #[error("its checksum does not match")]
-    Checksum,
-    #[error("it has another format version")]
-    Version,
-    #[error("it does not follow its format")]
-    Format,
-}
-
-/// The state and position in the bytes of a checkpoint.
-pub(crate) fn decode(bytes: &[u8]) -> Result<(Shard, Position), Unusable> {
-    let body = bytes.len().checked_sub(HASH_BYTES).ok_or(Unusable::Format)?;
-    let (body, hash) = bytes.split_at(body);
-    if Digest::of(body).as_bytes() != hash {
-        return Err(Unusable::Checksum);
+fn decode(bytes: &[u8]) -> Result<Option<(Shard, Dedup)>, Error> {
+    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(None) };
+    let number = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    if &header[..4] != MAGIC {
+        return Ok(None);
     }
-    let mut reader = Reader(body);
-    if reader.take(8)? != MAGIC {
-        return Err(Unusable::Format);
+    if number(4) > VERSION {
+        return Err(Error::NewerCheckpoint { found: number(4), supported: VERSION });
     }
-    if reader.take(4)? != VERSION.to_le_bytes() {
-        return Err(Unusable::Version);
+    if blake3::hash(body).as_bytes() != &header[16..48] {
+        return Ok(None);
     }
-    let position = Position { shard: 0, sequence: reader.number()? };
-    let length = usize::try_from(reader.number()?).map_err(|_| Unusable::Format)?;
-    let stored: Stored =
-        serde_json::from_slice(reader.take(length)?).map_err(|_| Unusable::Format)?;
-    let mut shard = stored.into_shard();
-    for _ in 0..reader.number()? {
-        let key = DedupKey::from_bytes(reader.array()?);
-        let event = EventId::from_bytes(reader.array()?);
-        let at = Timestamp::from_unix_ns(i64::from_le_bytes(reader.array()?));
-        shard.dedup.remember(key, Seen { event, at });
+    let Ok(body) = Body::decode(body) else { return Ok(None) };
+    let mut shard = Shard { position: body.position, ..Shard::default() };
+    for row in body.functions {
+        let FunctionRow { project, function, revision, attempts_max, patterns } = row;
+        let subscriber = Subscriber { revision, attempts_max, patterns };
+        shard.subscriptions.insert(&project, &function, subscriber);
     }
-    Ok((shard, position))
-}
-
-impl Stored {
-    fn into_shard(self) -> Shard {
-        let mut shard = Shard::default();
-        for (project, function, subscriber) in self.functions {
-            shard.subscriptions.insert(project, function, subscriber);
+    for row in body.deliveries {
+        take_delivery(&mut shard, row);
+    }
+    let dedup = Dedup::new();
+    for row in body.dedup {
+        if let (Ok(key), Ok(event)) =
+            (<[u8; 16]>::try_from(&row.key[..]), EventId::try_from(&row.event[..]))
+        {
+            dedup.insert(DedupKey(key), event, Timestamp::from_unix_ns(row.at_ns));
         }
-        for (key, delivery) in self.deliveries {
-            if let State::Running { invocation, .. } = &delivery.state {
-                shard.running.insert(*invocation, key.clone());
-            }
-            shard.deliveries.insert(key, delivery);
+    }
+    Ok(Some((shard, dedup)))
+}
+
+fn row(key: &DeliveryKey, stage: Stage, attempt: u32) -> DeliveryRow {
+    DeliveryRow {
+        event: Bytes::copy_from_slice(key.event.as_bytes()),
+        project: key.project.to_string(),
+        function: key.function.to_string(),
+        stage: stage.into(),
+        attempt,
+        ..DeliveryRow::default()
+    }
+}
+
+fn pending_row(key: &DeliveryKey, state: &DeliveryState) -> DeliveryRow {
+    match state {
+        DeliveryState::Ready { attempt } => row(key, Stage::Ready, *attempt),
+        DeliveryState::Running { started } => DeliveryRow {
+            started: Some((**started).clone()),
+            ..row(key, Stage::Running, started.attempt)
+        },
+        DeliveryState::Waiting { attempt, due, reason } => DeliveryRow {
+            at_ns: due.unix_ns(),
+            reason: reason.clone(),
+            ..row(key, Stage::Waiting, *attempt)
+        },
+        DeliveryState::Exhausted { attempts, reason } => {
+            DeliveryRow { reason: reason.clone(), ..row(key, Stage::Exhausted, *attempts) }
         }
-        shard.dead.extend(self.dead);
-        shard
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Unusable> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(Unusable::Format)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unusable> {
-        self.take(N)?.try_into().map_err(|_| Unusable::Format)
-    }
-
-    fn number(&mut self) -> Result<u64, Unusable> {
-        self.array().map(u64::from_le_bytes)
+fn dead_row(key: &DeliveryKey, dead: &Dead) -> DeliveryRow {
+    DeliveryRow {
+        at_ns: dead.at.unix_ns(),
+        reason: dead.reason.clone(),
+        ..row(key, Stage::Dead, dead.attempts)
     }
 }
 
-/// The path of the checkpoint in the engine's folder.
-pub(crate) fn path(dir: &Path) -> PathBuf {
-    dir.join(FILE)
+fn take_delivery(shard: &mut Shard, row: DeliveryRow) {
+    let Ok(event) = EventId::try_from(&row.event[..]) else { return };
+    let stage = row.stage();
+    let key =
+        DeliveryKey { event, project: Arc::from(row.project), function: Arc::from(row.function) };
+    let (attempt, reason, at) = (row.attempt, row.reason, Timestamp::from_unix_ns(row.at_ns));
+    let state = match stage {
+        Stage::Ready => DeliveryState::Ready { attempt },
+        Stage::Running => match row.started {
+            Some(started) => DeliveryState::Running { started: Box::new(started) },
+            None => DeliveryState::Ready { attempt },
+        },
+        Stage::Waiting => DeliveryState::Waiting { attempt, due: at, reason },
+        Stage::Exhausted => DeliveryState::Exhausted { attempts: attempt, reason },
+        Stage::Dead => {
+            shard.dead.insert(key, Dead { attempts: attempt, reason, at });
+            return;
+        }
+    };
+    shard.deliveries.insert(key, state);
 }
 
-/// Replaces the checkpoint in `dir`. Blocks.
-pub(crate) fn write(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = dir.join("checkpoint.new");
-    let mut file = std::fs::File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path(dir))?;
-    std::fs::File::open(dir)?.sync_all()
+#[cfg(test)]
+pub(crate) fn round_trip(shard: &Shard) -> Shard {
+    decode(&encode(shard, &Dedup::new())).unwrap().unwrap().0
 }
 
-/// The bytes of the checkpoint in `dir`, if there is one. Blocks.
-pub(crate) fn read(dir: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path(dir)) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_checkpoint_is_not_believed_and_a_newer_one_refused() {
+        let good = encode(&Shard { position: 7, ..Shard::default() }, &Dedup::new());
+        assert_eq!(decode(&good).unwrap().unwrap().0.position, 7);
+        for at in (0..good.len()).filter(|at| !(4..8).contains(at) && !(8..16).contains(at)) {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            assert!(decode(&bad).unwrap().is_none(), "byte {at}");
+        }
+        let mut newer = good.clone();
+        newer[4] = 2;
+        assert!(decode(&newer).unwrap_err().to_string().contains("version 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+        }
     }
 }

@@ -1,95 +1,137 @@
-//! Which (source, id) pairs a shard has seen (decision 10).
+//! Deduplication of events on (source, id) within a project (decision 10).
 //!
-//! Kept in generations: one that grows and frozen, shared ones. A snapshot for a checkpoint copies
-//! pointers and one small map, so it never holds up those who emit; forgetting drops whole
-//! generations.
+//! A key is reserved before its event is appended and settled afterwards, so that two requests with
+//! the same event cannot both append it. Entries leave by age and by number, oldest first.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexus_model::{Digest, EventId, Timestamp, limits};
+use nexus_model::{EventId, Timestamp, limits};
+use tokio::sync::Notify;
 
-/// Pairs in one generation: what a snapshot copies at most.
-const GENERATION_ENTRIES: usize = 1 << 16;
+/// How many independent windows there are: a request waits for another one's few instructions only
+/// when both events fall into the same window.
+const WINDOWS: usize = 64;
 
-/// The identity of an event for deduplication.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct DedupKey([u8; 16]);
+/// A hash of project, source and id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct DedupKey(pub(crate) [u8; 16]);
 
 impl DedupKey {
-    /// The key of an event. 128 bits of a cryptographic hash: nobody can make two pairs collide.
-    pub fn of(project: &str, source: &str, id: &str) -> Self {
-        let mut text = Vec::with_capacity(project.len() + source.len() + id.len() + 16);
-        for part in [project, source] {
-            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            text.extend_from_slice(part.as_bytes());
+    pub(crate) fn of(project: &str, source: &str, id: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in [project, source, id] {
+            hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
         }
-        text.extend_from_slice(id.as_bytes());
         let mut key = [0; 16];
-        key.copy_from_slice(&Digest::of(&text).as_bytes()[..16]);
+        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         DedupKey(key)
     }
-
-    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
-        DedupKey(bytes)
-    }
-
-    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
-/// One remembered pair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Seen {
-    pub(crate) event: EventId,
-    pub(crate) at: Timestamp,
+/// What is known of a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    /// Nothing: it is now reserved for the caller, who must settle it.
+    Fresh,
+    /// An event with this key is in the log.
+    Durable(EventId),
+    /// Somebody is appending one; wait, then ask again.
+    Reserved(Arc<Notify>),
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug)]
+enum Slot {
+    Reserved(Arc<Notify>),
+    Durable(EventId),
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    slots: HashMap<DedupKey, Slot>,
+    order: VecDeque<(Timestamp, DedupKey)>,
+}
+
+/// The windows of one shard.
+#[derive(Debug)]
 pub(crate) struct Dedup {
-    current: HashMap<DedupKey, Seen>,
-    frozen: VecDeque<Arc<Generation>>,
-}
-
-struct Generation {
-    seen: HashMap<DedupKey, Seen>,
-    newest: Timestamp,
+    windows: Vec<Mutex<Window>>,
 }
 
 impl Dedup {
-    /// The first event with this key, if it is young enough at `now`.
-    pub(crate) fn find(&self, key: &DedupKey, now: Timestamp) -> Option<EventId> {
-        let mut generations =
-            std::iter::once(&self.current).chain(self.frozen.iter().rev().map(|at| &at.seen));
-        let seen = generations.find_map(|seen| seen.get(key))?;
-        (now.since(seen.at) < limits::DEDUP_AGE).then_some(seen.event)
+    pub(crate) fn new() -> Self {
+        Dedup { windows: (0..WINDOWS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Remembers a key, and forgets generations that are too old at `seen.at` or too many.
-    pub(crate) fn remember(&mut self, key: DedupKey, seen: Seen) {
-        self.current.insert(key, seen);
-        if self.current.len() < GENERATION_ENTRIES {
-            return;
-        }
-        let generation = std::mem::take(&mut self.current);
-        let newest = generation.values().map(|seen| seen.at).max().unwrap_or_default();
-        self.frozen.push_back(Arc::new(Generation { seen: generation, newest }));
-        let keep = limits::DEDUP_ENTRIES_MAX.div_ceil(GENERATION_ENTRIES);
-        while self.frozen.front().is_some_and(|oldest| {
-            self.frozen.len() > keep || seen.at.since(oldest.newest) >= limits::DEDUP_AGE
-        }) {
-            self.frozen.pop_front();
+    /// Asks for a key, reserving it when nobody has it.
+    pub(crate) fn reserve(&self, key: DedupKey) -> Known {
+        let mut window = self.window(key);
+        match window.slots.get(&key) {
+            Some(Slot::Durable(id)) => Known::Durable(*id),
+            Some(Slot::Reserved(notify)) => Known::Reserved(notify.clone()),
+            None => {
+                window.slots.insert(key, Slot::Reserved(Arc::default()));
+                Known::Fresh
+            }
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.current.len() + self.frozen.iter().map(|at| at.seen.len()).sum::<usize>()
+    /// Ends a reservation: the event is in the log, or it is not (`None`).
+    pub(crate) fn settle(&self, key: DedupKey, durable: Option<(EventId, Timestamp)>) {
+        let mut window = self.window(key);
+        if let Some(Slot::Reserved(notify)) = window.slots.get(&key) {
+            let notify = notify.clone();
+            window.slots.remove(&key);
+            if let Some((id, at)) = durable {
+                window.insert(key, id, at);
+            }
+            notify.notify_waiters();
+        }
     }
 
-    /// All pairs, the oldest generation first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&DedupKey, &Seen)> {
-        self.frozen.iter().flat_map(|at| at.seen.iter()).chain(self.current.iter())
+    /// Takes in an event of the log. One that was settled already changes nothing.
+    pub(crate) fn insert(&self, key: DedupKey, id: EventId, at: Timestamp) {
+        let mut window = self.window(key);
+        if !window.slots.contains_key(&key) {
+            window.insert(key, id, at);
+        }
+    }
+
+    /// Every durable entry, oldest first: what a checkpoint keeps.
+    pub(crate) fn entries(&self) -> Vec<(Timestamp, DedupKey, EventId)> {
+        let mut entries = Vec::new();
+        for window in &self.windows {
+            let window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.extend(window.order.iter().filter_map(
+                |&(at, key)| match window.slots.get(&key) {
+                    Some(Slot::Durable(id)) => Some((at, key, *id)),
+                    _ => None,
+                },
+            ));
+        }
+        entries.sort();
+        entries
+    }
+
+    fn window(&self, key: DedupKey) -> MutexGuard<'_, Window> {
+        let window = &self.windows[usize::from(key.0[0]) % WINDOWS];
+        // A window is consistent after every statement, so a panic elsewhere leaves nothing half done.
+        window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Window {
+    fn insert(&mut self, key: DedupKey, id: EventId, at: Timestamp) {
+        self.slots.insert(key, Slot::Durable(id));
+        self.order.push_back((at, key));
+        let horizon = at.before(limits::DEDUP_AGE);
+        while let Some(&(oldest, key)) = self.order.front() {
+            if oldest >= horizon && self.order.len() <= limits::DEDUP_ENTRIES_MAX / WINDOWS {
+                break;
+            }
+            self.order.pop_front();
+            self.slots.remove(&key);
+        }
     }
 }
 
@@ -99,29 +141,38 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn pairs_are_remembered_for_a_time_and_a_number() {
-        let mut dedup = Dedup::default();
-        let start = Timestamp::from_unix_ms(1_795_000_000_000);
-        let key = DedupKey::of("shop", "/s", "1");
-        dedup.remember(key, Seen { event: EventId::from_bytes([1; 16]), at: start });
-        assert_eq!(dedup.find(&key, start), Some(EventId::from_bytes([1; 16])));
-        assert_eq!(dedup.find(&key, start.after(limits::DEDUP_AGE)), None);
-        assert_eq!(dedup.find(&DedupKey::of("shop", "/s", "2"), start), None);
-        for number in 0..limits::DEDUP_ENTRIES_MAX + 2 * GENERATION_ENTRIES {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&number.to_le_bytes());
-            let at = start.after(Duration::from_nanos(number as u64));
-            dedup.remember(DedupKey(bytes), Seen { event: EventId::from_bytes(bytes), at });
-        }
-        assert_eq!(dedup.find(&key, start), None, "the oldest generation is forgotten");
-        assert!(dedup.len() >= limits::DEDUP_ENTRIES_MAX);
-        assert!(dedup.len() <= limits::DEDUP_ENTRIES_MAX + 2 * GENERATION_ENTRIES);
+    fn key(id: u32) -> DedupKey {
+        DedupKey::of("shop", "/s", &id.to_string())
     }
 
     #[test]
-    fn the_parts_of_a_pair_cannot_be_shifted() {
-        assert_ne!(DedupKey::of("p", "ab", "c"), DedupKey::of("p", "a", "bc"));
-        assert_ne!(DedupKey::of("pa", "b", "c"), DedupKey::of("p", "ab", "c"));
+    fn a_key_is_appended_once() {
+        let dedup = Dedup::new();
+        let (id, at) = (EventId::from_bytes([1; 16]), Timestamp::from_unix_ms(5));
+        assert!(matches!(dedup.reserve(key(1)), Known::Fresh));
+        assert!(matches!(dedup.reserve(key(1)), Known::Reserved(_)));
+        dedup.settle(key(1), None);
+        assert!(matches!(dedup.reserve(key(1)), Known::Fresh));
+        dedup.settle(key(1), Some((id, at)));
+        assert!(matches!(dedup.reserve(key(1)), Known::Durable(found) if found == id));
+        dedup.insert(key(1), EventId::from_bytes([2; 16]), at);
+        assert!(matches!(dedup.reserve(key(1)), Known::Durable(found) if found == id));
+        assert_eq!(dedup.entries(), vec![(at, key(1), id)]);
+    }
+
+    #[test]
+    fn entries_leave_by_age_and_by_number() {
+        let dedup = Dedup::new();
+        let start = Timestamp::from_unix_ms(1_000_000);
+        let id = EventId::from_bytes([1; 16]);
+        for number in 0..1_100_000u32 {
+            dedup.insert(key(number), id, start);
+        }
+        assert!(dedup.entries().len() <= limits::DEDUP_ENTRIES_MAX);
+        let later = start.after(limits::DEDUP_AGE + Duration::from_secs(1));
+        for number in 3_000_000..3_010_000u32 {
+            dedup.insert(key(number), id, later);
+        }
+        assert_eq!(dedup.entries().len(), 10_000);
     }
 }

@@ -37,7 +37,9 @@ pub enum Error {
         supported: u32,
     },
     /// Too many deliveries are unfinished to accept more events.
-    #[error("{pending} deliveries are unfinished, the limit is {limit}: events are not accepted now")]
+    #[error(
+        "{pending} deliveries are unfinished, the limit is {limit}: events are not accepted now"
+    )]
     Full {
         /// How many there are.
         pending: usize,

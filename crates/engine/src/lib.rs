@@ -22,6 +22,8 @@ mod shard;
 mod subscriptions;
 
 pub use backoff::retry_delay;
-pub use engine::{Accepted, DeadLetter, Engine, EngineConfig, EngineParts, PendingDelivery, Worker};
+pub use engine::{
+    Accepted, DeadLetter, Engine, EngineConfig, EngineParts, PendingDelivery, Worker,
+};
 pub use error::Error;
 pub use shard::{Action, Delivery, DeliveryKey, DeliveryState, Shard};

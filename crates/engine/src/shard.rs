@@ -1,344 +1,302 @@
-//! The state of one shard: a pure function of the log.
+//! The pure core: `apply(record) -> actions`. No clock, no I/O, no locks.
 //!
 //! ```text
-//!   Event ──► due ──Started──► running ──Invocation──┬─ succeeded ──► (gone)
-//!              ▲                                     ├─ failed, attempts left ──► due, later
-//!              └─────────────────────────────────────┘
-//!                                                    └─ refused, or none left ──► dying ──Dead──► dead
-//!   after a crash: running without its end ──► an end with the status `crashed`
+//!              event matches                started             succeeded
+//!                   │                  ┌────────────► Running ──────────────► (forgotten)
+//!                   ▼                  │                │ failed, attempts left
+//!                 Ready ───────────────┘                ▼
+//!                   ▲                                Waiting ── due ──► Ready
+//!                   │ redriven                          │ refused, or no attempts left
+//!                 (dead) ◄── dead record ── Exhausted ◄─┘
 //! ```
 //!
-//! [`Shard::apply`] is the only thing that changes it. It has no clock, I/O or lock: time enters as
-//! part of a record (decision 1).
+//! `Exhausted` lasts from the decision until its record is in the log, so that a crash in between
+//! repeats the decision instead of losing it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use nexus_log::Entry;
 use nexus_model::record::{
     DeliveryDecision, DeliveryRecord, EventRecord, InvocationRecord, Record, StartedRecord, Status,
     Trigger,
 };
-use nexus_model::{EventId, InvocationId, Name, Timestamp};
-use serde::{Deserialize, Serialize};
+use nexus_model::{EventId, Timestamp};
 
-use crate::dedup::{Dedup, Seen};
-use crate::subscriptions::{Change, Subscriptions};
-use crate::{DedupKey, Subscriber, retry_delay};
+use crate::retry_delay;
+use crate::subscriptions::Subscriptions;
 
-/// Dead letters that the state lists; older ones are found in the log only.
-pub const DEAD_LETTERS_MAX: usize = 1_000_000;
+/// How much of a failure's message a delivery remembers, in characters.
+const REASON_CHARS_MAX: usize = 300;
 
-/// The delivery of one event to one function.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+/// One event on its way to one function.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeliveryKey {
     /// The event.
     pub event: EventId,
-    /// The function, in the event's project.
-    pub function: Name,
-}
-
-/// What is to be done because of a record. Doing it ends in another record.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Run the function: append `Started`, run, append the end.
-    Attempt(Attempt),
-    /// Append an end with the status `crashed`: the node died while it ran.
-    Crashed(Crashed),
-    /// Append the decision that a delivery is dead.
-    Bury(Bury),
-}
-
-/// An attempt to be made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attempt {
-    /// Which delivery.
-    pub key: DeliveryKey,
     /// The project.
-    pub project: Name,
+    pub project: Arc<str>,
+    /// The function.
+    pub function: Arc<str>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DeliveryState {
+    /// It may be tried now.
+    Ready {
+        /// The attempt to make.
+        attempt: u32,
+    },
+    /// An attempt has begun.
+    Running {
+        /// The record of its begin: what a crash report needs.
+        started: Box<StartedRecord>,
+    },
+    /// The last attempt failed; the next one is due later.
+    Waiting {
+        /// The attempt to make.
+        attempt: u32,
+        /// When.
+        due: Timestamp,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// No further attempts; the record that says so is not in the log yet.
+    Exhausted {
+        /// How many were made.
+        attempts: u32,
+        /// Why the last one failed.
+        reason: String,
+    },
+}
+
+/// A delivery that lies in the dead letters.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Dead {
+    pub(crate) attempts: u32,
+    pub(crate) reason: String,
+    pub(crate) at: Timestamp,
+}
+
+/// An attempt to make.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// What, to whom.
+    pub key: DeliveryKey,
     /// 1 for the first.
     pub attempt: u32,
     /// Not before this moment.
-    pub at: Timestamp,
+    pub due: Timestamp,
 }
 
-/// An attempt that nobody saw end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Crashed {
-    /// Which delivery.
-    pub key: DeliveryKey,
-    /// The project.
-    pub project: Name,
-    /// Which attempt.
-    pub attempt: u32,
-    /// Its invocation.
-    pub invocation: InvocationId,
-    /// When it began.
-    pub started: Timestamp,
+/// What the driver has to do after a record was applied.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Make an attempt.
+    Deliver(Delivery),
+    /// Append that there are no further attempts.
+    GiveUp {
+        /// What, to whom.
+        key: DeliveryKey,
+        /// How many attempts were made.
+        attempts: u32,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// Append that the attempt ended with its node.
+    Crashed {
+        /// What, to whom.
+        key: DeliveryKey,
+        /// The record of its begin.
+        started: Box<StartedRecord>,
+    },
 }
 
-/// A delivery to be given up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bury {
-    /// Which delivery.
-    pub key: DeliveryKey,
-    /// The project.
-    pub project: Name,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// Why, for people.
-    pub reason: String,
-}
-
-/// A delivery that is not done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Delivery {
-    pub(crate) project: Name,
-    /// Attempts that have begun.
-    pub(crate) attempts: u32,
-    pub(crate) state: State,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
-    Due { at: Timestamp },
-    Running { invocation: InvocationId, started: Timestamp },
-    Dying { reason: String },
-}
-
-/// A delivery that was given up.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Dead {
-    /// The project.
-    pub project: Name,
-    /// Why, for people.
-    pub reason: String,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// How much a shard holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct ShardStats {
-    /// Deliveries that are not done.
-    pub deliveries: usize,
-    /// Dead letters that are listed.
-    pub dead: usize,
-    /// (source, id) pairs that are remembered.
-    pub remembered: usize,
-    /// Functions that are known.
-    pub functions: usize,
-}
-
-/// The state of a shard.
-#[derive(Clone, Default)]
+/// The state of one shard, derived from its records and nothing else.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Shard {
+    pub(crate) position: u64,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) deliveries: BTreeMap<DeliveryKey, Delivery>,
+    pub(crate) deliveries: HashMap<DeliveryKey, DeliveryState>,
     pub(crate) dead: BTreeMap<DeliveryKey, Dead>,
-    pub(crate) dedup: Dedup,
-    /// From running invocations to their deliveries; derived from `deliveries`.
-    pub(crate) running: HashMap<InvocationId, DeliveryKey>,
 }
 
 impl Shard {
-    /// Takes a durable record in and says what is to be done. Records of no interest (synchronous
-    /// invocations, notes) change nothing. Whether an event is new was decided before it was
-    /// appended ([`duplicate_of`](Self::duplicate_of)): what is in the log is delivered.
-    pub fn apply(&mut self, record: &Record) -> Vec<Action> {
-        match record {
-            Record::Event(event) => self.event(event),
-            Record::Started(started) => {
-                self.started(started);
+    /// The sequence number of the last record that was applied.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many deliveries are unfinished.
+    pub fn pending(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// Where a delivery stands, if it is unfinished.
+    pub fn delivery(&self, key: &DeliveryKey) -> Option<&DeliveryState> {
+        self.deliveries.get(key)
+    }
+
+    /// Takes in the next record. A record that was applied already changes nothing.
+    pub fn apply(&mut self, entry: &Entry) -> Vec<Action> {
+        if entry.position.sequence <= self.position {
+            return Vec::new();
+        }
+        self.position = entry.position.sequence;
+        match &entry.record {
+            Record::Event(record) => self.event(record),
+            Record::Started(record) => {
+                self.started(record);
                 Vec::new()
             }
-            Record::Invocation(end) if end.trigger == Trigger::Event as i32 => self.ended(end),
-            Record::Config(config) => match self.subscriptions.apply(config) {
-                Change::Deleted => self.function_deleted(&config.project, &config.name),
-                Change::None | Change::Updated => Vec::new(),
-            },
-            Record::Delivery(decision) => self.decided(decision),
-            Record::Invocation(_) | Record::Note(_) => Vec::new(),
+            Record::Invocation(record) => self.ended(record).into_iter().collect(),
+            Record::Delivery(record) => self.decided(record).into_iter().collect(),
+            Record::Config(record) => {
+                self.subscriptions.configure(record);
+                Vec::new()
+            }
+            Record::Note(_) => Vec::new(),
         }
     }
 
-    /// Whatever has to be done after the state was rebuilt: pending attempts, and an end for every
-    /// attempt that was running.
-    pub fn resume(&self) -> Vec<Action> {
-        self.deliveries.iter().map(|(key, delivery)| delivery.action(key)).collect()
-    }
-
-    /// The first event with this source and id, if it is remembered.
-    pub fn duplicate_of(&self, key: &DedupKey, now: Timestamp) -> Option<EventId> {
-        self.dedup.find(key, now)
-    }
-
-    /// The functions that are known, deleted ones included.
-    pub fn functions(&self) -> impl Iterator<Item = (&(Name, Name), &Subscriber)> {
-        self.subscriptions.iter()
-    }
-
-    /// The dead letters, the newest event first.
-    pub fn dead(&self) -> impl Iterator<Item = (&DeliveryKey, &Dead)> {
-        self.dead.iter().rev()
-    }
-
-    /// Whether this delivery is neither done nor dead.
-    pub fn is_pending(&self, key: &DeliveryKey) -> bool {
-        self.deliveries.contains_key(key)
-    }
-
-    /// How much it holds.
-    pub fn stats(&self) -> ShardStats {
-        ShardStats {
-            deliveries: self.deliveries.len(),
-            dead: self.dead.len(),
-            remembered: self.dedup.len(),
-            functions: self.subscriptions.iter().count(),
-        }
+    /// What has to be done after a restart, once every record of the log was applied: nothing that
+    /// was under way in memory is left, so all of it begins again.
+    pub fn recover(&self) -> Vec<Action> {
+        let mut actions: Vec<Action> = self
+            .deliveries
+            .iter()
+            .map(|(key, state)| match state {
+                DeliveryState::Ready { attempt } => deliver(key, *attempt, Timestamp::EPOCH),
+                DeliveryState::Waiting { attempt, due, .. } => deliver(key, *attempt, *due),
+                DeliveryState::Running { started } => {
+                    Action::Crashed { key: key.clone(), started: started.clone() }
+                }
+                DeliveryState::Exhausted { attempts, reason } => {
+                    Action::GiveUp { key: key.clone(), attempts: *attempts, reason: reason.clone() }
+                }
+            })
+            .collect();
+        actions.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+        actions
     }
 
     fn event(&mut self, record: &EventRecord) -> Vec<Action> {
-        let (Some(event), Ok(project)) = (record.event_id(), Name::new(&record.meta.project)) else {
-            return Vec::new();
-        };
-        let at = Timestamp::from_unix_ns(record.received_ns);
-        let key = DedupKey::of(project.as_str(), &record.event.source, &record.event.id);
-        self.dedup.remember(key, Seen { event, at });
-        let functions = self.subscriptions.matching(&project, &record.event.ty);
+        let Some(event) = record.event_id() else { return Vec::new() };
+        let functions = self.subscriptions.matching(&record.meta.project, &record.event.ty);
+        let project: Arc<str> = record.meta.project.as_str().into();
         functions
             .into_iter()
-            .map(|function| self.due(DeliveryKey { event, function }, &project, at))
-            .collect()
-    }
-
-    fn due(&mut self, key: DeliveryKey, project: &Name, at: Timestamp) -> Action {
-        let delivery = Delivery { project: project.clone(), attempts: 0, state: State::Due { at } };
-        let action = delivery.action(&key);
-        self.deliveries.insert(key, delivery);
-        action
-    }
-
-    fn started(&mut self, record: &StartedRecord) {
-        let (Some(key), Ok(invocation)) =
-            (delivery_key(&record.meta.cause_event, &record.function), InvocationId::try_from(&record.id[..]))
-        else {
-            return;
-        };
-        let Some(delivery) = self.deliveries.get_mut(&key) else { return };
-        if !matches!(delivery.state, State::Due { .. }) {
-            return;
-        }
-        delivery.attempts = record.attempt;
-        delivery.state =
-            State::Running { invocation, started: Timestamp::from_unix_ns(record.started_ns) };
-        self.running.insert(invocation, key);
-    }
-
-    fn ended(&mut self, record: &InvocationRecord) -> Vec<Action> {
-        // An end that no running attempt waits for was counted before: at most once.
-        let Some(key) = record.invocation_id().and_then(|id| self.running.remove(&id)) else {
-            return Vec::new();
-        };
-        let Some(delivery) = self.deliveries.get_mut(&key) else { return Vec::new() };
-        let status = record.status();
-        if status == Status::Succeeded {
-            self.deliveries.remove(&key);
-            return Vec::new();
-        }
-        let function = self.subscriptions.get(&delivery.project, &key.function);
-        let gone = function.is_none_or(|function| function.deleted);
-        let attempts_max =
-            function.map_or(nexus_model::limits::ATTEMPTS_DEFAULT, |function| function.attempts);
-        let last = record.failure.as_ref().map_or("", |failure| failure.message.as_str());
-        delivery.state = if status == Status::Refused {
-            State::Dying { reason: format!("the function refused it: {last}") }
-        } else if gone {
-            State::Dying { reason: "the function was deleted".to_owned() }
-        } else if delivery.attempts >= attempts_max {
-            let attempts = delivery.attempts;
-            State::Dying { reason: format!("attempt {attempts} of {attempts_max} failed: {last}") }
-        } else {
-            let pause = retry_delay(key.event, &key.function, delivery.attempts);
-            State::Due { at: Timestamp::from_unix_ns(record.ended_ns).after(pause) }
-        };
-        vec![delivery.action(&key)]
-    }
-
-    fn decided(&mut self, record: &DeliveryRecord) -> Vec<Action> {
-        let (Some(key), Ok(project)) =
-            (delivery_key(&record.event, &record.function), Name::new(&record.project))
-        else {
-            return Vec::new();
-        };
-        let at = Timestamp::from_unix_ns(record.at_ns);
-        match record.decision() {
-            DeliveryDecision::Dead => {
-                let Some(delivery) = self.deliveries.remove(&key) else { return Vec::new() };
-                if let State::Running { invocation, .. } = delivery.state {
-                    self.running.remove(&invocation);
-                }
-                let reason = record.reason.clone();
-                self.dead.insert(key, Dead { project, reason, attempts: record.attempts, at });
-                while self.dead.len() > DEAD_LETTERS_MAX {
-                    self.dead.pop_first();
-                }
-                Vec::new()
-            }
-            DeliveryDecision::Redriven if self.dead.remove(&key).is_some() => {
-                vec![self.due(key, &project, at)]
-            }
-            DeliveryDecision::Dropped => {
-                self.dead.remove(&key);
-                Vec::new()
-            }
-            DeliveryDecision::Redriven | DeliveryDecision::Unknown => Vec::new(),
-        }
-    }
-
-    /// What waits for a deleted function is dead; what runs is judged at its end.
-    fn function_deleted(&mut self, project: &str, function: &str) -> Vec<Action> {
-        let waiting = self.deliveries.iter_mut().filter(|(key, delivery)| {
-            key.function.as_str() == function
-                && delivery.project.as_str() == project
-                && matches!(delivery.state, State::Due { .. })
-        });
-        waiting
-            .map(|(key, delivery)| {
-                delivery.state = State::Dying { reason: "the function was deleted".to_owned() };
-                delivery.action(key)
+            .map(|function| {
+                let key = DeliveryKey { event, project: project.clone(), function };
+                self.deliveries.insert(key.clone(), DeliveryState::Ready { attempt: 1 });
+                deliver(&key, 1, Timestamp::EPOCH)
             })
             .collect()
     }
-}
 
-impl Delivery {
-    /// What has to be done in this state.
-    fn action(&self, key: &DeliveryKey) -> Action {
-        let (key, project) = (key.clone(), self.project.clone());
-        match &self.state {
-            State::Due { at } => {
-                Action::Attempt(Attempt { key, project, attempt: self.attempts + 1, at: *at })
+    fn started(&mut self, record: &StartedRecord) {
+        let Some(key) = key_from(&record.meta.cause_event, &record.meta.project, &record.function)
+        else {
+            return;
+        };
+        if let Some(state) = self.deliveries.get_mut(&key)
+            && matches!(state, DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. } if *attempt == record.attempt)
+        {
+            *state = DeliveryState::Running { started: Box::new(record.clone()) };
+        }
+    }
+
+    fn ended(&mut self, record: &InvocationRecord) -> Option<Action> {
+        if record.trigger() != Trigger::Event {
+            return None;
+        }
+        let key = key_from(&record.meta.cause_event, &record.meta.project, &record.function)?;
+        let attempt = match self.deliveries.get(&key)? {
+            DeliveryState::Running { started } => started.attempt,
+            DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. } => *attempt,
+            DeliveryState::Exhausted { .. } => return None,
+        };
+        if record.attempt != attempt {
+            return None;
+        }
+        let attempts_max = self.subscriptions.attempts_max(&key.project, &key.function);
+        match record.status() {
+            Status::Succeeded => {
+                self.deliveries.remove(&key);
+                None
             }
-            State::Running { invocation, started } => Action::Crashed(Crashed {
-                key,
-                project,
-                attempt: self.attempts,
-                invocation: *invocation,
-                started: *started,
-            }),
-            State::Dying { reason } => Action::Bury(Bury {
-                key,
-                project,
-                attempts: self.attempts,
-                reason: reason.clone(),
-            }),
+            Status::Refused => Some(self.exhaust(key, attempt, reason(record))),
+            _ if attempt >= attempts_max => Some(self.exhaust(key, attempt, reason(record))),
+            _ => {
+                let delay = retry_delay(key.event, &key.function, attempt);
+                let due = Timestamp::from_unix_ns(record.ended_ns).after(delay);
+                let state =
+                    DeliveryState::Waiting { attempt: attempt + 1, due, reason: reason(record) };
+                self.deliveries.insert(key.clone(), state);
+                Some(deliver(&key, attempt + 1, due))
+            }
+        }
+    }
+
+    fn exhaust(&mut self, key: DeliveryKey, attempts: u32, reason: String) -> Action {
+        let state = DeliveryState::Exhausted { attempts, reason: reason.clone() };
+        self.deliveries.insert(key.clone(), state);
+        Action::GiveUp { key, attempts, reason }
+    }
+
+    fn decided(&mut self, record: &DeliveryRecord) -> Option<Action> {
+        let key = key_from(&record.event, &record.project, &record.function)?;
+        match record.decision() {
+            DeliveryDecision::Dead => {
+                self.deliveries.remove(&key);
+                let dead = Dead {
+                    attempts: record.attempts,
+                    reason: record.reason.clone(),
+                    at: Timestamp::from_unix_ns(record.at_ns),
+                };
+                self.dead.insert(key, dead);
+                None
+            }
+            DeliveryDecision::Redriven => {
+                self.dead.remove(&key)?;
+                self.deliveries.insert(key.clone(), DeliveryState::Ready { attempt: 1 });
+                Some(deliver(&key, 1, Timestamp::EPOCH))
+            }
+            DeliveryDecision::Dropped => {
+                self.dead.remove(&key);
+                None
+            }
+            DeliveryDecision::Unknown => None,
         }
     }
 }
 
-fn delivery_key(event: &[u8], function: &str) -> Option<DeliveryKey> {
-    let event = EventId::try_from(event).ok()?;
-    Some(DeliveryKey { event, function: Name::new(function).ok()? })
+fn deliver(key: &DeliveryKey, attempt: u32, due: Timestamp) -> Action {
+    Action::Deliver(Delivery { key: key.clone(), attempt, due })
 }
+
+fn key_of(action: &Action) -> &DeliveryKey {
+    match action {
+        Action::Deliver(delivery) => &delivery.key,
+        Action::GiveUp { key, .. } | Action::Crashed { key, .. } => key,
+    }
+}
+
+fn key_from(event: &[u8], project: &str, function: &str) -> Option<DeliveryKey> {
+    let event = EventId::try_from(event).ok()?;
+    Some(DeliveryKey { event, project: project.into(), function: function.into() })
+}
+
+fn reason(record: &InvocationRecord) -> String {
+    let text = match &record.failure {
+        Some(failure) => format!("{}: {}", failure.code, failure.message),
+        None => format!("it ended as {}", record.status().word()),
+    };
+    text.chars().take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
