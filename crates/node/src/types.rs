@@ -68,7 +68,7 @@ pub struct ReplayOptions {
 }
 
 /// A resource after an apply.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, schemars::JsonSchema)]
 pub struct AppliedView {
     /// `created`, `updated`, `deleted` or `unchanged`.
     pub effect: &'static str,
@@ -110,7 +110,7 @@ pub struct CreatedToken {
 }
 
 /// An event that no function handled: all attempts failed, or one said that retries do not help.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, schemars::JsonSchema)]
 pub struct DeadLetter {
     /// The event.
     pub event: EventId,
@@ -147,7 +147,7 @@ pub struct LogFilter {
 }
 
 /// Whether the node can serve, and if not, why.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Readiness {
     /// Whether it serves every declared function.
     pub ready: bool,
