@@ -260,8 +260,11 @@ fn encode_functions(inner: &Inner, encoder: &mut DescriptorEncoder<'_>) -> fmt::
             if value > 0 {
                 let status =
                     Status::try_from(i32::try_from(index).unwrap_or(0)).unwrap_or(Status::Unknown);
-                let labels =
-                    [("project", project), ("function", function), ("status", &status.word().into())];
+                let labels = [
+                    ("project", project),
+                    ("function", function),
+                    ("status", &status.word().into()),
+                ];
                 ConstCounter::new(value).encode(invocations.encode_family(&labels)?)?;
             }
         }
@@ -274,7 +277,7 @@ fn encode_functions(inner: &Inner, encoder: &mut DescriptorEncoder<'_>) -> fmt::
     )?;
     per_function(&mut cold, &functions, |metrics| metrics.cold.get() as f64)?;
     let mut duration = encoder.encode_descriptor(
-        "faas_invoke_duration_seconds_sum_by_function",
+        "faas_invoke_seconds",
         "Time spent in invocations, by function",
         None,
         MetricType::Counter,
@@ -394,7 +397,30 @@ mod tests {
             .filter(|line| !line.contains("process_resident"))
             .map(|line| format!("{line}\n"))
             .collect();
-        expect![[r#""#]].assert_eq(&text);
+        expect![[r#"
+            faas_invocations_total{project="shop",function="hello",status="succeeded"} 1
+            faas_invocations_total{project="shop",function="hello",status="timed-out"} 1
+            faas_coldstarts_total{project="shop",function="hello"} 1.0
+            faas_invoke_seconds_total{project="shop",function="hello"} 0.032
+            http_server_request_duration_seconds_sum{listener="ingress",status="2xx"} 0.00008
+            http_server_request_duration_seconds_count{listener="ingress",status="2xx"} 1
+            http_server_connections_total{listener="ingress"} 0
+            http_server_connections_total{listener="admin"} 0
+            http_server_connections_refused_total{listener="ingress"} 0
+            http_server_connections_refused_total{listener="admin"} 0
+            http_server_connections_timed_out_total{listener="ingress"} 0
+            http_server_connections_timed_out_total{listener="admin"} 0
+            faas_invoke_duration_seconds_sum 0.032
+            faas_invoke_duration_seconds_count 2
+            nexus_log_append_duration_seconds_sum 0.0
+            nexus_log_append_duration_seconds_count 0
+            nexus_events_accepted_total 3
+            nexus_events_duplicate_total 1
+            nexus_recordings_lost_total 0
+            nexus_deliveries_dead_total 0
+            nexus_loaded_components 7
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::util::TryInitError;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::util::TryInitError;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,8 +52,7 @@ const DEFAULT_FILTER: &str = "warn,nexus=info,nexus_cli=info,nexus_engine=info,n
 /// # Errors
 /// The filter is wrong, or a logger is installed already.
 pub fn init(config: &Config) -> Result<(), Error> {
-    let directives =
-        if config.filter.is_empty() { DEFAULT_FILTER } else { config.filter.as_str() };
+    let directives = if config.filter.is_empty() { DEFAULT_FILTER } else { config.filter.as_str() };
     let filter = EnvFilter::try_new(directives)
         .map_err(|source| Error::Filter { filter: config.filter.clone(), source })?;
     let registry = tracing_subscriber::registry().with(filter);

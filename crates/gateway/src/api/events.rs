@@ -1,0 +1,176 @@
+//! Events: emit, list, show, follow; and those that nobody could handle.
+
+use axum::Json as Answer;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use http::{HeaderMap, StatusCode};
+use nexus_model::view::{Accepted, EventView};
+use nexus_model::{
+    Code, Event, EventFilter, EventId, InvocationId, Page, TimeRange, Timestamp, limits,
+};
+use nexus_node::{DeadLetter, PageOptions};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::endpoint::Endpoint;
+use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
+use super::{App, Items, Listing, listing, sse};
+use crate::cloudevents;
+use crate::fault::Fault;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/api/v1/projects/{project}/events";
+    const ONE: &str = "/api/v1/projects/{project}/events/{event}";
+    const STREAM: &str = "/api/v1/projects/{project}/events/stream";
+    const DEAD: &str = "/api/v1/projects/{project}/dead-letters";
+    vec![
+        Endpoint::post(ALL, ["event_emit", "Append CloudEvents; 202: they are durable"], emit)
+            .scope("emit")
+            .takes_as::<Event>("application/cloudevents+json")
+            .takes_as::<Vec<Event>>("application/cloudevents-batch+json")
+            .takes_bytes("*/*")
+            .status(202)
+            .answers::<Accepted>(),
+        Endpoint::get(ALL, ["event_list", "List events, newest first"], list)
+            .query::<EventQuery>()
+            .answers::<Page<EventView>>(),
+        Endpoint::get(STREAM, ["event_follow", "Follow events as they come"], follow)
+            .query::<EventStream>()
+            .answers_as::<EventView>("text/event-stream"),
+        Endpoint::get(ONE, ["event_show", "Show an event with its data"], show)
+            .answers::<EventView>(),
+        Endpoint::get(DEAD, ["dead_letter_list", "List events that no function handled"], dead)
+            .query::<DeadQuery>()
+            .answers::<Items<DeadLetter>>(),
+    ]
+}
+
+async fn emit(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<(StatusCode, Answer<Accepted>), Fault> {
+    let (head, body) = request.into_parts();
+    let body = whole(body, limits::BATCH_BYTES_MAX).await?;
+    let events = cloudevents::parse(&head.headers, body)?;
+    let accepted = app.node.emit(&ctx, &name("project", &project)?, events).await?;
+    Ok((StatusCode::ACCEPTED, Answer(accepted)))
+}
+
+/// Which events.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct EventQuery {
+    /// The type; a trailing `*` matches any ending.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// The source, exactly.
+    source: Option<String>,
+    /// The subject, exactly.
+    subject: Option<String>,
+    /// Caused by this invocation.
+    cause: Option<InvocationId>,
+    /// Accepted at or after this moment.
+    since: Option<Timestamp>,
+    /// Accepted before this moment.
+    until: Option<Timestamp>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Items on the page.
+    limit: Option<usize>,
+    /// With data; needs the scope `read-payload`.
+    data: bool,
+}
+
+async fn list(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<EventQuery>,
+) -> Result<Answer<Page<EventView>>, Fault> {
+    let page = PageOptions {
+        cursor: cursor(query.cursor.as_deref())?,
+        limit: page_limit(query.limit)?,
+        data: query.data,
+    };
+    let filter = EventFilter {
+        project: project.text(),
+        range: TimeRange { since: query.since, until: query.until },
+        ty: query.ty,
+        source: query.source,
+        subject: query.subject,
+        cause: query.cause,
+    };
+    Ok(Answer(app.node.events(&ctx, filter, page).await?))
+}
+
+async fn show(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Answer<EventView>, Fault> {
+    let id: EventId = id.parse().map_err(|error| Fault::bad_request(format!("event: {error}")))?;
+    let event = app.node.event(&ctx, id).await?;
+    match &project.0 {
+        Some(project) if project.as_str() != event.project => {
+            Err(Fault::new(Code::NotFound, format!("event {id} is not in project '{project}'")))
+        }
+        _ => Ok(Answer(event)),
+    }
+}
+
+/// Which events to follow, and from where.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct EventStream {
+    /// The type; a trailing `*` matches any ending.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// The source, exactly.
+    source: Option<String>,
+    /// The subject, exactly.
+    subject: Option<String>,
+    /// Caused by this invocation.
+    cause: Option<InvocationId>,
+    /// Behind this cursor; default: from now on. A `Last-Event-ID` header wins.
+    after: Option<String>,
+}
+
+async fn follow(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<EventStream>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Fault> {
+    let after = sse::resume(&headers, query.after.as_deref())?;
+    let filter = EventFilter {
+        project: project.text(),
+        ty: query.ty,
+        source: query.source,
+        subject: query.subject,
+        cause: query.cause,
+        ..EventFilter::default()
+    };
+    let events = app.node.follow_events(&ctx, filter, after).await?;
+    Ok(sse::stream(&app, "event", events))
+}
+
+/// Which dead letters.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct DeadQuery {
+    /// How many, newest first.
+    limit: Option<usize>,
+}
+
+async fn dead(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<DeadQuery>,
+) -> Listing<DeadLetter> {
+    listing(app.node.dead_letters(&ctx, project.0.as_ref(), page_limit(query.limit)?).await?)
+}

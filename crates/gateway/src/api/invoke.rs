@@ -1,0 +1,139 @@
+//! Direct calls of functions.
+
+use axum::extract::{Request, State};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, SET_COOKIE, TE, TRAILER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use nexus_model::limits;
+use nexus_node::{InvokeInput, InvokeOutput};
+use schemars::JsonSchema;
+
+use super::App;
+use super::endpoint::Endpoint;
+use super::extract::{Caller, Path, Query, name, whole};
+use crate::fault::{Fault, INVOCATION_HEADER};
+use crate::ingress::drop_hop_by_hop;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const INVOKE: &str = "/api/v1/projects/{project}/functions/{function}/invoke";
+    vec![
+        Endpoint::post(
+            INVOKE,
+            ["function_invoke", "Call a function and wait for its answer"],
+            invoke,
+        )
+        .scope("invoke")
+        .query::<InvokeQuery>()
+        .takes_bytes("*/*")
+        .answers_bytes("*/*"),
+    ]
+}
+
+/// How to call; the body is the request body, the event's data or the standard input.
+#[derive(Default, JsonSchema)]
+struct InvokeQuery {
+    /// For HTTP functions: the method. Default: `POST`.
+    method: Option<String>,
+    /// For HTTP functions: path and query. Default: `/`.
+    path: Option<String>,
+    /// For commands: an argument; may be repeated.
+    argument: Vec<String>,
+}
+
+impl InvokeQuery {
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, Fault> {
+        let mut query = InvokeQuery::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "method" => query.method = Some(value),
+                "path" => query.path = Some(value),
+                "argument" => query.argument.push(value),
+                other => {
+                    return Err(Fault::bad_request(format!(
+                        "the query is wrong: unknown field '{other}', expected one of 'method', \
+                         'path', 'argument'"
+                    )));
+                }
+            }
+        }
+        Ok(query)
+    }
+}
+
+async fn invoke(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    Path((project, function)): Path<(String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+    request: Request,
+) -> Result<Response<axum::body::Body>, Fault> {
+    let (project, function) = (name("project", &project)?, name("function", &function)?);
+    let input = input(InvokeQuery::read(query)?, request).await?;
+    answer(app.node.invoke(&ctx, &project, &function, input).await?)
+}
+
+async fn input(query: InvokeQuery, request: Request) -> Result<InvokeInput, Fault> {
+    let (head, body) = request.into_parts();
+    let method = query.method.map(|method| {
+        Method::from_bytes(method.as_bytes())
+            .map_err(|_| Fault::bad_request(format!("method: '{method}' is not an HTTP method")))
+    });
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Ok(InvokeInput {
+        data: whole(body, limits::REQUEST_BODY_BYTES_MAX).await?,
+        content_type: content_type.map(str::to_owned),
+        method: method.transpose()?,
+        path: query.path,
+        headers: end_to_end(head.headers),
+        arguments: query.argument,
+    })
+}
+
+/// Headers of this call that are meant for the API, not for the function.
+const OWN: [HeaderName; 8] = [
+    AUTHORIZATION,
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    EXPECT,
+    TE,
+    TRAILER,
+    HeaderName::from_static("x-request-id"),
+];
+
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    drop_hop_by_hop(&mut headers);
+    for name in &OWN {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn answer(output: InvokeOutput) -> Result<Response<axum::body::Body>, Fault> {
+    let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
+    let mut headers = output.headers;
+    drop_hop_by_hop(&mut headers);
+    // Its length is that of the body below; cookies would be this origin's, not the function's.
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(SET_COOKIE);
+    // An event function that returned events and nothing else: the events are the answer.
+    let (body, content_type) = if output.body.is_empty() && !output.events.is_empty() {
+        let batch = serde_json::to_vec(&output.events).unwrap_or_default();
+        (batch.into(), "application/cloudevents-batch+json".to_owned())
+    } else {
+        (output.body, output.content_type)
+    };
+    if !content_type.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_str(&content_type).map_err(internal)?);
+    }
+    let id = HeaderValue::from_str(&output.invocation.to_string()).map_err(internal)?;
+    headers.insert(INVOCATION_HEADER, id);
+    let mut response = Response::new(axum::body::Body::from(body));
+    *response.status_mut() = output
+        .http_status
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .unwrap_or(StatusCode::OK);
+    *response.headers_mut() = headers;
+    Ok(response)
+}

@@ -1,0 +1,86 @@
+//! What functions wrote.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::HeaderMap;
+use nexus_model::Timestamp;
+use nexus_model::view::LogView;
+use nexus_node::LogFilter;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::endpoint::Endpoint;
+use super::extract::{Caller, Project, Query, name, page_limit};
+use super::{App, Items, Listing, listing, sse};
+use crate::fault::Fault;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const ALL: &str = "/api/v1/projects/{project}/logs";
+    const STREAM: &str = "/api/v1/projects/{project}/logs/stream";
+    vec![
+        Endpoint::get(ALL, ["log_list", "Show the newest log lines, oldest first"], list)
+            .query::<LogQuery>()
+            .answers::<Items<LogView>>(),
+        Endpoint::get(STREAM, ["log_follow", "Follow log lines as invocations end"], follow)
+            .query::<LogStream>()
+            .answers_as::<LogView>("text/event-stream"),
+    ]
+}
+
+/// Which log lines.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct LogQuery {
+    /// The function's name.
+    function: Option<String>,
+    /// Of invocations accepted at or after this moment.
+    since: Option<Timestamp>,
+    /// Only lines written before this moment.
+    until: Option<Timestamp>,
+    /// How many lines.
+    limit: Option<usize>,
+}
+
+async fn list(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<LogQuery>,
+) -> Listing<LogView> {
+    let filter = filter(project, query.function.as_deref(), query.since)?;
+    let mut lines = app.node.logs(&ctx, filter, page_limit(query.limit)?).await?;
+    lines.retain(|line| query.until.is_none_or(|until| line.at < until));
+    listing(lines)
+}
+
+fn filter(
+    project: Project,
+    function: Option<&str>,
+    since: Option<Timestamp>,
+) -> Result<LogFilter, Fault> {
+    let function = function.map(|function| name("function", function)).transpose()?;
+    Ok(LogFilter { project: project.0, function, since })
+}
+
+/// Which log lines to follow, and from where.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct LogStream {
+    /// The function's name.
+    function: Option<String>,
+    /// Behind this cursor; default: from now on. A `Last-Event-ID` header wins.
+    after: Option<String>,
+}
+
+async fn follow(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<LogStream>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Fault> {
+    let after = sse::resume(&headers, query.after.as_deref())?;
+    let filter = filter(project, query.function.as_deref(), None)?;
+    let lines = app.node.follow_logs(&ctx, filter, after).await?;
+    Ok(sse::stream(&app, "log", lines))
+}

@@ -1,0 +1,233 @@
+//! The API for people and tools: one table of endpoints, one file per resource.
+//!
+//! ```text
+//! request ─► id ─► router ─► token ─► extract ─► one call of the node ─► convert ─► headers
+//! ```
+
+mod endpoint;
+mod events;
+mod extract;
+mod functions;
+mod invocations;
+mod invoke;
+mod logs;
+mod openapi;
+mod projects;
+mod resources;
+mod secrets;
+mod sse;
+mod system;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request as AxumRequest, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response as AxumResponse;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use nexus_model::Code;
+use nexus_node::Node;
+use nexus_observe::{Listener, Metrics};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use self::endpoint::{Access, Endpoint};
+use self::extract::RequestId;
+use crate::body::{BodyLimits, Outcome, guard};
+use crate::fault::Fault;
+use crate::ingress::well_formed;
+use crate::request::{RequestIds, authenticate};
+use crate::server::{Body, Handler, Peer};
+
+pub use self::openapi::openapi;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+struct App {
+    node: Arc<Node>,
+    /// Struck when the server begins to stop: live streams end then.
+    closing: CancellationToken,
+}
+
+/// Every endpoint of the API.
+fn endpoints() -> Vec<Endpoint> {
+    [
+        projects::endpoints(),
+        functions::endpoints(),
+        invoke::endpoints(),
+        events::endpoints(),
+        invocations::endpoints(),
+        logs::endpoints(),
+        secrets::endpoints(),
+        resources::endpoints(),
+        tokens::endpoints(),
+        system::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Serves the API.
+pub(crate) struct Api {
+    router: Router,
+    ids: RequestIds,
+    metrics: Metrics,
+    body_timeout: Duration,
+}
+
+/// How the API is served.
+pub(crate) struct ApiOptions {
+    pub(crate) metrics: Metrics,
+    pub(crate) body_timeout: Duration,
+    /// `/metrics` needs no token.
+    pub(crate) metrics_open: bool,
+    pub(crate) closing: CancellationToken,
+}
+
+impl Api {
+    pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
+        let app = App { node, closing: options.closing };
+        let mut router = Router::new();
+        for endpoint in endpoints() {
+            let open = match endpoint.access {
+                Access::Open => true,
+                Access::Token(_) => false,
+                Access::Metrics => options.metrics_open,
+            };
+            let handler = if open {
+                endpoint.handler
+            } else {
+                endpoint.handler.route_layer(from_fn_with_state(app.clone(), with_token))
+            };
+            router = router.route(endpoint.path, handler);
+        }
+        let router = router
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(app);
+        Api {
+            router,
+            ids: RequestIds::default(),
+            metrics: options.metrics,
+            body_timeout: options.body_timeout,
+        }
+    }
+}
+
+impl Handler for Api {
+    async fn handle(self: Arc<Self>, _: &Peer, mut request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let request_id = self.ids.of(request.headers());
+        let response = match well_formed(&mut request) {
+            Err(fault) => fault.into_response(&request_id),
+            Ok(_) => {
+                let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
+                let mut request = request
+                    .map(|body| axum::body::Body::new(guard(body, bounds, &Outcome::default())));
+                request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
+                let answered = self.router.clone().oneshot(request).await;
+                finish(answered.unwrap_or_else(|never| match never {}), &request_id)
+            }
+        };
+        self.metrics.http(Listener::Admin).answered(response.status().as_u16(), started.elapsed());
+        secured(response, &request_id)
+    }
+}
+
+/// Makes the document of a fault that a handler answered with.
+fn finish(mut response: AxumResponse, request_id: &str) -> Response<Body> {
+    match response.extensions_mut().remove::<Fault>() {
+        None => response.map(|body| body.map_err(Into::into).boxed_unsync()),
+        Some(fault) => {
+            let mut answer = fault.into_response(request_id);
+            if let Some(allow) = response.headers_mut().remove(ALLOW) {
+                answer.headers_mut().insert(ALLOW, allow);
+            }
+            answer
+        }
+    }
+}
+
+/// Headers of every answer. What a function answers through the API is under them as well: it must
+/// not become a page of this origin.
+fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}
+
+/// Lets only callers with a valid token pass, and says downstream who they are.
+async fn with_token(
+    State(app): State<App>,
+    mut request: AxumRequest,
+    next: Next,
+) -> Result<AxumResponse, Fault> {
+    let request_id =
+        request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
+    let context = authenticate(&app.node, request.headers(), &request_id)?;
+    request.extensions_mut().insert(context);
+    Ok(next.run(request).await)
+}
+
+async fn not_found(request: AxumRequest) -> Fault {
+    let detail = format!("{} is no path of this API", request.uri().path());
+    Fault::new(Code::NotFound, detail).hint("the paths are listed at /api/v1/openapi.json")
+}
+
+async fn method_not_allowed(request: AxumRequest) -> Fault {
+    let detail = format!("{} does not answer {}", request.uri().path(), request.method());
+    Fault::new(Code::MethodNotAllowed, detail)
+}
+
+/// A list without pages.
+type Listing<T> = Result<axum::Json<Items<T>>, Fault>;
+
+/// What lists without pages answer, in the shape of those with pages.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct Items<T> {
+    /// The items.
+    items: Vec<T>,
+}
+
+fn listing<T>(items: Vec<T>) -> Listing<T> {
+    Ok(axum::Json(Items { items }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn operations_have_distinct_names_and_paths() {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for endpoint in endpoints() {
+            assert!(seen.insert(endpoint.id.to_owned(), endpoint.path).is_none());
+            let route = format!("{} {}", endpoint.method, endpoint.path);
+            assert!(seen.insert(route, endpoint.path).is_none());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The OpenAPI 3.1 document, made from the table of endpoints and the schemas of the model: a pure
+//! function, so that it can be committed and compared without a server.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::endpoint::{Access, Content, Endpoint};
+use super::endpoints;
+
+/// The OpenAPI 3.1 document of the API.
+pub fn openapi() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let problem = generator.subschema_for::<nexus_model::Problem>().to_value();
+    let mut paths: Map<String, Value> = Map::new();
+    for endpoint in endpoints() {
+        let operation = operation(&endpoint, &mut generator);
+        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        path[endpoint.method.as_str().to_ascii_lowercase()] = operation;
+    }
+    let schemas = generator.take_definitions(true);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Nexus",
+            "version": "v1",
+            "description": "Functions, events, invocations and their replay. Errors are problem \
+                documents (RFC 9457) with a stable `code`.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "token": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {
+                "Problem": {
+                    "description": "What went wrong.",
+                    "content": { "application/problem+json": { "schema": problem } }
+                }
+            },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } }
+        }
+    })
+}
+
+fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
+    let mut operation = json!({
+        "operationId": endpoint.id,
+        "summary": endpoint.summary,
+        "tags": [tag(endpoint.path)],
+    });
+    match endpoint.access {
+        Access::Open => operation["security"] = json!([]),
+        Access::Token(scope) => {
+            operation["description"] = format!("Needs the scope `{scope}`.").into();
+        }
+        Access::Metrics => {
+            operation["description"] =
+                "Needs the scope `read`, unless the server is configured to leave it open.".into();
+        }
+    }
+    let mut parameters = path_parameters(endpoint.path);
+    if let Some(query) = endpoint.query {
+        parameters.extend(query_parameters(query(generator).to_value()));
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    if !endpoint.request.is_empty() {
+        operation["requestBody"] =
+            json!({ "required": true, "content": contents(&endpoint.request, generator) });
+    }
+    let mut answer = json!({ "description": endpoint.summary });
+    if !endpoint.answer.is_empty() {
+        answer["content"] = contents(&endpoint.answer, generator);
+    }
+    operation["responses"] = json!({
+        endpoint.status.to_string(): answer,
+        "default": { "$ref": "#/components/responses/Problem" },
+    });
+    operation
+}
+
+fn contents(contents: &[Content], generator: &mut SchemaGenerator) -> Value {
+    let mut map = Map::new();
+    for content in contents {
+        let body = match content.schema {
+            Some(schema) => json!({ "schema": schema(generator).to_value() }),
+            None => json!({}),
+        };
+        map.insert(content.media_type.to_owned(), body);
+    }
+    map.into()
+}
+
+/// The group of a path: the word behind the project, or the first one.
+fn tag(path: &str) -> &str {
+    let rest = path.trim_start_matches("/api/v1/").trim_start_matches('/');
+    let rest = rest.strip_prefix("projects/{project}/").unwrap_or(rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect()
+}
+
+fn query_parameters(schema: Value) -> Vec<Value> {
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
+    properties
+        .iter()
+        .map(|(name, property)| {
+            let mut schema = property.clone();
+            let description =
+                schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
+            if required.contains(&name.as_str()) {
+                parameter["required"] = true.into();
+            }
+            if let Some(description) = description {
+                parameter["description"] = description;
+            }
+            parameter
+        })
+        .collect()
+}

@@ -1,0 +1,43 @@
+//! Live streams as server-sent events. Each carries the cursor of its item as the event's id, so
+//! that a client that lost its connection goes on behind the last item it saw.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use http::HeaderMap;
+use nexus_model::Cursor;
+use nexus_node::Followed;
+use serde::Serialize;
+
+use super::App;
+use super::extract::cursor;
+use crate::fault::Fault;
+
+/// How often a silent stream says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Where to go on: `Last-Event-ID` of a client that lost its connection, else `after`.
+pub(super) fn resume(headers: &HeaderMap, after: Option<&str>) -> Result<Option<Cursor>, Fault> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    cursor(last.filter(|last| !last.is_empty()).or(after))
+}
+
+/// Sends items as events called `kind` until the client leaves or the server stops.
+pub(super) fn stream<T: Serialize + Send + 'static>(
+    app: &App,
+    kind: &'static str,
+    items: BoxStream<'static, Followed<T>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send + 'static + use<T>> {
+    let closing = app.closing.clone();
+    let events = items
+        .filter_map(move |followed| async move {
+            // Views always serialize; an item that did not would only be missing.
+            let event = Event::default().event(kind).id(followed.cursor);
+            event.json_data(&followed.item).ok().map(Ok)
+        })
+        .take_until(async move { closing.cancelled().await });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive"))
+}

@@ -1,0 +1,102 @@
+//! The server itself: limits, log, health, metrics, and the document of this API.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use nexus_model::limits::Limit;
+use nexus_node::Readiness;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::endpoint::{Access, Endpoint};
+use super::extract::Caller;
+use super::{App, Items, Listing, listing, openapi};
+use crate::fault::Fault;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    const STATS: &str = "/api/v1/log/stats";
+    const VERIFY: &str = "/api/v1/log/verify";
+    const METRICS: &str = "application/openmetrics-text";
+    vec![
+        Endpoint::get("/api/v1/limits", ["limit_list", "List every limit"], limits)
+            .answers::<Items<Limit>>(),
+        Endpoint::get(STATS, ["log_stats", "Show what the log holds"], log_stats)
+            .answers::<Value>(),
+        Endpoint::post(VERIFY, ["log_verify", "Check every checksum of the log"], log_verify)
+            .scope("admin")
+            .answers::<Value>(),
+        Endpoint::get("/api/v1/version", ["version", "Show the server's version"], version)
+            .access(Access::Open)
+            .answers::<Version>(),
+        Endpoint::get("/api/v1/openapi.json", ["openapi", "This document"], document)
+            .access(Access::Open)
+            .answers::<Value>(),
+        Endpoint::get("/healthz", ["healthz", "Whether the process answers"], healthz)
+            .access(Access::Open)
+            .answers_bytes("text/plain"),
+        Endpoint::get(
+            "/readyz",
+            ["readyz", "Whether every function can be called; 503 if not"],
+            readyz,
+        )
+        .access(Access::Open)
+        .answers::<Readiness>(),
+        Endpoint::get("/metrics", ["metrics", "Metrics in the OpenMetrics format"], metrics)
+            .access(Access::Metrics)
+            .answers_bytes(METRICS),
+    ]
+}
+
+async fn limits(State(app): State<App>, Caller(_): Caller) -> Listing<Limit> {
+    listing(app.node.limits().to_vec())
+}
+
+async fn log_stats(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+) -> Result<impl IntoResponse, Fault> {
+    Ok(Answer(app.node.log_stats(&ctx).await?))
+}
+
+async fn log_verify(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+) -> Result<impl IntoResponse, Fault> {
+    Ok(Answer(app.node.log_verify(&ctx).await?))
+}
+
+/// The server's version.
+#[derive(Serialize, JsonSchema)]
+struct Version {
+    /// Of the server.
+    version: &'static str,
+    /// Of the API.
+    api: &'static str,
+}
+
+async fn version() -> Answer<Version> {
+    Answer(Version { version: env!("CARGO_PKG_VERSION"), api: "v1" })
+}
+
+async fn document() -> Answer<Value> {
+    Answer(openapi())
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(app): State<App>) -> (StatusCode, Answer<Readiness>) {
+    let readiness = app.node.ready();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Answer(readiness))
+}
+
+async fn metrics(State(app): State<App>) -> (HeaderMap, String) {
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(TYPE))]);
+    (headers, app.node.metrics().encode())
+}

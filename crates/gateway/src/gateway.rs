@@ -1,0 +1,147 @@
+//! Both listeners of a server: started together, drained together.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nexus_node::Node;
+use nexus_observe::Listener as Which;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, ApiOptions};
+use crate::forwarded::Proxies;
+use crate::ingress::Ingress;
+use crate::request::RequestIds;
+use crate::server::{ListenError, ListenerParts, Server, ServerLimits, TlsError, TlsFiles};
+
+/// Where a listener listens, and how.
+#[derive(Debug)]
+pub struct Listener {
+    /// A bound socket: ports are bound early, so that a taken one is found before anything starts.
+    pub socket: TcpListener,
+    /// Terminates TLS with these files; `None` for clear text.
+    pub tls: Option<TlsFiles>,
+    /// What bounds its connections.
+    pub limits: ServerLimits,
+}
+
+impl Listener {
+    /// Clear text with the default limits.
+    pub fn new(socket: TcpListener) -> Self {
+        Listener { socket, tls: None, limits: ServerLimits::default() }
+    }
+}
+
+/// How a gateway is set.
+#[derive(Debug)]
+pub struct Config {
+    /// For functions.
+    pub ingress: Listener,
+    /// For the API.
+    pub admin: Listener,
+    /// Networks of proxies whose forwarded headers are believed (decision 20).
+    pub trusted_proxies: Vec<IpNet>,
+    /// `/metrics` needs no token.
+    pub metrics_open: bool,
+}
+
+/// Why a gateway could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to start the {listener} listener")]
+pub struct StartError {
+    /// `ingress` or `admin`.
+    pub listener: &'static str,
+    /// Why.
+    #[source]
+    pub source: ListenError,
+}
+
+/// What a drain came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// Connections that had to be closed because the deadline struck.
+    pub closed: usize,
+}
+
+/// The running listeners of a server.
+pub struct Gateway {
+    ingress: Server,
+    admin: Server,
+    closing: CancellationToken,
+}
+
+impl Gateway {
+    /// Starts to serve. Must run inside a Tokio runtime with timers and I/O.
+    ///
+    /// # Errors
+    /// A socket or TLS file cannot be used.
+    pub fn start(node: Arc<Node>, config: Config) -> Result<Self, StartError> {
+        let metrics = node.metrics().clone();
+        let closing = CancellationToken::new();
+        let api = Api::new(
+            Arc::clone(&node),
+            ApiOptions {
+                metrics: metrics.clone(),
+                body_timeout: config.admin.limits.body_timeout,
+                metrics_open: config.metrics_open,
+                closing: closing.clone(),
+            },
+        );
+        let functions = Ingress {
+            node,
+            metrics: metrics.clone(),
+            proxies: Proxies(config.trusted_proxies),
+            body_timeout: config.ingress.limits.body_timeout,
+            ids: RequestIds::default(),
+            no_scopes: Arc::new([]),
+        };
+        let parts = |listener: Listener, which| ListenerParts {
+            socket: listener.socket,
+            tls: listener.tls,
+            limits: listener.limits,
+            which,
+            metrics: metrics.clone(),
+        };
+        let failed = |listener| move |source| StartError { listener, source };
+        let ingress = Server::start(parts(config.ingress, Which::Ingress), Arc::new(functions))
+            .map_err(failed("ingress"))?;
+        let admin = Server::start(parts(config.admin, Which::Admin), Arc::new(api))
+            .map_err(failed("admin"))?;
+        Ok(Gateway { ingress, admin, closing })
+    }
+
+    /// Where functions answer.
+    pub fn ingress_address(&self) -> SocketAddr {
+        self.ingress.address()
+    }
+
+    /// Where the API answers.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// How many connections are open, on both listeners.
+    pub fn connections(&self) -> usize {
+        self.ingress.connections() + self.admin.connections()
+    }
+
+    /// Loads changed certificate files at once; they are also looked at every five seconds. Returns
+    /// whether any had changed. On an error the old ones stay in use.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn reload_tls(&self) -> Result<bool, TlsError> {
+        Ok(self.ingress.reload_tls()? | self.admin.reload_tls()?)
+    }
+
+    /// Stops accepting, ends live streams, lets what is in flight finish for at most `patience`, then
+    /// closes the rest. Call it before the node's shutdown.
+    pub async fn drain(&self, patience: Duration) -> Drained {
+        self.closing.cancel();
+        let deadline = tokio::time::Instant::now() + patience;
+        let (ingress, admin) =
+            tokio::join!(self.ingress.drain(deadline), self.admin.drain(deadline));
+        Drained { closed: ingress + admin }
+    }
+}

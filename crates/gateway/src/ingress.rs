@@ -1,0 +1,222 @@
+//! The listener for functions: route, then one call of the node, then the answer as it comes. No
+//! framework, no lock, no log line on this path.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::{Body as _, Incoming};
+use nexus_model::resource::RouteAuth;
+use nexus_model::{Code, Name, OpContext, Principal, Scope, limits};
+use nexus_node::Node;
+use nexus_observe::{Listener, Metrics};
+
+use crate::body::{BodyLimits, Outcome, collect, guard};
+use crate::cloudevents;
+use crate::fault::Fault;
+use crate::forwarded::Proxies;
+use crate::request::{RequestIds, authenticate, traceparent};
+use crate::server::{Body, Handler, Peer};
+
+/// Where Nexus itself answers on the ingress.
+const OWN_PREFIX: &str = "/.nexus/";
+const WHAT: &str = "the request body";
+
+/// Serves functions.
+pub(crate) struct Ingress {
+    pub(crate) node: Arc<Node>,
+    pub(crate) metrics: Metrics,
+    pub(crate) proxies: Proxies,
+    pub(crate) body_timeout: Duration,
+    pub(crate) ids: RequestIds,
+    pub(crate) no_scopes: Arc<[Scope]>,
+}
+
+impl Handler for Ingress {
+    async fn handle(self: Arc<Self>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let request_id = self.ids.of(request.headers());
+        let response = match self.answer(peer, request, &request_id).await {
+            Ok(response) => response,
+            Err(fault) => fault.into_response(&request_id),
+        };
+        self.metrics
+            .http(Listener::Ingress)
+            .answered(response.status().as_u16(), started.elapsed());
+        response
+    }
+}
+
+impl Ingress {
+    async fn answer(
+        &self,
+        peer: &Peer,
+        mut request: Request<Incoming>,
+        request_id: &Arc<str>,
+    ) -> Result<Response<Body>, Fault> {
+        let host = well_formed(&mut request)?;
+        let size = request.body().size_hint().exact();
+        if request.uri().path().starts_with(OWN_PREFIX) {
+            return self.own(request, request_id).await;
+        }
+        if let Some(size) = size.filter(|&size| size > limits::REQUEST_BODY_BYTES_MAX as u64) {
+            return Err(Fault::too_large(WHAT, Some(size), limits::REQUEST_BODY_BYTES_MAX));
+        }
+        let route = {
+            let forwarded = self.proxies.host(peer, request.headers());
+            let host = forwarded.unwrap_or(host.as_deref().unwrap_or(""));
+            self.node.route(host, request.method(), request.uri().path())?
+        };
+        let context = match route.auth() {
+            RouteAuth::None => self.anonymous(request.headers(), request_id),
+            RouteAuth::Token => {
+                let context = authenticate(&self.node, request.headers(), request_id)?;
+                // The token opens Nexus' door; a function must not learn it.
+                request.headers_mut().remove(AUTHORIZATION);
+                context
+            }
+        };
+        self.proxies.settle(peer, request.headers_mut());
+        let (request, outcome) = self.guarded(request);
+        let answered = self.node.serve_http(context, &route, request).await;
+        if let Some(why) = outcome.and_then(|outcome| outcome.broken()) {
+            // Whatever the function made of its broken input: the caller is told what broke.
+            return Err(why.fault(WHAT, limits::REQUEST_BODY_BYTES_MAX));
+        }
+        let mut response = answered?;
+        drop_hop_by_hop(response.headers_mut());
+        Ok(response)
+    }
+
+    fn anonymous(&self, headers: &HeaderMap, request_id: &Arc<str>) -> OpContext {
+        OpContext {
+            principal: Principal::anonymous(),
+            scopes: Arc::clone(&self.no_scopes),
+            project: None,
+            request_id: Arc::clone(request_id),
+            traceparent: traceparent(headers),
+            deadline: None,
+        }
+    }
+
+    fn guarded(&self, request: Request<Incoming>) -> (Request<Body>, Option<Outcome>) {
+        let (head, body) = request.into_parts();
+        if body.is_end_stream() {
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            return (Request::from_parts(head, body), None);
+        }
+        let outcome = Outcome::default();
+        let bounds =
+            BodyLimits { bytes_max: limits::REQUEST_BODY_BYTES_MAX, timeout: self.body_timeout };
+        (Request::from_parts(head, guard(body, bounds, &outcome)), Some(outcome))
+    }
+
+    /// Nexus' own doors on the ingress: events with a token of the scope `emit` (decision 17).
+    async fn own(
+        &self,
+        request: Request<Incoming>,
+        request_id: &Arc<str>,
+    ) -> Result<Response<Body>, Fault> {
+        let project = request
+            .uri()
+            .path()
+            .strip_prefix("/.nexus/v1/projects/")
+            .and_then(|rest| rest.strip_suffix("/events"))
+            .and_then(|project| Name::new(project).ok())
+            .ok_or_else(|| {
+                Fault::new(Code::NoRoute, "paths below /.nexus/ belong to Nexus")
+                    .hint("events are taken at /.nexus/v1/projects/{project}/events")
+            })?;
+        if request.method() != Method::POST {
+            return Err(Fault::method_not_allowed("POST"));
+        }
+        let context = authenticate(&self.node, request.headers(), request_id)?;
+        let (head, body) = request.into_parts();
+        let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
+        let body = guard(body, bounds, &Outcome::default());
+        let body = collect(body, limits::BATCH_BYTES_MAX, WHAT).await?;
+        let events = cloudevents::parse(&head.headers, body)?;
+        let accepted = self.node.emit(&context, &project, events).await?;
+        let body = serde_json::to_vec(&accepted).unwrap_or_default();
+        let mut response =
+            Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
+
+/// Refuses what HTTP forbids and the protocol library lets pass; returns the host.
+pub(crate) fn well_formed(request: &mut Request<Incoming>) -> Result<Option<Box<str>>, Fault> {
+    refuse_upgrades(request)?;
+    let http1 = request.version() <= Version::HTTP_11;
+    // RFC 9112, 6.1 and 6.3: a message with both may be an attempt at request smuggling.
+    if http1
+        && request.headers().contains_key(TRANSFER_ENCODING)
+        && request.headers().contains_key(CONTENT_LENGTH)
+    {
+        return Err(Fault::bad_request("Transfer-Encoding and Content-Length exclude each other"));
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Fault::bad_request("there are several Host headers"));
+    }
+    if host.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Fault::bad_request("the Host header is missing"));
+    }
+    // The authority of the target wins over Host (RFC 9112, 3.2.2; RFC 9113, 8.3.1).
+    let host: Option<Box<str>> = match (request.uri().authority(), host) {
+        (Some(authority), _) => Some(authority.as_str().into()),
+        (None, Some(host)) => {
+            let wrong = || Fault::bad_request("the Host header is not valid");
+            let text = host.to_str().map_err(|_| wrong())?;
+            if text.contains(['/', '@', ' ', '?', '#', ',']) {
+                return Err(wrong());
+            }
+            Some(text.into())
+        }
+        (None, None) => None,
+    };
+    if let (false, Some(host)) = (request.headers().contains_key(HOST), &host) {
+        if let Ok(value) = HeaderValue::from_str(host) {
+            request.headers_mut().insert(HOST, value);
+        }
+    }
+    Ok(host)
+}
+
+fn refuse_upgrades(request: &mut Request<Incoming>) -> Result<(), Fault> {
+    if request.method() == Method::CONNECT {
+        return Err(Fault::new(Code::UpgradeRefused, "CONNECT is not supported"));
+    }
+    let Some(upgrade) = request.headers().get(UPGRADE) else { return Ok(()) };
+    if upgrade.as_bytes().eq_ignore_ascii_case(b"h2c") {
+        // RFC 9113 took the upgrade to HTTP/2 out of the protocol: servers go on with HTTP/1.1.
+        request.headers_mut().remove(UPGRADE);
+        request.headers_mut().remove("http2-settings");
+        return Ok(());
+    }
+    let to = String::from_utf8_lossy(upgrade.as_bytes()).into_owned();
+    Err(Fault::new(Code::UpgradeRefused, format!("an upgrade to '{to}' was asked for"))
+        .hint("use plain HTTP requests; server-sent events stream from the server"))
+}
+
+/// Headers that belong to one connection; the protocol sets its own.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,208 @@
+//! One connection from its first byte to its last.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nexus_model::{Code, Problem};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::registry::{Command, Connection, InFlight};
+use super::stream::{Protocol, Stream};
+use super::{Body, Handler, ServerLimits};
+
+/// How often an HTTP/2 peer that says nothing is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// The receive windows of HTTP/2: of a stream, and of a connection.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Serves a connection until it ends. `alpn` says what TLS negotiated, if anything.
+pub(super) async fn serve<S, H>(
+    socket: S,
+    connection: Arc<Connection>,
+    handler: Arc<H>,
+    limits: ServerLimits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let mut stream = Stream::new(socket, Arc::clone(&connection));
+    let detected = match timeout(limits.header_timeout, detect(&mut stream, &connection)).await {
+        Ok(Ok(Some(protocol))) => protocol,
+        // Gone, broken or told to close before the first word: nobody to answer.
+        Ok(Ok(None) | Err(_)) => return,
+        Err(_) => return answer_timeout(stream).await,
+    };
+    match detected {
+        Protocol::Http1 => serve_http1(stream, connection, handler, limits).await,
+        Protocol::Http2 => serve_http2(stream, connection, handler, limits).await,
+    }
+}
+
+/// Looks at the first bytes, unless the connection is told to close meanwhile.
+async fn detect<S: AsyncRead + Unpin>(
+    stream: &mut Stream<S>,
+    connection: &Connection,
+) -> io::Result<Option<Protocol>> {
+    let mut detected = std::pin::pin!(stream.detect());
+    poll_fn(|cx| match connection.command(cx.waker()) {
+        Command::Serve => detected.as_mut().poll(cx),
+        _ => Poll::Ready(Ok(None)),
+    })
+    .await
+}
+
+async fn serve_http1<S, H>(
+    stream: Stream<S>,
+    connection: Arc<Connection>,
+    handler: Arc<H>,
+    limits: ServerLimits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    connection.speaks_http1();
+    let service = service_fn(|request| respond(&connection, &handler, request));
+    // Slow heads are the sweeper's: a timer per request would cost more than the rest of its head.
+    // A client that closes its side has gone away (half-open requests are cancelled).
+    let mut serving = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes_max.max(8 << 10))
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut draining = false;
+    let timed_out = poll_fn(|cx| {
+        match connection.command(cx.waker()) {
+            Command::Serve => {}
+            Command::Drain if draining => {}
+            Command::Drain => {
+                draining = true;
+                Pin::new(&mut serving).graceful_shutdown();
+            }
+            Command::TimeOut => return Poll::Ready(true),
+            Command::Kill => return Poll::Ready(false),
+        }
+        // An error of the connection has been answered by the protocol, or has nobody to read it.
+        Pin::new(&mut serving).poll(cx).map(|_| false)
+    })
+    .await;
+    if timed_out {
+        answer_timeout(serving.into_parts().io.into_inner()).await;
+    }
+}
+
+async fn serve_http2<S, H>(
+    stream: Stream<S>,
+    connection: Arc<Connection>,
+    handler: Arc<H>,
+    limits: ServerLimits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let service = service_fn(|request| {
+        let (connection, handler) = (Arc::clone(&connection), Arc::clone(&handler));
+        async move { respond(&connection, &handler, request).await }
+    });
+    let mut serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut draining = false;
+    poll_fn(|cx| {
+        match connection.command(cx.waker()) {
+            Command::Serve => {}
+            Command::Drain if draining => {}
+            Command::Drain => {
+                draining = true;
+                Pin::new(&mut serving).graceful_shutdown();
+            }
+            Command::TimeOut | Command::Kill => return Poll::Ready(()),
+        }
+        Pin::new(&mut serving).poll(cx).map(|_| ())
+    })
+    .await;
+}
+
+async fn respond<H: Handler>(
+    connection: &Arc<Connection>,
+    handler: &Arc<H>,
+    request: Request<Incoming>,
+) -> Result<Response<Tracked>, std::convert::Infallible> {
+    let in_flight = connection.begin();
+    let response = Arc::clone(handler).handle(&connection.peer, request).await;
+    Ok(response.map(|body| Tracked { body, _in_flight: in_flight }))
+}
+
+/// A response body that knows when it has ended.
+struct Tracked {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn answer_timeout<S: AsyncWrite + Unpin>(stream: S) {
+    answer_and_close(
+        stream,
+        &Problem::new(Code::RequestTimeout, "the head of the request came too slowly"),
+    )
+    .await;
+}
+
+/// Writes a problem by hand where no request was parsed that the protocol could answer. HTTP/1.1
+/// only; whether it arrives is not our concern any more.
+pub(super) async fn answer_and_close<S: AsyncWrite + Unpin>(mut stream: S, problem: &Problem) {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let reason = http::StatusCode::from_u16(problem.status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        problem.status,
+        body.len()
+    );
+    let written = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&body).await?;
+        stream.shutdown().await
+    };
+    let _ = timeout(Duration::from_secs(1), written).await;
+}

@@ -1,0 +1,4 @@
+//! The gateway over real sockets, with a real node on a real log and store and a runtime of the
+//! test kit behind it.
+
+mod document;
