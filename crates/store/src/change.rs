@@ -25,6 +25,7 @@ impl Change {
 
 /// One operation of a [`Change`].
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a change with many operations has mostly puts")]
 pub enum Op {
     /// Creates or replaces spec, labels and annotations. Status, uid, revision, generation and
     /// times inside `resource` are ignored: the store keeps them.

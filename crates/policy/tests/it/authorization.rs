@@ -27,11 +27,14 @@ fn context(scopes: &[Scope], project: Option<&str>) -> OpContext {
     }
 }
 
+/// Scopes and project of the token, what it asks for, and what it lacks.
+type Row =
+    (&'static [Scope], Option<&'static str>, Scope, Option<&'static str>, Option<Reason>);
+
 #[test]
 fn the_table() {
     use Scope::{Admin, Emit, Read, ReadPayload, Write};
-    // Scopes and project of the token, what it asks for, and what it lacks.
-    let rows: &[(&[Scope], Option<&str>, Scope, Option<&str>, Option<Reason>)] = &[
+    let rows: &[Row] = &[
         (&[Admin], None, Write, Some("shop"), None),
         (&[Admin], None, Write, None, None),
         (&[Admin], Some("shop"), Write, Some("shop"), None),

@@ -1,5 +1,7 @@
 //! Tokens, authentication, authorisation: tables and properties.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod authorization;
 mod scopes;
 mod tokens;

@@ -1,5 +1,7 @@
 //! The store from outside: conformance, properties, faults, upgrades.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod blobs;
 mod conformance;
 mod crash;
