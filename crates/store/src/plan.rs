@@ -82,7 +82,7 @@ pub(crate) fn check_key(key: &ResourceKey) -> Result<(), Error> {
 
 /// Decides what the change does.
 pub(crate) fn plan(change: Change, base: Base<'_>) -> Result<Plan, Error> {
-    let before = base.found.clone();
+    let before = base.found.iter().flat_map(|(key, stored)| labels(key, stored)).collect();
     let mut planner = Planner {
         actor: Actor { principal: &change.principal, now: base.now },
         mint: base.mint,
@@ -226,11 +226,7 @@ impl Planner<'_> {
         self.mint.mint(Partition::of(project, ""))
     }
 
-    fn finish(
-        self,
-        before: &BTreeMap<ResourceKey, Stored>,
-        resources: Vec<AppliedResource>,
-    ) -> Plan {
+    fn finish(self, before: &BTreeSet<LabelRow>, resources: Vec<AppliedResource>) -> Plan {
         let mut plan = Plan {
             applied: Applied { revision: self.revision, resources },
             written: Vec::new(),
@@ -240,12 +236,14 @@ impl Planner<'_> {
             labels_added: Vec::new(),
             events: self.events,
         };
+        let mut after = BTreeSet::new();
+        for (key, stored) in &self.current {
+            after.extend(labels(key, stored));
+        }
+        plan.labels_removed.extend(before.difference(&after).cloned());
+        plan.labels_added.extend(after.difference(before).cloned());
         for key in self.touched {
-            let now = self.current.get(&key);
-            let (old, new) = (labels(&key, before.get(&key)), labels(&key, now));
-            plan.labels_removed.extend(old.difference(&new).cloned());
-            plan.labels_added.extend(new.difference(&old).cloned());
-            match now {
+            match self.current.get(&key) {
                 Some(now) => plan.written.push(now.clone()),
                 None => plan.removed.push(key),
             }
@@ -254,15 +252,16 @@ impl Planner<'_> {
     }
 }
 
-fn labels(key: &ResourceKey, stored: Option<&Stored>) -> BTreeSet<LabelRow> {
-    let labels = stored.into_iter().flat_map(|stored| &stored.resource.metadata.labels);
-    labels
-        .map(|(label, value)| LabelRow {
-            key: key.clone(),
-            label: label.clone(),
-            value: value.clone(),
-        })
-        .collect()
+/// The rows that the label index holds for a resource.
+fn labels<'a>(
+    key: &'a ResourceKey,
+    stored: &'a Stored,
+) -> impl Iterator<Item = LabelRow> + use<'a> {
+    stored.resource.metadata.labels.iter().map(|(label, value)| LabelRow {
+        key: key.clone(),
+        label: label.clone(),
+        value: value.clone(),
+    })
 }
 
 /// The digest of a JSON value, whatever the order of its keys.

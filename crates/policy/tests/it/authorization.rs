@@ -28,8 +28,7 @@ fn context(scopes: &[Scope], project: Option<&str>) -> OpContext {
 }
 
 /// Scopes and project of the token, what it asks for, and what it lacks.
-type Row =
-    (&'static [Scope], Option<&'static str>, Scope, Option<&'static str>, Option<Reason>);
+type Row = (&'static [Scope], Option<&'static str>, Scope, Option<&'static str>, Option<Reason>);
 
 #[test]
 fn the_table() {
