@@ -69,6 +69,9 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// Something of the server's own code failed.
+    #[error(transparent)]
+    Host(#[from] HostFailure),
     /// The command worked, but what it is about did not; everything has been said already.
     #[error("failed")]
     Told(u8),
@@ -89,6 +92,7 @@ impl Error {
             Error::Usage { .. } => exit::USAGE,
             Error::Told(code) => *code,
             Error::Closed => exit::OK,
+            Error::Host(failure) => failure.exit,
             _ => exit::FAILED,
         }
     }
@@ -97,6 +101,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Missing { hint, .. } => hint.clone(),
+            Error::Host(failure) => failure.hint.clone(),
             Error::NoServer => Some(
                 "start one with `nexus dev` in a project's folder, or name one with --server"
                     .into(),
@@ -107,5 +112,47 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+/// What failed in a command that runs the server's own code, with what to do about it.
+#[derive(Debug)]
+pub struct HostFailure {
+    /// What failed, with its chain of reasons.
+    pub error: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub exit: u8,
+}
+
+impl HostFailure {
+    /// A failure with exit code 1.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        HostFailure { error: error.into(), hint: None, exit: exit::FAILED }
+    }
+
+    /// Wrong configuration: exit code 64.
+    pub fn config(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        HostFailure { error: error.into(), hint: None, exit: exit::CONFIG }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for HostFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for HostFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }

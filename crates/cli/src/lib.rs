@@ -28,9 +28,9 @@ pub use args::{
 pub use client::Client;
 pub use commands::deploy::{Upload, upload};
 pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
-pub use error::Error;
+pub use error::{Error, HostFailure};
 pub use problem::hint_for;
-pub use render::log_report;
+pub use render::{invocation_line, log_report};
 pub use run::{Host, HostCommand, Ran, command, report, run};
 pub use session::Session;
 pub use terminal::{Paint, Terminal, Tone};

@@ -45,7 +45,7 @@ pub(crate) fn invocation_row(terminal: &Terminal, row: &InvocationRow) -> Vec<Ce
 }
 
 /// One line of a stream, where columns cannot know their width.
-pub(crate) fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
+pub fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
     let status = match row.http_status {
         Some(http) => format!("{} {http}", row.status.word()),
         None => row.status.word().to_owned(),

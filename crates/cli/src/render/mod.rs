@@ -10,7 +10,8 @@ mod value;
 
 pub(crate) use event::{event_line, event_row, event_table, show_event};
 pub(crate) use function::{function_table, show_function, version_table};
-pub(crate) use invocation::{invocation_line, invocation_row, invocation_table, show_invocation};
+pub use invocation::invocation_line;
+pub(crate) use invocation::{invocation_row, invocation_table, show_invocation};
 pub use report::log_report;
 pub(crate) use table::{Align, Cell, Column, Table};
 pub(crate) use value::{block, log_line, payload, status_tone, text_or_base64};

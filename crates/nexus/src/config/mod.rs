@@ -1,0 +1,354 @@
+//! The server's configuration: a tree of plain structs with documented defaults.
+//!
+//! ```text
+//!   defaults  <  file (TOML)  <  environment (NEXUS_…)  <  flags
+//! ```
+//!
+//! The doc comments below are what `docs/configuration.md` and the JSON schema say.
+
+mod docs;
+mod load;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use nexus_model::limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use docs::{reference, schema};
+pub use load::{ConfigError, Sources, load};
+pub use units::{Duration, Size};
+
+/// Everything that a server can be told.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder of everything that the server keeps: log, resources, components, keys. One server
+    /// at a time has it. In `nexus dev`: `.nexus` in the first project.
+    pub data: PathBuf,
+    /// How long calls may go on after the server was told to stop.
+    pub drain: Duration,
+    /// Where functions answer.
+    pub ingress: Ingress,
+    /// Where people and tools ask.
+    pub api: Api,
+    /// How functions run.
+    pub functions: Functions,
+    /// How events reach functions.
+    pub events: Events,
+    /// The event log: what happened and what ran.
+    pub log: Log,
+    /// The resource store.
+    pub store: Store,
+    /// The server's own log lines.
+    pub logging: Logging,
+}
+
+/// The ingress: the listener of functions.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Ingress {
+    /// Its address. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How its address looks from outside, such as `https://functions.example.com`; shown in URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Networks whose `Forwarded` and `X-Forwarded-…` headers are believed, such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    /// Certificate and key; without them the listener speaks clear text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// What bounds its connections.
+    pub connections: Connections,
+}
+
+/// The API: the listener of people and tools.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Api {
+    /// Its address. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether `/metrics` answers without a token.
+    pub metrics_open: bool,
+    /// Certificate and key; without them the listener speaks clear text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// What bounds its connections.
+    pub connections: Connections,
+}
+
+/// Files for TLS, in PEM. They are read again when they change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate with its chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// What bounds the connections of a listener.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Connections {
+    /// Open connections at the same time; more are answered 503 and closed.
+    pub open_max: usize,
+    /// The head of one request; larger ones are answered 431.
+    pub header_size_max: Size,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// How long the head of a request may take; slower ones are answered 408 and closed.
+    pub header_timeout: Duration,
+    /// How long the next piece of a request body may take; slower ones are answered 408.
+    pub body_timeout: Duration,
+    /// How long a connection may stand without a request.
+    pub idle_timeout: Duration,
+}
+
+/// How functions run. What a single function may use is said in its own resource.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Functions {
+    /// Calls at the same time on this node.
+    pub concurrency: usize,
+    /// Calls that may wait for their turn; more are answered 503.
+    pub waiting_max: usize,
+    /// Components that are loaded at the same time; the least recently used make room.
+    pub loaded_max: usize,
+    /// Record a hash of the final memory with each call, so that `nexus replay --verify` compares
+    /// it. Calls become several times slower.
+    pub verify_memory: bool,
+}
+
+/// How events reach functions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Events {
+    /// Deliveries at the same time.
+    pub concurrency: usize,
+}
+
+/// The event log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Log {
+    /// The size of one segment file. Takes effect with the next segment.
+    pub segment_size: Size,
+    /// How long a recording may wait for the disk behind the response: a crash loses at most this.
+    pub recording_delay: Duration,
+    /// How many bytes of recordings may wait for the disk: a crash loses at most these.
+    pub recording_buffer: Size,
+    /// What happens when recordings come faster than the disk takes them: `wait` delays calls and
+    /// then answers 503, `drop` serves them and counts each lost recording.
+    pub on_pressure: OnPressure,
+    /// What is removed.
+    pub retention: Retention,
+}
+
+/// What happens when recordings come faster than the disk takes them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPressure {
+    /// Calls are delayed and then answered 503.
+    #[default]
+    Wait,
+    /// Calls are served; each lost recording is counted.
+    Drop,
+}
+
+/// What is removed from the log; whole segments, the oldest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Retention {
+    /// Segments whose newest record is older than this. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// The oldest segments while the whole log is larger than this. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<Size>,
+}
+
+/// The resource store.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Store {
+    /// How large the database may grow; beyond it changes fail, and everything else goes on.
+    pub max_size: Size,
+}
+
+/// The server's own log lines, on standard error.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Logging {
+    /// `text` for people, `json` for machines: one object a line.
+    pub format: LogFormat,
+    /// A level, or levels by part: `info`, `warn,nexus_node=debug`. Empty: warnings, and what Nexus
+    /// itself has to say.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    #[default]
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: PathBuf::from("nexus-data"),
+            drain: Duration(std::time::Duration::from_secs(30)),
+            ingress: Ingress::default(),
+            api: Api::default(),
+            functions: Functions::default(),
+            events: Events::default(),
+            log: Log::default(),
+            store: Store::default(),
+            logging: Logging::default(),
+        }
+    }
+}
+
+impl Default for Ingress {
+    fn default() -> Self {
+        Ingress {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            url: None,
+            trusted_proxies: Vec::new(),
+            tls: None,
+            connections: Connections::default(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Api {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            metrics_open: false,
+            tls: None,
+            connections: Connections::default(),
+        }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        let seconds = |seconds| Duration(std::time::Duration::from_secs(seconds));
+        Connections {
+            open_max: 10_000,
+            header_size_max: Size(64 << 10),
+            streams_max: 256,
+            header_timeout: seconds(10),
+            body_timeout: seconds(30),
+            idle_timeout: seconds(75),
+        }
+    }
+}
+
+impl Default for Functions {
+    fn default() -> Self {
+        Functions {
+            concurrency: limits::CONCURRENCY_DEFAULT,
+            waiting_max: limits::WAITING_CALLS_MAX,
+            loaded_max: limits::LOADED_COMPONENTS_MAX,
+            verify_memory: false,
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Events { concurrency: 256 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            segment_size: Size(nexus_log::SEGMENT_BYTES_DEFAULT),
+            recording_delay: Duration(limits::RECORDING_DELAY_MAX),
+            recording_buffer: Size(limits::RECORDING_BUFFER_BYTES as u64),
+            on_pressure: OnPressure::default(),
+            retention: Retention::default(),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store { max_size: Size(nexus_store::StoreConfig::BYTES_MAX_DEFAULT) }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging { format: LogFormat::default(), filter: String::new() }
+    }
+}
+
+impl Config {
+    /// What no type can say. Each complaint begins with the key.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut want = |good: bool, complaint: &str| {
+            if !good {
+                complaints.push(complaint.to_owned());
+            }
+        };
+        want(self.functions.concurrency > 0, "functions.concurrency: at least 1");
+        want(
+            u32::try_from(self.functions.concurrency).is_ok(),
+            "functions.concurrency: at most 4294967295",
+        );
+        want(self.functions.loaded_max > 0, "functions.loaded-max: at least 1");
+        want(self.events.concurrency > 0, "events.concurrency: at least 1");
+        let segment = nexus_log::SEGMENT_BYTES_MIN..=nexus_log::SEGMENT_BYTES_MAX;
+        want(
+            segment.contains(&self.log.segment_size.0),
+            &format!(
+                "log.segment-size: between {} and {}",
+                nexus_model::units::exact_size(*segment.start()),
+                nexus_model::units::exact_size(*segment.end())
+            ),
+        );
+        want(
+            self.log.recording_delay.0 <= limits::RECORDING_DELAY_MAX,
+            "log.recording-delay: at most 50ms",
+        );
+        let same = self.ingress.listen == self.api.listen && self.api.listen.port() != 0;
+        want(!same, "api.listen: must differ from ingress.listen");
+        for (key, connections) in [
+            ("ingress.connections", &self.ingress.connections),
+            ("api.connections", &self.api.connections),
+        ] {
+            want(connections.open_max > 0, &format!("{key}.open-max: at least 1"));
+            want(
+                connections.header_size_max.0 >= 8 << 10,
+                &format!("{key}.header-size-max: at least 8KiB"),
+            );
+        }
+        for network in &self.ingress.trusted_proxies {
+            want(
+                network.parse::<ipnet::IpNet>().is_ok(),
+                &format!(
+                    "ingress.trusted-proxies: '{network}' is not a network such as 10.0.0.0/8"
+                ),
+            );
+        }
+        for (key, tls) in [("ingress.tls", &self.ingress.tls), ("api.tls", &self.api.tls)] {
+            let Some(tls) = tls else { continue };
+            for (name, path) in [("certificate", &tls.certificate), ("key", &tls.key)] {
+                want(path.is_file(), &format!("{key}.{name}: there is no file {}", path.display()));
+            }
+        }
+        complaints
+    }
+}

@@ -1,0 +1,55 @@
+//! `nexus deploy` of a project: builds here, uploads to the server.
+
+use nexus_cli::{DeployArgs, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload};
+use nexus_toolchain::BuildOptions;
+
+use crate::project::{BuildError, Function, Project};
+
+pub(crate) fn run(
+    globals: &Globals,
+    args: &DeployArgs,
+    terminal: &mut Terminal,
+) -> Result<(), Error> {
+    let project = Project::load(&args.folder)?;
+    let mut functions = project.functions()?;
+    if let Some(name) = &args.name {
+        functions.retain(|function| function.name == *name);
+        if functions.is_empty() {
+            return Err(Error::Missing {
+                message: format!("nexus.toml has no function '{name}'"),
+                hint: Some("to deploy a component that is built already, add --component".into()),
+            });
+        }
+    }
+    let own = Terminal::of_process(globals, terminal.now);
+    let mut session =
+        Session::open(globals, own, project.folder.clone()).map_err(|failed| failed.0)?;
+    let cache = project.folder.join(".nexus").join("build");
+    for function in &functions {
+        session.terminal.say(Paint(Tone::Faint, format_args!("building {}…", function.name)));
+        let artifact = function
+            .build(&BuildOptions::new(&cache))
+            .map_err(|error| failed(function, error, &mut session.terminal))?;
+        for note in &artifact.notes {
+            session.terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
+        }
+        let upload = Upload {
+            project: globals.project.clone().unwrap_or_else(|| function.project.clone()),
+            name: function.name.clone(),
+            component: artifact.component,
+            spec: Some(function.spec.clone()),
+            language: artifact.language,
+            bundle: artifact.bundle,
+        };
+        nexus_cli::upload(&mut session, &upload)?;
+    }
+    Ok(())
+}
+
+fn failed(function: &Function, error: BuildError, terminal: &mut Terminal) -> Error {
+    if let BuildError::Build(nexus_toolchain::Error::MissingTools { tools }) = &error {
+        crate::new::say_missing(tools, terminal);
+    }
+    let hint = format!("nothing of {} was deployed", function.name);
+    Error::Host(HostFailure::new(error).hint(hint))
+}

@@ -1,0 +1,174 @@
+//! What `nexus dev` tells: for people, or one JSON object a line.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use nexus_cli::units::show_duration;
+use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, invocation_line};
+use nexus_model::view::{Deployed, FunctionView, InvocationRow};
+use serde_json::{Value, json};
+
+use super::build::Failed;
+use crate::project::{BuildError, Project};
+
+/// Something to tell.
+pub(crate) enum Report<'a> {
+    /// The server answers.
+    Ready(&'a ServerFile, &'a [Project]),
+    /// A build began.
+    Building(&'a str),
+    /// A function was up to date.
+    Unchanged(&'a str, &'a Option<Box<FunctionView>>),
+    /// A new version runs.
+    Live { key: &'a str, deployed: &'a Deployed, took: Duration, notes: &'a [String] },
+    /// A build or deploy failed.
+    Failed { key: &'a str, error: &'a Failed, serving: bool },
+    /// A function is in no manifest any more.
+    Removed(&'a str),
+    /// Anything else that went wrong.
+    Problem(&'a dyn std::error::Error),
+    /// A function was called.
+    Invocation(&'a InvocationRow),
+    /// The end has begun.
+    Stopping,
+}
+
+impl Report<'_> {
+    /// Tells it.
+    pub(crate) fn tell(&self, terminal: &mut Terminal) -> Result<(), Error> {
+        if terminal.json() {
+            return terminal.value(&self.json());
+        }
+        match self {
+            Report::Ready(file, projects) => ready(terminal, file, projects),
+            Report::Building(key) => say(terminal, key, Paint(Tone::Faint, "building…")),
+            Report::Unchanged(key, view) => {
+                say(terminal, key, Paint(Tone::Good, "live"));
+                if let Some(view) = view {
+                    places(terminal, view);
+                }
+            }
+            Report::Live { key, deployed, took, notes } => {
+                live(terminal, key, deployed, *took);
+                for note in notes.iter().chain(&deployed.notes) {
+                    terminal.say(format_args!("  {} {note}", Paint(Tone::Warn, "note:")));
+                }
+            }
+            Report::Failed { key, error, serving } => failed(terminal, key, error, *serving),
+            Report::Removed(key) => say(terminal, key, Paint(Tone::Faint, "removed")),
+            Report::Problem(error) => {
+                terminal.say(format_args!("{} {}", Paint(Tone::Bad, "error:"), chain(*error)));
+            }
+            Report::Invocation(row) => {
+                let line = invocation_line(terminal, row);
+                terminal.line(line)?;
+            }
+            Report::Stopping => {
+                terminal.say(Paint(Tone::Faint, "stopping; once more stops at once"));
+            }
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Report::Ready(file, projects) => {
+                let projects: Vec<_> =
+                    projects.iter().map(|project| &project.manifest.project).collect();
+                json!({ "event": "ready", "server": file, "projects": projects })
+            }
+            Report::Building(key) => json!({ "event": "building", "function": key }),
+            Report::Unchanged(key, _) => json!({ "event": "unchanged", "function": key }),
+            Report::Live { key, deployed, took, notes } => json!({
+                "event": "live", "function": key, "deployed": deployed,
+                "took_ms": took.as_millis() as u64, "notes": notes,
+            }),
+            Report::Failed { key, error, serving } => json!({
+                "event": "failed", "function": key, "error": chain(*error), "serving": serving,
+            }),
+            Report::Removed(key) => json!({ "event": "removed", "function": key }),
+            Report::Problem(error) => json!({ "event": "problem", "error": chain(*error) }),
+            Report::Invocation(row) => json!({ "event": "invocation", "invocation": row }),
+            Report::Stopping => json!({ "event": "stopping" }),
+        }
+    }
+}
+
+fn say(terminal: &mut Terminal, key: &str, what: impl std::fmt::Display) {
+    terminal.say(format_args!("{}  {what}", Paint(Tone::Strong, key)));
+}
+
+fn ready(terminal: &mut Terminal, file: &ServerFile, projects: &[Project]) {
+    let names: Vec<_> =
+        projects.iter().map(|project| project.manifest.project.to_string()).collect();
+    terminal.say(format_args!(
+        "{} {} serves {}",
+        Paint(Tone::Strong, "nexus"),
+        file.version,
+        Paint(Tone::Strong, names.join(", "))
+    ));
+    terminal.say("");
+    for (name, value) in [
+        ("functions", file.ingress.clone()),
+        ("API", file.api.clone()),
+        ("token", file.token_file.display().to_string()),
+    ] {
+        terminal.say(format_args!(
+            "  {} {}",
+            Paint(Tone::Faint, format!("{name:<9}")),
+            Paint(Tone::Key, value)
+        ));
+    }
+    terminal.say("");
+}
+
+fn live(terminal: &mut Terminal, key: &str, deployed: &Deployed, took: Duration) {
+    let number = deployed.function.version.as_ref().map_or(0, |version| version.number);
+    let took = show_duration(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    say(
+        terminal,
+        key,
+        format_args!(
+            "{} version {number} {}",
+            Paint(Tone::Good, "live"),
+            Paint(Tone::Faint, format_args!("in {took}"))
+        ),
+    );
+    places(terminal, &deployed.function);
+}
+
+fn places(terminal: &mut Terminal, view: &FunctionView) {
+    for url in &view.urls {
+        terminal.say(format_args!("  {}", Paint(Tone::Key, url)));
+    }
+    for event in &view.on.events {
+        terminal.say(format_args!("  on {}", Paint(Tone::Key, &event.ty)));
+    }
+}
+
+fn failed(terminal: &mut Terminal, key: &str, error: &Failed, serving: bool) {
+    say(terminal, key, Paint(Tone::Bad, "failed"));
+    if let Failed::Build(BuildError::Build(nexus_toolchain::Error::MissingTools { tools })) = error
+    {
+        crate::new::say_missing(tools, terminal);
+        terminal.say("  then save a file, or start `nexus dev` again");
+    } else {
+        for line in chain(error).lines() {
+            terminal.say(format_args!("  {line}"));
+        }
+    }
+    if serving {
+        terminal.say(Paint(Tone::Faint, "  the last good version goes on serving"));
+    }
+}
+
+/// An error with its reasons.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        text.push_str(&format!(": {reason}"));
+        source = reason.source();
+    }
+    text
+}

@@ -1,0 +1,349 @@
+//! One server in a data folder: lock, sockets, log, store, runtime, node, listeners; and back.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
+use nexus_gateway::{Gateway, Listener, ServerLimits, TlsFiles};
+use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
+use nexus_model::{Clock, IdMint, Name, OpContext, Scope, SystemClock};
+use nexus_node::{MasterKey, Mode, NewToken, Node, NodeConfig, Parts};
+use nexus_observe::Metrics;
+use nexus_policy::Token;
+use nexus_store::{Blobs, Store, StoreConfig};
+
+use crate::config::{Config, Connections, OnPressure, Tls};
+
+/// The name of the token in the data folder.
+const LOCAL_TOKEN: &str = "local";
+
+/// The log's folder inside a data folder.
+pub(crate) fn log_dir(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
+/// What is to be started.
+pub(crate) struct Start {
+    pub(crate) config: Config,
+    pub(crate) mode: Mode,
+    /// The project of commands that are given elsewhere in the data folder's neighbourhood.
+    pub(crate) project: Option<Name>,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) node: Arc<Node>,
+    pub(crate) gateway: Gateway,
+    pub(crate) file: ServerFile,
+    drain: std::time::Duration,
+    _lock: FolderLock,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{}", locked(data, *pid, file.as_ref()))]
+    Locked { data: PathBuf, pid: u32, file: Option<Box<ServerFile>> },
+    #[error("cannot listen on {address} for {purpose}")]
+    Bind {
+        address: SocketAddr,
+        purpose: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to {operation} {}", path.display())]
+    File {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to open the event log")]
+    Log(#[source] nexus_log::Error),
+    #[error("failed to open the resource store")]
+    Store(#[source] nexus_store::Error),
+    #[error("failed to start the runtime")]
+    Runtime(#[source] nexus_wasm::Error),
+    #[error("failed to start the node")]
+    Node(#[source] nexus_node::Error),
+    #[error(transparent)]
+    Gateway(nexus_gateway::StartError),
+}
+
+fn locked(data: &Path, pid: u32, file: Option<&Box<ServerFile>>) -> String {
+    let holder = match pid {
+        0 => "another server".to_owned(),
+        pid => format!("the server with process id {pid}"),
+    };
+    let addresses = match file {
+        Some(file) => format!(" (API {}, ingress {})", file.api, file.ingress),
+        None => String::new(),
+    };
+    format!("the data folder {} is in use by {holder}{addresses}", data.display())
+}
+
+impl Error {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Locked { .. } => "stop it, or choose another folder with --data".to_owned(),
+            Error::Bind { purpose, .. } => {
+                let flag = if *purpose == "the API" { "--admin-listen" } else { "--listen" };
+                format!("choose another address with {flag}; port 0 takes a free one")
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl From<Error> for nexus_cli::Error {
+    fn from(error: Error) -> Self {
+        let hint = error.hint();
+        nexus_cli::Error::Host(HostFailure { hint, ..HostFailure::new(error) })
+    }
+}
+
+impl Server {
+    /// Starts everything; requests are answered when it returns.
+    pub(crate) async fn start(start: Start) -> Result<Server, Error> {
+        let config = start.config;
+        let data = absolute(&config.data)?;
+        let lock = lock(&data)?;
+        let ingress = bind(config.ingress.listen, "functions")?;
+        let api = bind(config.api.listen, "the API")?;
+        let addresses = Addresses::of(&config, &ingress, &api)?;
+
+        let parts = open(&config, &data).await?;
+        let node_config = NodeConfig {
+            concurrency: config.functions.concurrency,
+            waiting_calls_max: config.functions.waiting_max,
+            deliveries: config.events.concurrency,
+            on_pressure: on_pressure(config.log.on_pressure),
+            verify_memory: config.functions.verify_memory,
+            ingress_url: addresses.ingress.clone(),
+            ..NodeConfig::new(start.mode, master_key(&data)?, data.join("engine"))
+        };
+        let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
+        let token_file = ensure_token(&node, &data).await?;
+        let gateway = Gateway::start(node.clone(), gateway_config(&config, ingress, api))
+            .map_err(Error::Gateway)?;
+        let file = ServerFile {
+            pid: std::process::id(),
+            api: addresses.api,
+            ingress: addresses.ingress,
+            token_file,
+            data: data.clone(),
+            project: start.project,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        announce(&data, &file)?;
+        Ok(Server { node, gateway, file, drain: config.drain.0, _lock: lock })
+    }
+
+    /// Stops accepting, lets calls finish until the deadline, and closes everything.
+    pub(crate) async fn stop(self) {
+        // Whoever reads the file must not find a server that answers no more.
+        let _ = std::fs::remove_file(ServerFile::path(&self.file.data));
+        let drained = self.gateway.drain(self.drain).await;
+        if drained.closed > 0 {
+            tracing::warn!(connections = drained.closed, "closed before they had finished");
+        }
+        self.node.shutdown(self.drain).await;
+    }
+}
+
+/// Writes where the server is, whole or not at all.
+pub(crate) fn announce(data: &Path, file: &ServerFile) -> Result<(), Error> {
+    let path = ServerFile::path(data);
+    let failed = |source| Error::File { operation: "write", path: path.clone(), source };
+    let text = serde_json::to_vec_pretty(file).unwrap_or_default();
+    let beside = path.with_extension("json.new");
+    std::fs::write(&beside, text).map_err(failed)?;
+    std::fs::rename(&beside, &path).map_err(failed)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    let failed = |operation| move |source| Error::File { operation, path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(failed("create"))?;
+    std::fs::canonicalize(path).map_err(failed("open"))
+}
+
+fn lock(data: &Path) -> Result<FolderLock, Error> {
+    FolderLock::acquire(data, &RealDisk).map_err(|error| match error {
+        nexus_log::Error::Locked { holder_pid, .. } => Error::Locked {
+            data: data.to_owned(),
+            pid: holder_pid,
+            file: ServerFile::read(data).map(Box::new),
+        },
+        other => Error::Log(other),
+    })
+}
+
+fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|source| Error::Bind { address, purpose, source })
+}
+
+/// How the listeners are reached.
+struct Addresses {
+    ingress: String,
+    api: String,
+}
+
+impl Addresses {
+    fn of(config: &Config, ingress: &TcpListener, api: &TcpListener) -> Result<Self, Error> {
+        let url = |listener: &TcpListener, tls: bool| {
+            let failed = |source| Error::File {
+                operation: "read the address of",
+                path: PathBuf::from("a listener"),
+                source,
+            };
+            let address = listener.local_addr().map_err(failed)?;
+            let scheme = if tls { "https" } else { "http" };
+            let host = match address.ip() {
+                ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+                std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+                ip => ip.to_string(),
+            };
+            Ok::<_, Error>(format!("{scheme}://{host}:{}", address.port()))
+        };
+        let ingress = match &config.ingress.url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            // A name, so that `{project}.localhost` and the bare host are visibly one place.
+            None => {
+                url(ingress, config.ingress.tls.is_some())?.replace("//127.0.0.1:", "//localhost:")
+            }
+        };
+        Ok(Addresses { ingress, api: url(api, config.api.tls.is_some())? })
+    }
+}
+
+async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut salt = [0; 8];
+    random(&mut salt, data)?;
+    let mint = Arc::new(IdMint::new(clock.clone(), u64::from_le_bytes(salt)));
+    let log_config = LogConfig {
+        segment_bytes: config.log.segment_size.0,
+        recording_delay: config.log.recording_delay.0,
+        recording_buffer_bytes: config.log.recording_buffer.bytes(),
+        retention: nexus_log::Retention {
+            max_age: config.log.retention.max_age.map(|age| age.0),
+            max_bytes: config.log.retention.max_size.map(|size| size.0),
+        },
+        on_pressure: on_pressure(config.log.on_pressure),
+        ..LogConfig::new(log_dir(data))
+    };
+    let (log, opened) =
+        Log::open(log_config, Arc::new(RealDisk), clock.clone()).await.map_err(Error::Log)?;
+    for note in &opened.notes {
+        tracing::warn!("{note}");
+    }
+    let store_config = StoreConfig {
+        bytes_max: config.store.max_size.0,
+        ..StoreConfig::new(data.join("store.sqlite"))
+    };
+    let store =
+        Store::open(store_config, clock.clone(), mint.clone()).await.map_err(Error::Store)?;
+    let blobs = Blobs::open(data.join("blobs")).map_err(Error::Store)?;
+    let wasm = nexus_wasm::Config {
+        instances: u32::try_from(config.functions.concurrency).unwrap_or(u32::MAX),
+        loaded_max: config.functions.loaded_max,
+        ..nexus_wasm::Config::new(data.join("code"))
+    };
+    let runtime = nexus_wasm::Runtime::new(wasm, clock.clone()).map_err(Error::Runtime)?;
+    let metrics = Metrics::new();
+    Ok(Parts { log, store, blobs, runtime: Arc::new(runtime), clock, mint, metrics })
+}
+
+fn on_pressure(word: OnPressure) -> nexus_log::OnPressure {
+    match word {
+        OnPressure::Wait => nexus_log::OnPressure::Wait,
+        OnPressure::Drop => nexus_log::OnPressure::Drop,
+    }
+}
+
+fn master_key(data: &Path) -> Result<MasterKey, Error> {
+    let path = data.join("key");
+    MasterKey::load_or_create(&path).map_err(|source| Error::File {
+        operation: "read or make the key",
+        path,
+        source,
+    })
+}
+
+fn random(bytes: &mut [u8], data: &Path) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|error| Error::File {
+        operation: "get random bytes for",
+        path: data.to_owned(),
+        source: std::io::Error::other(error.to_string()),
+    })
+}
+
+/// The data folder's token: made once, readable by the folder's owner only.
+async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<PathBuf, Error> {
+    let path = data.join(TOKEN_FILE);
+    let failed = |operation: &'static str| {
+        let path = path.clone();
+        move |source| Error::File { operation, path, source }
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            random(&mut bytes, data)?;
+            let text = Token::from_random(bytes).expose();
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(failed("make"))?;
+            std::io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
+                .map_err(failed("write"))?;
+            text
+        }
+        Err(error) => return Err(failed("read")(error)),
+    };
+    let name = Name::new(LOCAL_TOKEN)
+        .map_err(|error| failed("name the token in")(std::io::Error::other(error.to_string())))?;
+    let token = NewToken { name, scopes: vec![Scope::Admin], project: None, ttl: None };
+    let ctx = OpContext::system("start");
+    node.ensure_token(&ctx, token, &text).await.map_err(Error::Node)?;
+    Ok(path)
+}
+
+fn gateway_config(
+    config: &Config,
+    ingress: TcpListener,
+    api: TcpListener,
+) -> nexus_gateway::Config {
+    let listener = |socket, tls: &Option<Tls>, connections: &Connections| Listener {
+        socket,
+        tls: tls
+            .as_ref()
+            .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
+        limits: ServerLimits {
+            connections_max: connections.open_max,
+            header_bytes_max: connections.header_size_max.bytes(),
+            streams_max: connections.streams_max,
+            header_timeout: connections.header_timeout.0,
+            body_timeout: connections.body_timeout.0,
+            idle_timeout: connections.idle_timeout.0,
+        },
+    };
+    nexus_gateway::Config {
+        ingress: listener(ingress, &config.ingress.tls, &config.ingress.connections),
+        admin: listener(api, &config.api.tls, &config.api.connections),
+        // The configuration was validated: what does not parse is not there.
+        trusted_proxies: config
+            .ingress
+            .trusted_proxies
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
+        metrics_open: config.api.metrics_open,
+    }
+}
