@@ -4,7 +4,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod demo;
 mod docs;
+mod http;
 mod setup;
 mod shell;
 mod suite;
@@ -30,6 +32,8 @@ enum Command {
     Setup(setup::Options),
     /// Run all tests: formatting, lints, tidy, licences, docs, tests, guests, coverage.
     Test(suite::Options),
+    /// Build and start the platform with a sample project, and show the tour.
+    Demo(demo::Options),
     /// Check the rules of the house that no compiler checks.
     Tidy,
     /// Run the console blocks of Markdown files against the real binary.
@@ -51,6 +55,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Setup(options) => setup::run(&workspace, &options),
         Command::Test(options) => suite::run(&workspace, &options),
+        Command::Demo(options) => demo::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Docs(options) => docs::run(&workspace, &options),
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,6 +12,7 @@ use anyhow::{Context as _, bail};
 
 use super::pattern;
 use super::script::{Action, Block, Command};
+use crate::http;
 use crate::shell::Workspace;
 
 /// How long an output that takes a moment is waited for. Building a guest counts too.
@@ -40,16 +40,16 @@ impl Session {
             bail!("{} is missing: build it with 'cargo build --package nexus'", nexus.display());
         }
         let folder = tempdir::Folder::new()?;
-        let ingress = free_port()?;
-        let admin = free_port()?;
+        let ingress = http::free_port()?;
+        let admin = http::free_port()?;
         let own = nexus.parent().map(PathBuf::from).unwrap_or_default();
         let path = std::env::join_paths(
             std::iter::once(own).chain(std::env::split_paths(&workspace.path())),
         )?;
         let environment = vec![
             ("PATH", path),
-            ("NEXUS_LISTEN", format!("127.0.0.1:{ingress}").into()),
-            ("NEXUS_ADMIN_LISTEN", format!("127.0.0.1:{admin}").into()),
+            ("NEXUS_INGRESS__LISTEN", format!("127.0.0.1:{ingress}").into()),
+            ("NEXUS_API__LISTEN", format!("127.0.0.1:{admin}").into()),
             ("NO_COLOR", "1".into()),
             ("CARGO_TARGET_DIR", workspace.target.join("guests").into()),
         ];
@@ -248,11 +248,6 @@ impl Drop for Session {
 struct Shown {
     text: String,
     exit: i32,
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 mod tempdir {
