@@ -1,0 +1,252 @@
+// ReadableStream as far as bodies need it, AbortController, and reading and writing WASI streams.
+import { dispose } from "nexus:host";
+import { ready } from "nexus:loop";
+import { encodeUtf8, toBytes } from "nexus:text";
+
+const READ_BYTES = 65536;
+
+function asChunk(value) {
+  return typeof value === "string" ? encodeUtf8(value) : toBytes(value);
+}
+
+class Controller {
+  constructor(stream) { this.stream = stream; }
+  get desiredSize() { return this.stream.closed ? 0 : 1 - this.stream.queue.length; }
+  enqueue(chunk) {
+    if (this.stream.closed) throw new TypeError("the stream is closed");
+    this.stream.queue.push(chunk);
+    this.stream.wake();
+  }
+  close() { this.stream.closed = true; this.stream.wake(); }
+  error(reason) { this.stream.failure = { reason }; this.stream.closed = true; this.stream.wake(); }
+}
+
+class Reader {
+  #stream;
+  constructor(stream) { this.#stream = stream; }
+  read() { return this.#stream.take(); }
+  cancel(reason) { return this.#stream.stop(reason); }
+  releaseLock() { this.#stream.release(); }
+}
+
+// The state lives apart from the class that users see.
+class Source {
+  queue = [];
+  closed = false;
+  failure = null;
+  locked = false;
+  #waiters = [];
+  #pulling = false;
+  constructor(underlying) {
+    this.underlying = underlying;
+    this.controller = new Controller(this);
+    this.started = Promise.resolve(underlying.start?.(this.controller));
+    this.started.catch((error) => this.controller.error(error));
+  }
+  wake() {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const wake of waiters) wake();
+  }
+  async take() {
+    await this.started;
+    for (;;) {
+      if (this.queue.length > 0) return { value: this.queue.shift(), done: false };
+      if (this.failure) throw this.failure.reason;
+      if (this.closed) return { value: undefined, done: true };
+      const arrived = new Promise((wake) => this.#waiters.push(wake));
+      this.#pull();
+      await arrived;
+    }
+  }
+  #pull() {
+    if (this.#pulling || !this.underlying.pull) return;
+    this.#pulling = true;
+    Promise.resolve()
+      .then(() => this.underlying.pull(this.controller))
+      .then(() => { this.#pulling = false; this.wake(); }, (error) => this.controller.error(error));
+  }
+  async stop(reason) {
+    this.queue = [];
+    this.closed = true;
+    this.wake();
+    await this.underlying.cancel?.(reason);
+  }
+  release() { this.locked = false; }
+}
+
+export class ReadableStream {
+  #source;
+  constructor(underlying = {}) { this.#source = new Source(underlying); }
+  static from(iterable) {
+    const iterator = (iterable[Symbol.asyncIterator] ?? iterable[Symbol.iterator]).call(iterable);
+    return new ReadableStream({
+      async pull(controller) {
+        const { value, done } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel(reason) { await iterator.return?.(reason); },
+    });
+  }
+  get locked() { return this.#source.locked; }
+  getReader() {
+    if (this.#source.locked) throw new TypeError("the stream is locked");
+    this.#source.locked = true;
+    return new Reader(this.#source);
+  }
+  cancel(reason) { return this.#source.stop(reason); }
+  async *[Symbol.asyncIterator]() {
+    const reader = this.getReader();
+    let ended = false;
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) { ended = true; return; }
+        yield value;
+      }
+    } finally {
+      if (!ended) await reader.cancel();
+      reader.releaseLock();
+    }
+  }
+  values() { return this[Symbol.asyncIterator](); }
+  pipeThrough({ readable, writable }) { this.pipeTo(writable).catch(() => {}); return readable; }
+  async pipeTo(writable) {
+    const writer = writable.getWriter();
+    for await (const chunk of this) await writer.write(chunk);
+    await writer.close();
+  }
+  tee() {
+    const source = this[Symbol.asyncIterator]();
+    const controllers = [];
+    let pulling;
+    const pull = () => (pulling ??= source.next().then(({ value, done }) => {
+      pulling = undefined;
+      for (const it of controllers) { if (done) it.close(); else it.enqueue(value); }
+    }, (error) => { for (const it of controllers) it.error(error); }));
+    const branch = () => new ReadableStream({ start(controller) { controllers.push(controller); }, pull });
+    return [branch(), branch()];
+  }
+}
+
+export class TransformStream {
+  constructor(transformer = {}) {
+    let controller;
+    this.readable = new ReadableStream({ start(it) { controller = it; } });
+    const started = Promise.resolve(transformer.start?.(controller));
+    const writer = {
+      async write(chunk) {
+        await started;
+        if (transformer.transform) await transformer.transform(chunk, controller);
+        else controller.enqueue(chunk);
+      },
+      async close() { await started; await transformer.flush?.(controller); controller.close(); },
+      async abort(reason) { controller.error(reason); },
+      releaseLock() {},
+    };
+    this.writable = { getWriter: () => writer };
+  }
+}
+
+// The chunks of an input stream, as they arrive. `end` runs once, after the stream was dropped.
+export function fromInput(input, end) {
+  let finished = false;
+  const finish = () => { if (finished) return; finished = true; dispose(input); end(); };
+  return new ReadableStream({
+    async pull(controller) {
+      for (;;) {
+        let bytes;
+        try {
+          bytes = input.read(READ_BYTES);
+        } catch (error) {
+          finish();
+          if (error.payload?.tag === "closed") return controller.close();
+          throw new Error(`failed to read the body: ${failureText(error)}`);
+        }
+        if (bytes.length > 0) return controller.enqueue(Uint8Array.from(bytes));
+        await ready(input.subscribe());
+      }
+    },
+    cancel() { finish(); },
+  });
+}
+
+function failureText(error) {
+  const payload = error.payload;
+  if (payload?.tag === "last-operation-failed") return payload.val.toDebugString();
+  return payload?.tag ?? String(error);
+}
+
+// Writes all of `bytes`, as fast as the other side takes them.
+export async function writeAll(output, bytes) {
+  let at = 0;
+  while (at < bytes.length) {
+    let room;
+    try {
+      room = Number(output.checkWrite());
+      if (room > 0) {
+        output.write(bytes.subarray(at, at + Math.min(room, READ_BYTES)));
+        at += Math.min(room, READ_BYTES, bytes.length - at);
+        continue;
+      }
+    } catch (error) {
+      throw new Error(`failed to write the body: ${failureText(error)}`);
+    }
+    await ready(output.subscribe());
+  }
+}
+
+// Sends a body: bytes at once, anything else piece by piece as it comes.
+export async function sendBody(outgoingBody, OutgoingBody, body) {
+  const output = outgoingBody.write();
+  try {
+    if (body instanceof Uint8Array) await writeAll(output, body);
+    else if (body) {
+      for await (const chunk of body) {
+        await writeAll(output, asChunk(chunk));
+        output.flush();
+      }
+    }
+  } finally {
+    dispose(output);
+  }
+  OutgoingBody.finish(outgoingBody, null);
+}
+
+export class AbortSignal {
+  aborted = false;
+  reason = undefined;
+  onabort = null;
+  #listeners = [];
+  addEventListener(type, listener) { if (type === "abort") this.#listeners.push(listener); }
+  removeEventListener(type, listener) { this.#listeners = this.#listeners.filter((it) => it !== listener); }
+  throwIfAborted() { if (this.aborted) throw this.reason; }
+  static abort(reason) { const controller = new AbortController(); controller.abort(reason); return controller.signal; }
+  static timeout(delay) {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(abortError("TimeoutError", "the time is over")), delay);
+    return controller.signal;
+  }
+  fire(reason) {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason ?? abortError("AbortError", "the operation was aborted");
+    const event = { type: "abort", target: this };
+    this.onabort?.(event);
+    for (const listener of this.#listeners) (listener.handleEvent ?? listener).call(listener, event);
+  }
+}
+
+function abortError(name, message) {
+  const error = new Error(message);
+  error.name = name;
+  return error;
+}
+
+export class AbortController {
+  signal = new AbortSignal();
+  abort(reason) { this.signal.fire(reason); }
+}
+
+Object.assign(globalThis, { ReadableStream, TransformStream, AbortController, AbortSignal });

@@ -1,0 +1,129 @@
+//! Which files are a function's sources: what is watched, hashed, and never touched by a build.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{Error, FunctionSource, Language};
+
+/// Folders that hold outputs or things installed by tools; a change in them is no change of source.
+const IGNORED_DIRS: &[&str] = &[
+    ".nexus",
+    ".git",
+    ".hg",
+    ".svn",
+    ".idea",
+    ".vscode",
+    ".venv",
+    "venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+    "node_modules",
+    "target",
+];
+
+/// Endings of editors' and systems' temporary files.
+const IGNORED_ENDINGS: &[&str] = &["~", ".swp", ".swx", ".tmp", ".pyc", ".orig", ".DS_Store"];
+
+/// Files read for one hash at most; a folder with more is not a function's source.
+const FILES_MAX: usize = 20_000;
+
+/// Whether a change of `path`, which lies below `root`, should start a build. Knows folders that
+/// tools write into, temporary files of editors, and nothing of `.gitignore`: the caller that
+/// walks a tree gets that from [`source_hash`]; a build that turns out to be unneeded is answered
+/// from the cache.
+pub fn is_source(root: &Path, path: &Path) -> bool {
+    let Ok(relative) = path.strip_prefix(root) else { return false };
+    let mut parts = relative.components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return false };
+        let Some(name) = name.to_str() else { return false };
+        let is_file = parts.peek().is_none();
+        if IGNORED_DIRS.contains(&name)
+            || is_file
+                && (IGNORED_ENDINGS.iter().any(|end| name.ends_with(end))
+                    || name.starts_with(".#")
+                    || name == "4913")
+        {
+            return false;
+        }
+    }
+    true
+}
+
+/// The folders whose files decide what a build gives: the function's own and, for Rust, those of
+/// its path dependencies; for Python the project's copy of the SDK. Sorted, without duplicates,
+/// none inside another.
+pub fn watch_roots(source: &FunctionSource) -> Vec<PathBuf> {
+    let mut roots = vec![source.dir.clone()];
+    match source.language() {
+        Some(Language::Rust) => crate::rust::path_dependencies(&source.dir, &mut roots),
+        Some(Language::Python) => roots.extend(crate::python::project_sdk(&source.dir)),
+        _ => {}
+    }
+    let mut roots: Vec<PathBuf> =
+        roots.into_iter().map(|it| std::fs::canonicalize(&it).unwrap_or(it)).collect();
+    roots.sort();
+    roots.dedup_by(|later, earlier| later.starts_with(&*earlier));
+    roots
+}
+
+/// BLAKE3 over names and contents of all source files, as 64 hexadecimal digits. Follows
+/// `.gitignore` and `.ignore` inside the roots, and [`is_source`]. Installed npm packages count
+/// through npm's own lock file inside `node_modules`.
+pub fn source_hash(source: &FunctionSource) -> Result<String, Error> {
+    let mut hasher = blake3::Hasher::new();
+    for root in watch_roots(source) {
+        hasher.update(b"root\0");
+        for path in files(&root)? {
+            hash_file(&mut hasher, &root, &path)?;
+        }
+        let packages = root.join("node_modules/.package-lock.json");
+        if packages.is_file() {
+            hash_file(&mut hasher, &root, &packages)?;
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn hash_file(hasher: &mut blake3::Hasher, root: &Path, path: &Path) -> Result<(), Error> {
+    let content = std::fs::read(path).map_err(Error::file("read", path))?;
+    let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
+    for part in [name, content.as_slice()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    Ok(())
+}
+
+/// All source files below `root`, sorted.
+fn files(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let base = root.to_owned();
+    let walk = ignore::WalkBuilder::new(root)
+        .hidden(false)
+        .parents(false)
+        .require_git(false)
+        .follow_links(false)
+        .filter_entry(move |entry| entry.path() == base || is_source(&base, entry.path()))
+        .build();
+    let mut files = Vec::new();
+    for entry in walk {
+        let entry = entry.map_err(|error| Error::File {
+            operation: "list",
+            path: root.to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        if entry.file_type().is_some_and(|it| it.is_file()) {
+            files.push(entry.into_path());
+        }
+        if files.len() > FILES_MAX {
+            return Err(Error::File {
+                operation: "list",
+                path: root.to_owned(),
+                source: std::io::Error::other(format!("more than {FILES_MAX} files")),
+            });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
