@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod bench;
 mod demo;
 mod docs;
 mod http;
@@ -34,6 +35,8 @@ enum Command {
     Test(suite::Options),
     /// Build and start the platform with a sample project, and show the tour.
     Demo(demo::Options),
+    /// Measure Nexus beside bare servers, with recording on.
+    Bench(bench::Options),
     /// Check the rules of the house that no compiler checks.
     Tidy,
     /// Run the console blocks of Markdown files against the real binary.
@@ -56,6 +59,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Setup(options) => setup::run(&workspace, &options),
         Command::Test(options) => suite::run(&workspace, &options),
         Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Docs(options) => docs::run(&workspace, &options),
     }

@@ -1,0 +1,104 @@
+//! `cargo xtask bench`: Nexus beside bare servers, in one run, with recording on. See
+//! `bench/README.md` for what is measured and how to read it.
+
+mod cold;
+mod events;
+mod guests;
+mod idle;
+mod nexus;
+mod programs;
+mod report;
+mod server;
+mod sync;
+mod wrk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::shell::{self, Workspace};
+use report::Report;
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// What to measure.
+    #[arg(default_value = "all")]
+    part: Part,
+    /// Seconds of load per candidate and round.
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+    /// Rounds; candidates take turns in each.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Functions that are registered to measure idle ones.
+    #[arg(long, default_value_t = 100_000)]
+    functions: u32,
+    /// Where the results go.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Parts of the benchmark.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Everything.
+    All,
+    /// Requests per second and latency of synchronous calls.
+    Sync,
+    /// Accepting and handling events.
+    Events,
+    /// First calls after a start.
+    Cold,
+    /// Memory and start-up with many functions.
+    Idle,
+    /// Append rates of the log.
+    Log,
+    /// Fresh instances on one and two threads.
+    Fresh,
+}
+
+/// What every part needs.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    options: &'a Options,
+    guests: guests::Guests,
+}
+
+/// Runs `cargo xtask bench`.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        workspace.which("wrk").is_some(),
+        "wrk is missing: install it with 'cargo xtask setup --bench'"
+    );
+    let build = ["build", "--release", "--locked", "--package", "nexus"];
+    shell::run(&mut workspace.cargo(&build))?;
+    let guests = guests::build(workspace)?;
+    let bench = Bench { workspace, options, guests };
+    let mut report = Report::new(workspace)?;
+    let wanted = |part: Part| options.part == Part::All || options.part == part;
+    type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
+    let parts: [(Part, Measure); 6] = [
+        (Part::Sync, sync::measure),
+        (Part::Events, events::measure),
+        (Part::Cold, cold::measure),
+        (Part::Idle, idle::measure),
+        (Part::Log, programs::log),
+        (Part::Fresh, programs::fresh),
+    ];
+    let mut failed = false;
+    for (part, measure) in parts {
+        if !wanted(part) {
+            continue;
+        }
+        println!("\n== {part:?}");
+        if let Err(error) = measure(&bench, &mut report) {
+            failed = true;
+            println!("failed: {error:#}");
+            report.failed(&format!("{part:?}"), &format!("{error:#}"));
+        }
+    }
+    report.print();
+    let default = workspace.root.join("bench/results/latest.json");
+    report.write(options.json.as_ref().unwrap_or(&default))?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
