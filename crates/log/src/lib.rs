@@ -1,14 +1,60 @@
-//! The event log: everything that happens and everything that ran, in one order.
+//! The event log: everything that happened and everything that ran, in one order, kept in files that
+//! are checksummed, hash-chained and, once full, compressed.
+//!
+//! ```text
+//!  append, record ──► writer ──► tail file ──full──► sealer ──► sealed file ──old──► removed
+//!                        │                              │
+//!                        └─► rows in memory             └─► catalogue pages + footer
+//!                                    └────── lists, look-ups, forward reads ──────┘
+//! ```
+//!
+//! - `batch`, `row`, `group`: what a record becomes on disk. `docs/log-format.md` describes the bytes.
+//! - `writer`: the only thread that appends; one write and one sync per group.
+//! - `sealer`, `seal`, `sealed`: full segments become immutable ones.
+//! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut.
+//! - `query`, `filter`: lists walk rows of fixed width from the newest; payloads are read for hits.
+//! - `Disk` and `Tail` are the seams.
 
 mod config;
-mod disk;
 mod error;
-mod lock;
-mod log;
 mod position;
-mod real;
 mod report;
 
+mod log;
+mod tail;
+
+mod batch;
+mod group;
+mod row;
+
+mod shared;
+mod writer;
+mod new_segment;
+
+mod seal;
+mod sealed;
+mod sealer;
+
+mod segment;
+mod tail_reader;
+mod tail_segment;
+
+mod open;
+mod recover;
+
+mod filter;
+mod query;
+
+mod retention;
+mod stats;
+mod verify;
+
+mod disk;
+mod files;
+mod lock;
+mod real;
+
+pub use batch::Batch;
 pub use config::{
     LogConfig, OnPressure, Retention, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
@@ -21,3 +67,4 @@ pub use real::RealDisk;
 pub use report::{
     Damage, KindCount, LogStats, Opened, RetentionReport, SegmentStats, VerifyReport,
 };
+pub use tail::Tail;

@@ -1,53 +1,324 @@
-//! The handle.
+//! The handle: what the engine and the node call.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use nexus_model::record::{EventRecord, InvocationRecord, Record};
+use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
 use nexus_model::view::InvocationRow;
-use nexus_model::{
-    Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page,
+use nexus_model::{Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page};
+
+use crate::query::{self, blocking};
+use crate::recover::position;
+use crate::report::{LogStats, Opened, RetentionReport, VerifyReport};
+use crate::shared::{Shared, State, lock};
+use crate::tail::{LocalTail, Tail};
+use crate::writer::{append_bytes_max, recording_bytes};
+use crate::{
+    Disk, Entry, Error, LogConfig, OnPressure, Position, Pressure, open, retention, stats, verify,
 };
 
-use crate::report::{LogStats, Opened, RetentionReport, VerifyReport};
-use crate::{Disk, Entry, Error, LogConfig, Position, Pressure};
-
-/// A log. Cheap to clone; all clones are the same log.
+/// The event log. Cheap to clone; all clones are the same log. When the last one is dropped, the log
+/// is closed in the background as by [`close`](Self::close).
 #[derive(Clone)]
 pub struct Log {
-    _shared: Arc<()>,
+    handle: Arc<Handle>,
 }
 
-#[allow(missing_docs, clippy::missing_errors_doc, reason = "being written")]
+struct Handle {
+    tail: LocalTail,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        begin_closing(&self.tail.shared);
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("dir", &self.shared().config.dir).finish_non_exhaustive()
+    }
+}
+
 impl Log {
-    pub fn open(_config: LogConfig, _disk: Arc<dyn Disk>, _clock: Arc<dyn Clock>) -> Result<(Log, Opened), Error> { Err(Error::Closed) }
-    pub async fn append(&self, _records: Vec<Record>) -> Result<Vec<Position>, Error> { Err(Error::Closed) }
-    pub fn record(&self, _record: Record) -> Result<(), Pressure> { Ok(()) }
-    pub async fn ready_to_record(&self) {}
-    pub async fn record_durable(&self, _record: Record) -> Result<Position, Error> { Err(Error::Closed) }
-    pub async fn flush(&self) -> Result<(), Error> { Err(Error::Closed) }
-    pub async fn event(&self, _id: EventId) -> Result<Option<EventRecord>, Error> { Err(Error::Closed) }
-    pub async fn invocation(&self, _id: InvocationId) -> Result<Option<InvocationRecord>, Error> { Err(Error::Closed) }
-    pub async fn events(&self, _filter: &EventFilter, _cursor: Option<Cursor>, _limit: usize) -> Result<Page<EventRecord>, Error> { Err(Error::Closed) }
-    pub async fn invocations(&self, _filter: &InvocationFilter, _cursor: Option<Cursor>, _limit: usize) -> Result<Page<InvocationRow>, Error> { Err(Error::Closed) }
-    pub async fn count_invocations(&self, _filter: &InvocationFilter) -> Result<u64, Error> { Err(Error::Closed) }
-    pub async fn read_from(&self, _after: Position, _max: usize) -> Result<Vec<Entry>, Error> { Err(Error::Closed) }
-    pub fn durable(&self) -> Position { Position::START }
-    pub async fn wait_past(&self, _position: Position) {}
-    pub async fn enforce_retention(&self) -> Result<RetentionReport, Error> { Err(Error::Closed) }
-    pub async fn verify(&self) -> Result<VerifyReport, Error> { Err(Error::Closed) }
-    pub async fn stats(&self) -> Result<LogStats, Error> { Err(Error::Closed) }
-    pub async fn close(&self) -> Result<(), Error> { Err(Error::Closed) }
+    /// Opens the log in `config.dir`, which is created where it is missing, and cuts off what a crash
+    /// left half written.
+    ///
+    /// Blocks: it reads the segment that was being written. Needs no runtime.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process has it open, [`Error::Corrupt`] when acknowledged
+    /// records are damaged, [`Error::NewerFormat`] after a newer build.
+    pub fn open(
+        config: LogConfig,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Log, Opened), Error> {
+        let (shared, opened) = open::open(config, disk, clock)?;
+        Ok((Log { handle: Arc::new(Handle { tail: LocalTail { shared } }) }, opened))
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.tail.shared
+    }
+
+    /// The seam to the shard's tail.
+    pub fn tail(&self) -> Arc<dyn Tail> {
+        Arc::new(self.handle.tail.clone())
+    }
+
+    /// Appends records: durable when it returns, all or none, in this order and next to each other.
+    /// Appends that wait at the same time share one sync. Cancel safe: dropping the future loses
+    /// the answer, not the records.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::TooMany`] and [`Error::Id`] for records that can never be
+    /// stored; [`Error::NoSpace`], [`Error::Stopped`] and [`Error::Busy`] may pass by themselves.
+    pub async fn append(&self, records: Vec<Record>) -> Result<Vec<Position>, Error> {
+        let tail = &self.handle.tail;
+        let batch = tail.prepare(&records)?;
+        let count = records.len() as u64;
+        let first = tail.append(batch, tail.epoch()).await?;
+        Ok((first..first + count).map(position).collect())
+    }
+
+    /// Records behind the response: never blocks, costs a push onto a list. The record is on disk
+    /// within [`LogConfig::recording_delay`]; a crash may lose it before that.
+    ///
+    /// # Errors
+    /// The buffer is full and nothing was recorded. With [`OnPressure::Drop`] the loss is counted
+    /// instead.
+    pub fn record(&self, record: Record) -> Result<(), Pressure> {
+        let shared = self.shared();
+        let size = recording_bytes(&record);
+        let limit_bytes = shared.config.recording_buffer_bytes as u64;
+        // Room for names and run, so that it fits into a segment for certain.
+        if size + 1024 > append_bytes_max(shared.config.segment_bytes) || record.id().len() != 16 {
+            shared.counters.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(size, limit_bytes, "a record that no segment can hold was not kept");
+            return Ok(());
+        }
+        let before = shared.buffered.fetch_add(size, Ordering::AcqRel);
+        if before > 0 && before + size > limit_bytes {
+            shared.buffered.fetch_sub(size, Ordering::AcqRel);
+            if shared.config.on_pressure == OnPressure::Drop {
+                shared.counters.lost.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            return Err(Pressure { buffered_bytes: before, limit_bytes });
+        }
+        let first = {
+            let mut recordings = lock(&shared.recordings);
+            recordings.push(record);
+            recordings.len() == 1
+        };
+        let quarter = limit_bytes / 4;
+        let much = before < quarter && before + size >= quarter;
+        if first || much {
+            let mut due = Instant::now();
+            if !much {
+                due += shared.config.recording_delay / 2;
+            }
+            let mut queue = lock(&shared.queue);
+            queue.recordings_due = Some(queue.recordings_due.map_or(due, |known| known.min(due)));
+            drop(queue);
+            shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Returns when there is room in the recording buffer, or the log is closed. Cancel safe.
+    pub async fn ready_to_record(&self) {
+        let shared = self.shared();
+        let limit = shared.config.recording_buffer_bytes as u64;
+        loop {
+            let recorded = shared.recorded.notified();
+            tokio::pin!(recorded);
+            recorded.as_mut().enable();
+            if shared.buffered.load(Ordering::Acquire) < limit || *shared.closed.borrow() {
+                return;
+            }
+            recorded.await;
+        }
+    }
+
+    /// Records and waits for the disk (`record = "durable"`).
+    ///
+    /// # Errors
+    /// Like [`append`](Self::append).
+    pub async fn record_durable(&self, record: Record) -> Result<Position, Error> {
+        let tail = &self.handle.tail;
+        let batch = tail.prepare(std::slice::from_ref(&record))?;
+        Ok(position(tail.append(batch, tail.epoch()).await?))
+    }
+
+    /// Returns when every recording that was buffered before the call is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] or [`Error::NoSpace`]: they are still buffered, and tried again by
+    /// themselves.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let tail = &self.handle.tail;
+        // A group takes a part of a full buffer, so that it may need several.
+        loop {
+            tail.append(crate::Batch::default(), tail.epoch()).await?;
+            if lock(&self.shared().recordings).is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The event with this id.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged, or cannot be read.
+    pub async fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
+        let segments = self.shared().segments();
+        let found =
+            blocking(move || query::find(&segments, id.as_bytes(), RecordKind::Event)).await?;
+        Ok(match found {
+            Some(Record::Event(record)) => Some(record),
+            _ => None,
+        })
+    }
+
+    /// The end of the invocation with this id. Buffered recordings are not found yet.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged, or cannot be read.
+    pub async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, Error> {
+        let segments = self.shared().segments();
+        blocking(move || query::invocation(&segments, id)).await
+    }
+
+    /// A page of events, newest first. Payloads are read for hits only. `limit` is at least 1.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], or stored bytes are damaged.
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<EventRecord>, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || query::events(&segments, &filter, cursor, limit)).await
+    }
+
+    /// A page of invocations, newest first, from the catalogues alone. `limit` is at least 1.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], or stored bytes are damaged.
+    pub async fn invocations(
+        &self,
+        filter: &InvocationFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<InvocationRow>, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || query::invocations(&segments, &filter, cursor, limit)).await
+    }
+
+    /// How many invocations match.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn count_invocations(&self, filter: &InvocationFilter) -> Result<u64, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || query::count_invocations(&segments, &filter)).await
+    }
+
+    /// Up to `max` durable records after a position, in order; fewer when they are large. Empty at
+    /// the end of the log: then wait with [`wait_past`](Self::wait_past).
+    ///
+    /// # Errors
+    /// [`Error::Retained`] when records after `after` were removed; [`Error::Corrupt`] when stored
+    /// bytes are damaged.
+    pub async fn read_from(&self, after: Position, max: usize) -> Result<Vec<Entry>, Error> {
+        self.handle.tail.read(after.sequence, max).await
+    }
+
+    /// The newest durable record.
+    pub fn durable(&self) -> Position {
+        position(*self.shared().durable.borrow())
+    }
+
+    /// Returns when a durable record lies after `position`, or the log is closed. Cancel safe.
+    pub async fn wait_past(&self, position: Position) {
+        let mut durable = self.shared().durable.subscribe();
+        let mut closed = self.shared().closed.subscribe();
+        tokio::select! {
+            _ = durable.wait_for(|last| *last > position.sequence) => {}
+            _ = closed.wait_for(|closed| *closed) => {}
+        }
+    }
+
+    /// Removes the oldest segments as [`LogConfig::retention`] says.
+    ///
+    /// # Errors
+    /// A file cannot be removed; what was removed before stays removed.
+    pub async fn enforce_retention(&self) -> Result<RetentionReport, Error> {
+        let shared = self.shared().clone();
+        blocking(move || retention::enforce(&shared)).await
+    }
+
+    /// Reads everything and recomputes every checksum, hash and link of the chain.
+    ///
+    /// # Errors
+    /// A file cannot be read at all. Damage is no error: it is in the report.
+    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+        let shared = self.shared().clone();
+        blocking(move || verify::verify(&shared.segments(), Some(&shared.key))).await
+    }
+
+    /// Numbers about the log.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub async fn stats(&self) -> Result<LogStats, Error> {
+        let shared = self.shared().clone();
+        blocking(move || stats::stats(&shared)).await
+    }
+
+    /// Writes what is buffered, ends the files cleanly and releases the folder. Waits for an ongoing
+    /// block of sealing, not for its end. Calling it again waits for the same.
+    ///
+    /// # Errors
+    /// None at present: what could not be written is lost as in a crash, and reported in the log's
+    /// output.
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut closed = self.shared().closed.subscribe();
+        begin_closing(self.shared());
+        let _ = closed.wait_for(|closed| *closed).await;
+        Ok(())
+    }
+}
+
+fn begin_closing(shared: &Shared) {
+    let mut queue = lock(&shared.queue);
+    if !matches!(queue.state, State::Closed) {
+        queue.state = State::Closing;
+    }
+    drop(queue);
+    lock(&shared.sealer).stopping = true;
+    shared.wake.notify_all();
+    shared.sealer_wake.notify_all();
 }
 
 /// Checks every file of the log in `dir`, which no process may have open.
 ///
 /// # Errors
-/// The folder is locked, or a file cannot be read at all.
-pub fn verify_dir(_dir: &Path, _disk: Arc<dyn Disk>) -> Result<VerifyReport, Error> { Err(Error::Closed) }
+/// The folder is locked or cannot be read. Damage is no error: it is in the report.
+pub fn verify_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<VerifyReport, Error> {
+    verify::verify_dir(dir, disk)
+}
 
-/// Numbers about the log in `dir`, which no process may have open.
+/// Numbers about the log in `dir`, which no process may have open. Changes nothing.
 ///
 /// # Errors
-/// The folder is locked, or a file cannot be read.
-pub fn stats_dir(_dir: &Path, _disk: Arc<dyn Disk>) -> Result<LogStats, Error> { Err(Error::Closed) }
+/// The folder is locked, a file cannot be read, or acknowledged records are damaged.
+pub fn stats_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<LogStats, Error> {
+    stats::stats_dir(dir, disk)
+}

@@ -1,1 +1,5 @@
-//! testkit
+//! Fakes for the seams, for tests: a disk that fails under a seed.
+
+mod disk;
+
+pub use disk::{Faults, Seeded, SimDisk};

@@ -1,0 +1,297 @@
+//! Reading: forward by position, by id, and lists that walk the catalogues from the newest record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
+use nexus_model::view::InvocationRow;
+use nexus_model::{Cursor, CursorError, EventFilter, InvocationFilter, InvocationId, Page, Timestamp, VersionId};
+
+use crate::filter::{EventTest, InvocationTest, Test, event_matches, invocation_matches};
+use crate::recover::position;
+use crate::row::{Row, id_ms, trace_text};
+use crate::segment::Segment;
+use crate::shared::Shared;
+use crate::tail_segment::{NameTable, PAGE_ROWS, Placed};
+use crate::{Entry, Error};
+
+/// Payload bytes that one forward read returns, about.
+const READ_BYTES_MAX: u64 = 4 << 20;
+
+/// Runs what may wait for the disk where waiting is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down.
+        Err(_) => Err(Error::Closed),
+    }
+}
+
+/// Durable records after `after`.
+pub(crate) async fn read_from(shared: Arc<Shared>, after: u64, max: usize) -> Result<Vec<Entry>, Error> {
+    let segments = shared.segments();
+    let durable = *shared.durable.borrow();
+    let first = segments.first().map_or(1, Segment::first_sequence);
+    if after + 1 < first {
+        return Err(Error::Retained { first });
+    }
+    if after >= durable || max == 0 {
+        return Ok(Vec::new());
+    }
+    let index = segments.partition_point(|segment| segment.first_sequence() <= after + 1).max(1) - 1;
+    // What was written just now lies in the page cache: going through another thread would cost more
+    // than reading it.
+    if matches!(&segments[index], Segment::Tail(_)) {
+        return read_entries(&segments, index, after, max);
+    }
+    blocking(move || read_entries(&segments, index, after, max)).await
+}
+
+fn read_entries(segments: &[Segment], index: usize, after: u64, max: usize) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    let mut next = after + 1;
+    for segment in &segments[index..] {
+        let at = (next - segment.first_sequence()) as usize;
+        for (placed, payload) in segment.rows_from(at, max - entries.len(), READ_BYTES_MAX)? {
+            let record = decode(&placed.row, payload, next)?;
+            entries.push(Entry { position: position(next), record });
+            next += 1;
+        }
+        if !entries.is_empty() {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+/// A record of a known kind.
+pub(crate) fn decode(row: &Row, payload: Bytes, sequence: u64) -> Result<Record, Error> {
+    let kind = row.kind().unwrap_or(RecordKind::Note);
+    Record::decode(kind, payload)
+        .map_err(|source| Error::Record { sequence, source: Arc::new(source) })
+}
+
+/// The newest record of this kind and id. Pages whose ids are of other times are not read.
+pub(crate) fn find(segments: &[Segment], id: &[u8; 16], kind: RecordKind) -> Result<Option<Record>, Error> {
+    let ms = id_ms(id);
+    for segment in segments.iter().rev().filter(|segment| segment.bounds().has_id_ms(ms)) {
+        for number in (0..segment.page_count()).rev() {
+            if segment.page_bounds(number).is_some_and(|bounds| !bounds.has_id_ms(ms)) {
+                continue;
+            }
+            let page = segment.page(number)?;
+            let hit = page.iter().rposition(|placed| {
+                placed.row.0[..16] == *id && placed.row.kind_number() == kind as u8
+            });
+            if let Some(index) = hit {
+                let sequence = segment.first_sequence() + (number * PAGE_ROWS + index) as u64;
+                let payload = segment.payload(&page[index])?;
+                return decode(&page[index].row, payload, sequence).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A list that is being walked, newest first.
+struct Walk<'a> {
+    segments: &'a [Segment],
+    /// Records at and after this sequence were on earlier pages.
+    before: u64,
+}
+
+/// What a visitor of a walk wants.
+enum Go {
+    On,
+    Enough,
+}
+
+impl Walk<'_> {
+    /// Shows every row that passes the test to `visit`, with its segment and sequence.
+    fn each(
+        &self,
+        test: &dyn Test,
+        mut visit: impl FnMut(&Segment, &NameTable, &Placed, u64) -> Result<Go, Error>,
+    ) -> Result<(), Error> {
+        for segment in self.segments.iter().rev() {
+            let first = segment.first_sequence();
+            if first >= self.before || !test.may_have(&segment.bounds()) {
+                continue;
+            }
+            let names = segment.names();
+            let Some(test) = test.for_segment(segment, &names) else { continue };
+            let rows = (segment.len() as u64).min(self.before - first) as usize;
+            for number in (0..rows.div_ceil(PAGE_ROWS)).rev() {
+                if segment.page_bounds(number).is_some_and(|bounds| !test.may_have(&bounds)) {
+                    continue;
+                }
+                let page = segment.page(number)?;
+                let start = number * PAGE_ROWS;
+                for index in (0..page.len().min(rows - start)).rev() {
+                    let placed = &page[index];
+                    if test.row(&placed.row) {
+                        let sequence = first + (start + index) as u64;
+                        if let Go::Enough = visit(segment, &names, placed, sequence)? {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn walk<'a>(segments: &'a [Segment], cursor: Option<Cursor>) -> Result<Walk<'a>, Error> {
+    let first = segments.first().map_or(1, Segment::first_sequence);
+    match cursor {
+        Some(cursor) if cursor.sequence < first => {
+            Err(Error::CursorExpired { cursor, source: CursorError::Expired })
+        }
+        Some(cursor) => Ok(Walk { segments, before: cursor.sequence }),
+        None => Ok(Walk { segments, before: u64::MAX }),
+    }
+}
+
+/// Collects up to `limit` items and where the next page begins.
+struct Collector<T> {
+    items: Vec<T>,
+    limit: usize,
+    last: u64,
+    more: bool,
+}
+
+impl<T> Collector<T> {
+    fn new(limit: usize) -> Self {
+        Collector { items: Vec::new(), limit: limit.max(1), last: 0, more: false }
+    }
+
+    /// Takes an item, unless the page is full: then there is a next page.
+    fn take(&mut self, sequence: u64, item: impl FnOnce() -> Option<T>) -> Go {
+        if self.items.len() == self.limit {
+            self.more = true;
+            return Go::Enough;
+        }
+        if let Some(item) = item() {
+            self.items.push(item);
+            self.last = sequence;
+        }
+        Go::On
+    }
+
+    fn page(self) -> Page<T> {
+        let next = self.more.then(|| position(self.last).cursor().to_string());
+        Page { items: self.items, next }
+    }
+}
+
+/// A page of events.
+pub(crate) fn events(
+    segments: &[Segment],
+    filter: &EventFilter,
+    cursor: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<EventRecord>, Error> {
+    let test = EventTest::new(filter);
+    let mut collector = Collector::new(limit);
+    walk(segments, cursor)?.each(&test, |segment, _, placed, sequence| {
+        if collector.items.len() == collector.limit {
+            return Ok(collector.take(sequence, || None));
+        }
+        let record = decode(&placed.row, segment.payload(placed)?, sequence)?;
+        // Rows hold hashes of some conditions; the record has the last word.
+        Ok(collector.take(sequence, || match record {
+            Record::Event(event) if event_matches(filter, &event) => Some(event),
+            _ => None,
+        }))
+    })?;
+    Ok(collector.page())
+}
+
+/// A page of invocation rows.
+pub(crate) fn invocations(
+    segments: &[Segment],
+    filter: &InvocationFilter,
+    cursor: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<InvocationRow>, Error> {
+    let test = InvocationTest::new(filter);
+    let mut collector = Collector::new(limit);
+    walk(segments, cursor)?.each(&test, |segment, names, placed, sequence| {
+        if filter.event.is_some() && !handled(segment, filter, placed, sequence)? {
+            return Ok(Go::On);
+        }
+        Ok(collector.take(sequence, || Some(invocation_row(&placed.row, names))))
+    })?;
+    Ok(collector.page())
+}
+
+/// Whether the invocation handled the event of the filter: the row has a hash of it only.
+fn handled(
+    segment: &Segment,
+    filter: &InvocationFilter,
+    placed: &Placed,
+    sequence: u64,
+) -> Result<bool, Error> {
+    let record = decode(&placed.row, segment.payload(placed)?, sequence)?;
+    Ok(matches!(record, Record::Invocation(record) if invocation_matches(filter, &record)))
+}
+
+/// How many invocations match. Segments that lie wholly in the time range are counted from their
+/// summaries where the filter asks for nothing else that the summary does not have.
+pub(crate) fn count_invocations(segments: &[Segment], filter: &InvocationFilter) -> Result<u64, Error> {
+    let test = InvocationTest::new(filter);
+    let mut count = 0;
+    for segment in segments {
+        if let Segment::Sealed(sealed) = segment
+            && let Some(counted) = test.count_from_summary(sealed)
+        {
+            count += counted;
+            continue;
+        }
+        let one = std::slice::from_ref(segment);
+        Walk { segments: one, before: u64::MAX }.each(&test, |segment, _, placed, sequence| {
+            let hit = filter.event.is_none() || handled(segment, filter, placed, sequence)?;
+            count += u64::from(hit);
+            Ok(Go::On)
+        })?;
+    }
+    Ok(count)
+}
+
+/// The newest record of an invocation's end.
+pub(crate) fn invocation(segments: &[Segment], id: InvocationId) -> Result<Option<InvocationRecord>, Error> {
+    Ok(match find(segments, id.as_bytes(), RecordKind::Invocation)? {
+        Some(Record::Invocation(record)) => Some(*record),
+        _ => None,
+    })
+}
+
+fn text(names: &NameTable, index: u16) -> String {
+    names
+        .get(usize::from(index))
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .unwrap_or_default()
+}
+
+fn invocation_row(row: &Row, names: &NameTable) -> InvocationRow {
+    let version = names.get(usize::from(row.version()));
+    InvocationRow {
+        id: InvocationId::from_bytes(row.id()),
+        project: text(names, row.project()),
+        function: text(names, row.name()),
+        version: version.and_then(|version| VersionId::try_from(&version[..]).ok()),
+        trigger: row.trigger(),
+        status: row.status(),
+        http_status: Some(row.http_status()).filter(|status| *status != 0),
+        attempt: row.attempt(),
+        accepted: Timestamp::from_unix_ns(row.time_ns()),
+        duration_ns: row.duration_ns(),
+        cold: row.cold(),
+        level: row.level(),
+        trace_id: trace_text(&row.trace_id()),
+    }
+}

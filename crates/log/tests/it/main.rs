@@ -1,0 +1,4 @@
+//! The log's tests: one binary.
+
+mod conformance;
+mod kit;
