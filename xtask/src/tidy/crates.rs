@@ -19,7 +19,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("wasm", &["exec", "wit", "model"]),
     ("engine", &["exec", "log", "store", "policy", "model"]),
     ("node", &["engine", "exec", "log", "store", "policy", "observe", "model"]),
-    ("gateway", &["node", "policy", "model"]),
+    ("gateway", &["node", "policy", "observe", "model"]),
     ("cli", &["model"]),
     ("toolchain", &["model"]),
     ("testkit", &["model", "exec", "log", "store"]),
@@ -60,6 +60,13 @@ const KEPT_TO: &[(&[&str], &[&str], &str)] = &[
 
 /// Dependencies that no text of the crate names, each with the reason.
 const UNNAMED: &[(&str, &str, &str)] = &[];
+
+/// Dependencies whose version is not the workspace's, each with the reason.
+const OWN_VERSION: &[(&str, &[&str], &str)] = &[(
+    "toolchain",
+    &["wit-dylib", "wit-component", "wit-parser", "wasm-compose", "wasm-encoder", "wasmparser"],
+    "the metadata that wit-dylib writes must be the one that the stored runtime reads",
+)];
 
 pub(crate) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -109,7 +116,10 @@ fn manifest_rules(
             used.insert(dependency.clone());
             let rule = Edge { from: name, to: dependency, test_only, allowed: &allowed };
             findings.extend(rule.check().map(|message| Finding::new(file, 0, message)));
-            if value.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+            let own = OWN_VERSION
+                .iter()
+                .any(|(from, names, _)| *from == name && names.contains(&dependency.as_str()));
+            if !own && value.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
                 let message = format!(
                     "'{dependency}' must come from the workspace: '{dependency}.workspace = true'"
                 );
