@@ -189,3 +189,36 @@ impl From<nexus_exec::Error> for Error {
         }
     }
 }
+
+impl From<nexus_log::Error> for Error {
+    fn from(error: nexus_log::Error) -> Self {
+        use nexus_log::Error as E;
+        let code = match &error {
+            E::CursorExpired { .. } => Code::CursorExpired,
+            E::Retained { .. } => Code::Gone,
+            E::TooLarge { .. } | E::TooMany { .. } => Code::TooLarge,
+            E::Busy { .. } => Code::RecordingPressure,
+            E::NewerFormat { .. } => Code::NewerFormat,
+            E::Locked { .. } => Code::DataLocked,
+            E::Closed => Code::ShuttingDown,
+            _ => Code::Storage,
+        };
+        let detail = match code {
+            Code::Storage => "the log failed".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::new(code, detail).with_source(error)
+    }
+}
+
+impl From<nexus_engine::Error> for Error {
+    fn from(error: nexus_engine::Error) -> Self {
+        use nexus_engine::Error as E;
+        match error {
+            E::Append(source) | E::Read { source, .. } => source.into(),
+            E::Full { .. } => Error::new(Code::Overloaded, error.to_string()),
+            E::Stopped => Error::new(Code::ShuttingDown, "the server is shutting down"),
+            other => Error::internal("use the engine", other),
+        }
+    }
+}

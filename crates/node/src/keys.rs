@@ -92,10 +92,6 @@ impl Key {
         Key(bytes)
     }
 
-    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// Encrypts `plain`: format byte, nonce, ciphertext with its tag.
     pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> io::Result<Vec<u8>> {
         let nonce: [u8; NONCE_BYTES] = random()?;

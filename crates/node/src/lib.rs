@@ -3,18 +3,54 @@
 //! It never sees a web framework: requests come as `http` types, errors leave as [`Error`] with a
 //! stable code. The [`OpContext`](nexus_model::OpContext) is the first parameter of every use case,
 //! and authorisation is its first step.
+//!
+//! ```text
+//!   serve.rs      the synchronous path: route → admission → guest → answer; recording behind it
+//!   delivery.rs   the asynchronous path: attempts for the engine
+//!   invoke.rs     direct calls
+//!   host.rs       what guests may do to the world
+//!   deploy.rs, resources.rs, functions.rs, secrets.rs      what is declared
+//!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
+//! ```
 
+mod admission;
+mod audit;
+mod buckets;
+mod catalog;
 mod config;
+mod delivery;
+mod deploy;
+mod egress;
+mod emit;
 mod error;
+mod follow;
+mod functions;
+mod history;
+mod host;
+mod invoke;
 mod keys;
+mod loaded;
 mod node;
+mod outbound;
+mod record;
+mod redact;
+mod replay;
+mod resources;
+mod secrets;
+mod serve;
+mod tasks;
+mod trace;
 mod types;
+mod validate;
+mod views;
 
+pub use catalog::Route;
 pub use config::{Mode, NodeConfig, Parts};
 pub use error::Error;
 pub use keys::MasterKey;
-pub use node::{Node, PageOptions, Route};
+pub use node::{BlobArtifacts, Node};
+pub use tasks::Tasks;
 pub use types::{
     AppliedView, CreatedToken, DeadLetter, Deploy, Followed, Identity, InvokeInput, InvokeOutput,
-    LogFilter, NewToken, Readiness, ReplayOptions,
+    LogFilter, NewToken, PageOptions, Readiness, ReplayOptions,
 };

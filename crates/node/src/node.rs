@@ -1,293 +1,342 @@
-//! The node.
-#![allow(
-    clippy::todo,
-    unused_variables,
-    clippy::missing_errors_doc,
-    missing_docs,
-    reason = "being written"
-)]
+//! The node: what it holds, how it starts and how it stops.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use futures::stream::BoxStream;
-use http::{Method, Request, Response};
-use nexus_exec::Body;
-use nexus_log::{LogStats, VerifyReport};
-use nexus_model::resource::{Kind, Resource, ResourceKey, RouteAuth};
-use nexus_model::view::{
-    Accepted, Deployed, EventView, FunctionView, InvocationRow, InvocationView, LogView,
-    ReplayView, VersionView,
-};
-use nexus_model::{
-    Cursor, Event, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page,
-    limits,
-};
+use arc_swap::ArcSwap;
+use nexus_engine::{Engine, EngineConfig, EngineParts};
+use nexus_exec::Artifacts;
+use nexus_model::resource::{FunctionSpec, Kind, ProjectSpec, Resource, TokenSpec};
+use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
+use nexus_policy::{Authenticator, Entry};
+use nexus_store::Blobs;
+use tokio::sync::{Mutex, Notify};
 
-use crate::{
-    AppliedView, CreatedToken, DeadLetter, Deploy, Error, Followed, Identity, InvokeInput,
-    InvokeOutput, LogFilter, NewToken, NodeConfig, Parts, Readiness, ReplayOptions,
-};
+use crate::admission::Admission;
+use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot};
+use crate::delivery::Deliverer;
+use crate::keys::Key;
+use crate::outbound::Outbound;
+use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
 
-/// The application layer of one server.
-pub struct Node {}
+/// Resources read from the store at a time while a node starts.
+const SCAN_ITEMS: usize = 1_000;
+/// First calls of different versions that are made ready at the same time.
+const LOADING_LOCKS: usize = 64;
+/// Deliveries beyond which events are refused.
+const PENDING_MAX: usize = 1_000_000;
+/// Log records after which the engine writes a checkpoint.
+const CHECKPOINT_RECORDS: u64 = 50_000;
 
-/// Where a request on the ingress goes. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Route {}
-
-impl Route {
-    pub fn project(&self) -> &Name {
-        todo!()
-    }
-    pub fn function(&self) -> &Name {
-        todo!()
-    }
-    /// Whether the gateway must have authenticated the caller before `serve_http`.
-    pub fn auth(&self) -> RouteAuth {
-        todo!()
-    }
+/// The application layer of one server: one method per use case.
+pub struct Node {
+    pub(crate) config: NodeConfig,
+    pub(crate) parts: Parts,
+    pub(crate) tasks: Tasks,
+    pub(crate) started: Instant,
+    pub(crate) catalog: Catalog,
+    pub(crate) admission: Admission,
+    pub(crate) outbound: Outbound,
+    pub(crate) loading: Vec<Mutex<()>>,
+    /// Held while resources change, so that checks and the change are one step.
+    pub(crate) changes: Mutex<()>,
+    /// Held while audit events move to the log.
+    pub(crate) auditing: Mutex<()>,
+    pub(crate) audit_due: Notify,
+    pub(crate) secret_key: Key,
+    pub(crate) under_pressure: AtomicBool,
+    pub(crate) compiling: std::sync::Mutex<HashSet<Digest>>,
+    /// Why components could not be compiled at the start.
+    pub(crate) failed: std::sync::Mutex<Vec<String>>,
+    authenticator: ArcSwap<Authenticator>,
+    engine: OnceLock<Engine>,
+    draining: AtomicBool,
 }
 
 impl Node {
+    /// Starts a node: reads what is declared, rebuilds the engine's state, begins to deliver. Code
+    /// of current versions that is not compiled for this engine is compiled in the background.
+    ///
+    /// # Errors
+    /// The store or the log cannot be read.
     pub async fn start(config: NodeConfig, parts: Parts) -> Result<Arc<Node>, Error> {
-        todo!()
+        let node = Arc::new(Node {
+            admission: Admission::new(config.concurrency, config.waiting_calls_max),
+            secret_key: config.master_key.derive("secrets"),
+            outbound: Outbound::new(),
+            tasks: Tasks::default(),
+            started: Instant::now(),
+            catalog: Catalog::default(),
+            loading: (0..LOADING_LOCKS).map(|_| Mutex::new(())).collect(),
+            changes: Mutex::new(()),
+            auditing: Mutex::new(()),
+            audit_due: Notify::new(),
+            under_pressure: AtomicBool::new(false),
+            compiling: std::sync::Mutex::default(),
+            failed: std::sync::Mutex::default(),
+            authenticator: ArcSwap::default(),
+            engine: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            config,
+            parts,
+        });
+        node.read_declared().await?;
+        node.reload_tokens().await?;
+        node.start_engine().await?;
+        node.register_metrics();
+        let at = Arc::clone(&node);
+        node.tasks.service("compile at start", async move { at.compile_missing().await });
+        let at = Arc::clone(&node);
+        node.tasks.service("audit", async move { at.audit_loop().await });
+        let at = Arc::clone(&node);
+        node.tasks.service("unload idle functions", async move { at.unload_loop().await });
+        Ok(node)
     }
-    /// Stops accepting, drains, closes log and store.
-    pub async fn shutdown(&self, deadline: Duration) {
-        todo!()
+
+    async fn start_engine(self: &Arc<Self>) -> Result<(), Error> {
+        let config = EngineConfig {
+            checkpoint: self.config.engine_dir.join("engine.checkpoint"),
+            running_max: self.config.deliveries,
+            pending_max: PENDING_MAX,
+            checkpoint_records: CHECKPOINT_RECORDS,
+        };
+        let parts = EngineParts {
+            log: self.parts.log.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            mint: Arc::clone(&self.parts.mint),
+            worker: Arc::new(Deliverer::new(self)),
+        };
+        let engine = Engine::start(config, parts).await;
+        let engine = engine.map_err(|error| Error::internal("start the engine", error))?;
+        let _ = self.engine.set(engine);
+        Ok(())
     }
-    /// Lock-free. `Err` is `NoRoute` or `MethodNotAllowed`.
-    pub fn route(&self, host: &str, method: &Method, path: &str) -> Result<Route, Error> {
-        todo!()
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> Result<&Engine, Error> {
+        self.engine.get().ok_or_else(|| Error::new(Code::ShuttingDown, "the engine is not running"))
     }
-    /// The project that a host stands for (`{project}.localhost`, custom hosts, else the default project).
+
+    async fn read_declared(&self) -> Result<(), Error> {
+        let mut snapshot = Snapshot::default();
+        for kind in [Kind::Project, Kind::Function] {
+            let mut after = None;
+            loop {
+                let page = self.parts.store.scan(kind, after.as_ref(), SCAN_ITEMS).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key());
+                for resource in page {
+                    self.take_in(&mut snapshot, &resource)?;
+                }
+            }
+        }
+        self.catalog.publish(snapshot);
+        Ok(())
+    }
+
+    /// Makes a stored project or function known to the request path.
+    pub(crate) fn take_in(
+        &self,
+        snapshot: &mut Snapshot,
+        resource: &Resource,
+    ) -> Result<(), Error> {
+        let wrong = |error| Error::internal("read a resource", error);
+        let name = &resource.metadata.name;
+        match (resource.kind, &resource.metadata.project) {
+            (Kind::Project, _) => {
+                let spec: ProjectSpec =
+                    serde_json::from_value(resource.spec.clone()).map_err(wrong)?;
+                snapshot.set_project(name, &spec);
+            }
+            (Kind::Function, Some(project)) => {
+                let spec: FunctionSpec =
+                    serde_json::from_value(resource.spec.clone()).map_err(wrong)?;
+                let current = current_of(resource);
+                let declared = Declared { spec: &spec, current, mode: self.config.mode };
+                snapshot.set_function(FunctionName { project, function: name }, declared);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Reads all tokens again: they are few, and a snapshot is simple.
+    pub(crate) async fn reload_tokens(&self) -> Result<(), Error> {
+        let mut entries = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.parts.store.list(Kind::Token, None, after.as_ref(), SCAN_ITEMS).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.metadata.name.clone());
+            for token in page {
+                let spec: TokenSpec = serde_json::from_value(token.spec)
+                    .map_err(|error| Error::internal("read a token", error))?;
+                let entry = Entry::from_spec(&token.metadata.name, &spec);
+                entries.push(entry.map_err(|error| Error::internal("read a token", error))?);
+            }
+        }
+        self.authenticator.store(Arc::new(Authenticator::new(entries)));
+        Ok(())
+    }
+
+    /// Who a bearer token stands for. Takes no lock.
+    ///
+    /// # Errors
+    /// Nobody knows the token, or it has expired; which of the two is not said.
+    pub fn authenticate(&self, token: &str) -> Result<Identity, Error> {
+        let known = self.authenticator.load();
+        let found = known.authenticate(token, self.parts.clock.now()).ok_or_else(|| {
+            Error::new(Code::Unauthenticated, "the token is not known or has expired").with_hint(
+                "in nexus dev the token lies in .nexus/token; others: nexus tokens create",
+            )
+        })?;
+        Ok(Identity {
+            principal: found.principal.clone(),
+            scopes: Arc::clone(&found.scopes),
+            project: found.project.clone(),
+        })
+    }
+
+    /// The function that answers a request on the ingress. Takes no lock.
+    ///
+    /// # Errors
+    /// No route matches, or none with this method.
+    pub fn route(&self, host: &str, method: &http::Method, path: &str) -> Result<Route, Error> {
+        self.catalog.route(host, method, path)
+    }
+
+    /// The project that a host of the ingress stands for.
     pub fn project_of_host(&self, host: &str) -> Option<Name> {
-        todo!()
+        self.catalog.project_of_host(host)
     }
-    pub async fn serve_http(
-        self: &Arc<Self>,
-        ctx: OpContext,
-        route: &Route,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Error> {
-        todo!()
-    }
-    pub async fn emit(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-        events: Vec<Event>,
-    ) -> Result<Accepted, Error> {
-        todo!()
-    }
-    /// `data`: with payloads (needs the scope read-payload, otherwise they are left out).
-    pub async fn events(
-        &self,
-        ctx: &OpContext,
-        filter: EventFilter,
-        page: PageOptions,
-    ) -> Result<Page<EventView>, Error> {
-        todo!()
-    }
-    pub async fn event(&self, ctx: &OpContext, id: EventId) -> Result<EventView, Error> {
-        todo!()
-    }
-    pub async fn follow_events(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        filter: EventFilter,
-        after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<EventView>>, Error> {
-        todo!()
-    }
-    pub async fn deploy(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        deploy: Deploy,
-    ) -> Result<Deployed, Error> {
-        todo!()
-    }
-    pub async fn functions(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-    ) -> Result<Vec<FunctionView>, Error> {
-        todo!()
-    }
-    pub async fn function(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-        name: &Name,
-    ) -> Result<FunctionView, Error> {
-        todo!()
-    }
-    pub async fn versions(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-        name: &Name,
-    ) -> Result<Vec<VersionView>, Error> {
-        todo!()
-    }
-    pub async fn delete_function(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-        name: &Name,
-    ) -> Result<(), Error> {
-        todo!()
-    }
-    pub async fn apply(
-        &self,
-        ctx: &OpContext,
-        resources: Vec<Resource>,
-    ) -> Result<Vec<AppliedView>, Error> {
-        todo!()
-    }
-    pub async fn get_resource(
-        &self,
-        ctx: &OpContext,
-        key: &ResourceKey,
-    ) -> Result<Resource, Error> {
-        todo!()
-    }
-    /// `project` is `None` for kinds outside projects, or for all projects.
-    pub async fn list_resources(
-        &self,
-        ctx: &OpContext,
-        kind: Kind,
-        project: Option<&Name>,
-    ) -> Result<Vec<Resource>, Error> {
-        todo!()
-    }
-    pub async fn delete_resource(
-        &self,
-        ctx: &OpContext,
-        key: &ResourceKey,
-        revision: Option<u64>,
-    ) -> Result<(), Error> {
-        todo!()
-    }
-    pub async fn create_token(
-        &self,
-        ctx: &OpContext,
-        token: NewToken,
-    ) -> Result<CreatedToken, Error> {
-        todo!()
-    }
-    /// The same with a known token: for the token file of `nexus dev`. Idempotent.
-    pub async fn ensure_token(
-        &self,
-        ctx: &OpContext,
-        token: NewToken,
-        plaintext: &str,
-    ) -> Result<Resource, Error> {
-        todo!()
-    }
-    pub async fn set_secret(
-        &self,
-        ctx: &OpContext,
-        project: &Name,
-        name: &Name,
-        value: &[u8],
-    ) -> Result<u32, Error> {
-        todo!()
-    }
-    pub async fn invoke(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        project: &Name,
-        function: &Name,
-        input: InvokeInput,
-    ) -> Result<InvokeOutput, Error> {
-        todo!()
-    }
-    pub async fn invocations(
-        &self,
-        ctx: &OpContext,
-        filter: InvocationFilter,
-        page: PageOptions,
-    ) -> Result<Page<InvocationRow>, Error> {
-        todo!()
-    }
-    pub async fn invocation(
-        &self,
-        ctx: &OpContext,
-        id: InvocationId,
-    ) -> Result<InvocationView, Error> {
-        todo!()
-    }
-    pub async fn follow_invocations(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        filter: InvocationFilter,
-        after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<InvocationRow>>, Error> {
-        todo!()
-    }
-    /// The newest `limit` lines, oldest first.
-    pub async fn logs(
-        &self,
-        ctx: &OpContext,
-        filter: LogFilter,
-        limit: usize,
-    ) -> Result<Vec<LogView>, Error> {
-        todo!()
-    }
-    pub async fn follow_logs(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        filter: LogFilter,
-        after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<LogView>>, Error> {
-        todo!()
-    }
-    pub async fn replay(
-        &self,
-        ctx: &OpContext,
-        id: InvocationId,
-        options: ReplayOptions,
-    ) -> Result<ReplayView, Error> {
-        todo!()
-    }
-    pub async fn dead_letters(
-        &self,
-        ctx: &OpContext,
-        project: Option<&Name>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        todo!()
-    }
+
+    /// The limits that are the same everywhere.
     pub fn limits(&self) -> &'static [limits::Limit] {
         limits::ALL
     }
-    pub async fn log_stats(&self, ctx: &OpContext) -> Result<LogStats, Error> {
-        todo!()
-    }
-    pub async fn log_verify(&self, ctx: &OpContext) -> Result<VerifyReport, Error> {
-        todo!()
-    }
-    pub fn ready(&self) -> Readiness {
-        todo!()
-    }
-    /// The registry given in `Parts`, after the gauges were brought up to date.
+
+    /// The registry that was given in [`Parts`].
     pub fn metrics(&self) -> &nexus_observe::Metrics {
-        todo!()
+        &self.parts.metrics
     }
-    pub fn authenticate(&self, token: &str) -> Result<Identity, Error> {
-        todo!()
+
+    /// Whether the node serves everything that is declared, and if not, why.
+    pub fn ready(&self) -> Readiness {
+        let compiling = lock(&self.compiling).len() as u64;
+        let mut reasons = lock(&self.failed).clone();
+        if compiling > 0 {
+            reasons.push(format!("{compiling} components are being compiled for this engine"));
+        }
+        if self.is_draining() {
+            reasons.push("the server is shutting down".to_owned());
+        }
+        if self.under_pressure.load(Ordering::Relaxed) {
+            reasons.push("the recording cannot keep up with the calls".to_owned());
+        }
+        let ready = compiling == 0 && !self.is_draining();
+        Readiness { ready, compiling, reasons }
+    }
+
+    /// Whether new work is refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new work, waits for what runs, stops the engine, and puts every recording on disk.
+    /// What has not ended at `deadline` is abandoned: asynchronous work is found and repeated by
+    /// the next start. Log and store stay open for their owner to close.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let begun = Instant::now();
+        self.draining.store(true, Ordering::Relaxed);
+        let left = || deadline.saturating_sub(begun.elapsed());
+        if let Some(engine) = self.engine.get()
+            && tokio::time::timeout(left(), engine.stop()).await.is_err()
+        {
+            tracing::warn!("deliveries were running at the deadline; the next start repeats them");
+        }
+        if !self.tasks.drain(left()).await {
+            tracing::warn!(running = self.tasks.running(), "calls were running at the deadline");
+        }
+        self.tasks.stop(left().max(Duration::from_millis(100))).await;
+        // Never skipped: what has ended is to be recorded, and a flush takes milliseconds.
+        if let Err(error) = self.parts.log.flush().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to flush the log");
+        }
+    }
+
+    fn register_metrics(self: &Arc<Self>) {
+        let gauges: [(&'static str, &'static str, fn(&Node) -> u64); 5] = [
+            ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
+                node.admission.waiting() as u64
+            }),
+            ("nexus_instances_running", "Instances running", |node| {
+                node.parts.runtime.stats().running
+            }),
+            ("nexus_components_loaded", "Components mapped", |node| {
+                node.parts.runtime.stats().loaded
+            }),
+            ("nexus_components_compiling", "Components that wait to be compiled", |node| {
+                lock(&node.compiling).len() as u64
+            }),
+            ("nexus_deliveries_pending", "Deliveries that are not finished", |node| {
+                node.engine.get().map_or(0, |engine| engine.pending() as u64)
+            }),
+        ];
+        for (name, help, read) in gauges {
+            let node = Arc::downgrade(self);
+            let read = move || node.upgrade().map_or(0, |node| read(&node));
+            self.parts.metrics.gauge(name, help, read);
+        }
+    }
+
+    /// Needs the whole server: numbers about the log are about all projects.
+    ///
+    /// # Errors
+    /// The caller may not read everything, or the log cannot be read.
+    pub async fn log_stats(&self, ctx: &OpContext) -> Result<nexus_log::LogStats, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, None)?;
+        self.parts.log.stats().await.map_err(Error::from)
+    }
+
+    /// Checks every record of the log.
+    ///
+    /// # Errors
+    /// The caller is no administrator, or the log cannot be read at all.
+    pub async fn log_verify(&self, ctx: &OpContext) -> Result<nexus_log::VerifyReport, Error> {
+        nexus_policy::authorize(ctx, Scope::Admin, None)?;
+        self.parts.log.verify().await.map_err(Error::from)
+    }
+
+    /// Whether a project exists. For callers that may know.
+    pub(crate) fn require_project(&self, project: &Name) -> Result<(), Error> {
+        match self.catalog.project(project) {
+            Some(_) => Ok(()),
+            None => Err(Error::not_found(format_args!("project '{project}'"))),
+        }
     }
 }
 
-/// Which page of a list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PageOptions {
-    /// Where to go on; `None` for the newest.
-    pub cursor: Option<Cursor>,
-    /// How many items; 0 for the default. At most `limits::PAGE_ITEMS_MAX`.
-    pub limit: usize,
-    /// Events with their data.
-    pub data: bool,
+/// What a stored function says that it runs.
+pub(crate) fn current_of(resource: &Resource) -> Option<Current> {
+    serde_json::from_value(resource.status.get("current")?.clone()).ok()
+}
+
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Gives the runtime the components that it has to compile again.
+#[derive(Clone)]
+pub struct BlobArtifacts(pub Blobs);
+
+#[async_trait::async_trait]
+impl Artifacts for BlobArtifacts {
+    async fn component(&self, digest: Digest) -> std::io::Result<bytes::Bytes> {
+        let found = self.0.get(digest).await.map_err(std::io::Error::other)?;
+        found.ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::NotFound, format!("{digest} is not stored"))
+        })
+    }
 }

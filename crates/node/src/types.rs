@@ -156,3 +156,14 @@ pub struct Readiness {
     /// What is not as it should be, for people.
     pub reasons: Vec<String>,
 }
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageOptions {
+    /// Where to go on; `None` for the newest.
+    pub cursor: Option<nexus_model::Cursor>,
+    /// How many items; 0 for the default. At most `limits::PAGE_ITEMS_MAX`.
+    pub limit: usize,
+    /// Events with their data, where the caller may read payloads.
+    pub data: bool,
+}

@@ -1,0 +1,283 @@
+//! Deploys: new code becomes an immutable, numbered version; compiled before anything points at it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nexus_exec::Inspected;
+use nexus_model::resource::{
+    EnvValue, FunctionConfig, FunctionSpec, Kind, ProjectSpec, Resource, ResourceKey, VersionSpec,
+};
+use nexus_model::view::Deployed;
+use nexus_model::{Code, Digest, Name, OpContext, Partition, Scope, VersionId, limits};
+use nexus_store::{Change, Expect, Op};
+
+use crate::catalog::{Current, Declared, FunctionName, Snapshot};
+use crate::loaded::version_key;
+use crate::node::{current_of, lock};
+use crate::{Deploy, Error, Node, validate};
+
+/// How long a function may be idle before what was loaded for it is let go.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often that is looked at.
+const UNLOAD_EVERY: Duration = Duration::from_secs(60);
+
+/// An artifact that was looked at, stored and compiled.
+struct Artifact {
+    inspected: Inspected,
+    component: Digest,
+    executed: Option<Digest>,
+    bytes: u64,
+    bundle: Option<Digest>,
+    compile_ms: u64,
+    notes: Vec<String>,
+}
+
+impl Node {
+    /// Deploys code: looks at it, stores it, compiles it, and then lets new calls run it. The same
+    /// code with the same configuration changes nothing.
+    ///
+    /// # Errors
+    /// The caller may not write there; the bytes are no component of an accepted world; a rule of
+    /// the configuration; a route that another function has.
+    pub async fn deploy(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        deploy: Deploy,
+    ) -> Result<Deployed, Error> {
+        nexus_policy::authorize(ctx, Scope::Write, Some(&deploy.project))?;
+        if let Some(spec) = &deploy.config {
+            validate::function(spec, self.config.mode)?;
+        }
+        self.ensure_project(ctx, &deploy.project).await?;
+        let artifact = self.artifact(&deploy).await?;
+        let _alone = self.changes.lock().await;
+        let key = ResourceKey {
+            kind: Kind::Function,
+            project: Some(deploy.project.clone()),
+            name: deploy.name.clone(),
+        };
+        let known = self.parts.store.get(&key).await?;
+        let mut spec = self.wanted(&deploy, known.as_ref())?;
+        self.check_secrets(&deploy.project, &spec.config).await?;
+        let before = known.as_ref().and_then(current_of);
+        let version = self.version(&deploy, &artifact, (&spec.config, before)).await?;
+        let unchanged_code = before.is_some_and(|at| at.version == version.id);
+        let current = Current {
+            version: version.id,
+            number: version.number,
+            world: version.world,
+            component: version.component,
+            executed: version.executed,
+        };
+        let name = FunctionName { project: &deploy.project, function: &deploy.name };
+        let declared = Declared { spec: &spec, current: Some(current), mode: self.config.mode };
+        Snapshot::clone(&self.catalog.snapshot()).conflict(name, declared)?;
+        spec.version = Some(version.id);
+        let mut ops = Vec::with_capacity(3);
+        if !unchanged_code {
+            let version_resource =
+                Resource::new(&version_key(&deploy.project, version.id)?, json(&version)?);
+            ops.push(Op::create(version_resource));
+        }
+        let mut resource = Resource::new(&key, json(&spec)?);
+        let expect = match &known {
+            None => Expect::Absent,
+            Some(known) => {
+                resource.metadata.labels = known.metadata.labels.clone();
+                resource.metadata.annotations = known.metadata.annotations.clone();
+                Expect::Revision(known.metadata.revision.unwrap_or_default())
+            }
+        };
+        ops.push(Op::Put { resource, expect });
+        ops.push(Op::set_status(key.clone(), serde_json::json!({ "current": current })));
+        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+        self.publish(&applied).await?;
+        let stored = applied.resources.iter().rev().find_map(|at| at.resource.as_ref());
+        let stored =
+            stored.ok_or_else(|| Error::new(Code::Internal, "the function was not stored"))?;
+        Ok(Deployed {
+            function: self.function_view(stored).await?,
+            unchanged: !applied.changed(),
+            compile_ms: artifact.compile_ms,
+            notes: artifact.notes,
+        })
+    }
+
+    /// Projects are made by their first deploy, for those who may make projects.
+    async fn ensure_project(&self, ctx: &OpContext, project: &Name) -> Result<(), Error> {
+        if self.catalog.project(project).is_some() {
+            return Ok(());
+        }
+        nexus_policy::authorize(ctx, Scope::Write, None)
+            .map_err(|_| Error::not_found(format_args!("project '{project}'")))?;
+        let key = ResourceKey { kind: Kind::Project, project: None, name: project.clone() };
+        match self.apply(ctx, vec![Resource::new(&key, json(&ProjectSpec::default())?)]).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Code::Conflict => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Inspects, stores and compiles, without a lock: this takes seconds for large components.
+    async fn artifact(&self, deploy: &Deploy) -> Result<Artifact, Error> {
+        check_size("component", deploy.component.len(), limits::COMPONENT_BYTES_MAX)?;
+        let bundle_bytes = deploy.bundle.as_ref().map_or(0, Bytes::len);
+        check_size("bundle", bundle_bytes, limits::BUNDLE_BYTES_MAX)?;
+        let inspected = self.parts.runtime.inspect(deploy.component.clone()).await?;
+        let component = self.parts.blobs.put(deploy.component.clone()).await?;
+        let executed = match &inspected.adapted {
+            None => None,
+            Some(adapted) => Some(self.parts.blobs.put(adapted.clone()).await?),
+        };
+        let bundle = match &deploy.bundle {
+            None => None,
+            Some(bundle) => Some(self.parts.blobs.put(bundle.clone()).await?),
+        };
+        let code = inspected.adapted.clone().unwrap_or_else(|| deploy.component.clone());
+        let compiled = self.parts.runtime.compile(executed.unwrap_or(component), code).await?;
+        let mut notes = inspected.notes.clone();
+        if compiled.cached {
+            notes.push("its machine code was stored already".to_owned());
+        }
+        Ok(Artifact {
+            component,
+            executed,
+            bytes: deploy.component.len() as u64,
+            bundle,
+            compile_ms: compiled.took_ms,
+            notes,
+            inspected,
+        })
+    }
+
+    /// The function's spec after the deploy.
+    fn wanted(&self, deploy: &Deploy, known: Option<&Resource>) -> Result<FunctionSpec, Error> {
+        match (&deploy.config, known) {
+            (Some(spec), _) => Ok(spec.clone()),
+            (None, None) => Ok(FunctionSpec::default()),
+            (None, Some(known)) => serde_json::from_value(known.spec.clone())
+                .map_err(|error| Error::internal("read a function", error)),
+        }
+    }
+
+    async fn check_secrets(&self, project: &Name, config: &FunctionConfig) -> Result<(), Error> {
+        for (name, value) in &config.env {
+            if let EnvValue::Secret { secret } = value {
+                self.secret_value(project, secret, None).await.map_err(|error| {
+                    let hint = error.hint().unwrap_or_default().to_owned();
+                    Error::new(error.code(), format!("spec.env.{name}: {}", error.detail()))
+                        .with_hint(hint)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The version that runs already, if it is the same, or the next one.
+    async fn version(
+        &self,
+        deploy: &Deploy,
+        artifact: &Artifact,
+        (config, before): (&FunctionConfig, Option<Current>),
+    ) -> Result<VersionSpec, Error> {
+        let id: VersionId = self.parts.mint.mint(Partition::of(deploy.project.as_str(), ""));
+        let fresh = VersionSpec {
+            id,
+            function: deploy.name.clone(),
+            number: before.map_or(1, |at| at.number + 1),
+            component: artifact.component,
+            executed: artifact.executed,
+            component_bytes: artifact.bytes,
+            world: artifact.inspected.world,
+            imports: artifact.inspected.imports.clone(),
+            language: deploy.language.clone(),
+            bundle: artifact.bundle,
+            config: config.clone(),
+        };
+        if let Some(before) = before {
+            let running = self.version_spec(&deploy.project, before.version).await?;
+            let language = match fresh.language.is_empty() {
+                true => running.language.clone(),
+                false => fresh.language.clone(),
+            };
+            let same =
+                VersionSpec { id: running.id, number: running.number, language, ..fresh.clone() };
+            if same == running {
+                return Ok(running);
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Compiles what current versions need and this engine has not compiled, one after the other.
+    pub(crate) async fn compile_missing(self: Arc<Self>) {
+        let snapshot = self.catalog.snapshot();
+        let functions = snapshot.projects.values().flat_map(|at| at.functions.iter());
+        let codes: HashSet<Digest> =
+            functions.filter_map(|(_, function)| function.current.map(|at| at.code())).collect();
+        let missing: HashSet<Digest> =
+            codes.into_iter().filter(|code| !self.parts.runtime.is_compiled(*code)).collect();
+        *lock(&self.compiling) = missing.clone();
+        for code in missing {
+            if self.tasks.is_stopping() {
+                return;
+            }
+            let compiled = match self.parts.blobs.get(code).await {
+                Ok(Some(bytes)) => self
+                    .parts
+                    .runtime
+                    .compile(code, bytes)
+                    .await
+                    .map(drop)
+                    .map_err(|at| at.to_string()),
+                Ok(None) => Err(format!("component {code} is missing")),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = compiled {
+                tracing::error!(component = %code, reason, "a component cannot be compiled");
+                lock(&self.failed).push(reason);
+            }
+            lock(&self.compiling).remove(&code);
+        }
+    }
+
+    /// Lets go of what was loaded for functions that nobody calls.
+    pub(crate) async fn unload_loop(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.tasks.stopping() => return,
+                () = tokio::time::sleep(UNLOAD_EVERY) => {}
+            }
+            let now_s = self.started.elapsed().as_secs();
+            let snapshot = self.catalog.snapshot();
+            for (_, function) in snapshot.projects.values().flat_map(|at| at.functions.iter()) {
+                let loaded = function.loaded.load();
+                let used_s = loaded.as_ref().map(|at| at.used_s.load(Ordering::Relaxed));
+                if used_s.is_some_and(|used_s| now_s.saturating_sub(used_s) >= IDLE.as_secs()) {
+                    function.loaded.store(None);
+                }
+            }
+        }
+    }
+
+    /// Makes the next call of every function of a project read its version again: a secret changed.
+    pub(crate) fn forget_loaded(&self, project: &Name) {
+        if let Some(project) = self.catalog.project(project) {
+            project.functions.iter().for_each(|(_, function)| function.loaded.store(None));
+        }
+    }
+}
+
+fn check_size(what: &str, size: usize, limit: usize) -> Result<(), Error> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::new(Code::TooLarge, format!("the {what} has {size} bytes, the limit is {limit}")))
+}
+
+fn json<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(spec).map_err(|error| Error::internal("write a resource", error))
+}

@@ -1,0 +1,184 @@
+//! Events: accepted when they are durable.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nexus_model::record::{EventRecord, Meta, StoredEvent};
+use nexus_model::view::{Accepted, AcceptedEvent};
+use nexus_model::{
+    AttributeValue, Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits,
+};
+
+use crate::record::bytes_of;
+use crate::{Error, Node};
+
+/// The type prefix of Nexus' own events; nobody else may send them.
+const OWN_TYPES: &str = "dev.nexus.";
+/// Attributes of an event, in bytes, beside its data.
+const OVERHEAD_BYTES: usize = 64;
+
+impl Node {
+    /// Accepts events: durable when it returns, handled later. All or none. A duplicate (same
+    /// source and id) gets the id of the first one.
+    ///
+    /// # Errors
+    /// The caller may not emit; the first event that breaks a rule or limit, by its index; the log
+    /// cannot take them.
+    pub async fn emit(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        events: Vec<Event>,
+    ) -> Result<Accepted, Error> {
+        self.emit_caused(ctx, project, events, None).await
+    }
+
+    pub(crate) async fn emit_caused(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        events: Vec<Event>,
+        cause: Option<InvocationId>,
+    ) -> Result<Accepted, Error> {
+        nexus_policy::authorize(ctx, Scope::Emit, Some(project))?;
+        self.require_project(project)?;
+        if cause.is_none() && self.is_draining() {
+            return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
+        }
+        check(&events)?;
+        let now_ns = self.parts.clock.now().unix_ns();
+        let records = events
+            .iter()
+            .map(|event| self.event_record((ctx, project.as_str()), event, cause, now_ns));
+        let accepted = self.engine()?.accept(records.collect()).await?;
+        let duplicates = accepted.iter().filter(|at| at.duplicate).count() as u64;
+        self.parts.metrics.events_accepted(accepted.len() as u64 - duplicates, duplicates);
+        let view =
+            |at: nexus_engine::Accepted| AcceptedEvent { id: at.id, duplicate: at.duplicate };
+        Ok(Accepted { events: accepted.into_iter().map(view).collect() })
+    }
+
+    fn event_record(
+        &self,
+        (ctx, project): (&OpContext, &str),
+        event: &Event,
+        cause: Option<InvocationId>,
+        now_ns: i64,
+    ) -> EventRecord {
+        let key = match event.extension("partitionkey") {
+            Some(AttributeValue::String(key)) => key.as_str(),
+            _ => "",
+        };
+        let id: EventId = self.parts.mint.mint(Partition::of(project, key));
+        // The event's own trace context (the distributed tracing extension) wins: it is older.
+        let traceparent = match event.extension("traceparent") {
+            Some(AttributeValue::String(trace)) => trace.clone(),
+            _ => ctx.traceparent.as_deref().unwrap_or_default().to_owned(),
+        };
+        EventRecord {
+            id: bytes_of(id.as_bytes()),
+            meta: Meta {
+                project: project.to_owned(),
+                principal: ctx.principal.to_string(),
+                cause_event: Bytes::new(),
+                cause_invocation: cause.map(|id| bytes_of(id.as_bytes())).unwrap_or_default(),
+                traceparent,
+                ordering_key: key.to_owned(),
+                deadline_ns: 0,
+            },
+            received_ns: now_ns,
+            event: StoredEvent::from(event),
+        }
+    }
+
+    /// The audit trail: events that only Nexus makes, with the principal that the change had. The
+    /// project is empty for what belongs to none.
+    pub(crate) async fn emit_own(&self, events: Vec<(String, Event)>) -> Result<(), Error> {
+        let now_ns = self.parts.clock.now().unix_ns();
+        let records = events.iter().map(|(project, event)| {
+            let ctx = OpContext::system(Arc::from("audit"));
+            let mut record = self.event_record((&ctx, project.as_str()), event, None, now_ns);
+            if let Some(principal) = principal_of(event) {
+                record.meta.principal = principal;
+            }
+            record
+        });
+        self.engine()?.accept(records.collect()).await?;
+        Ok(())
+    }
+}
+
+/// The principal that an audit event names in its data.
+fn principal_of(event: &Event) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Data {
+        principal: String,
+    }
+    serde_json::from_slice::<Data>(event.data.as_ref()?).ok().map(|data| data.principal)
+}
+
+/// Rules and limits of a batch.
+fn check(events: &[Event]) -> Result<(), Error> {
+    if events.is_empty() {
+        return Err(Error::new(Code::BadRequest, "the batch has no events"));
+    }
+    if events.len() > limits::BATCH_EVENTS_MAX {
+        return Err(Error::new(
+            Code::TooLarge,
+            format!(
+                "{} events, the limit of a batch is {}",
+                events.len(),
+                limits::BATCH_EVENTS_MAX
+            ),
+        ));
+    }
+    let mut total = 0;
+    for (index, event) in events.iter().enumerate() {
+        let place = || if events.len() == 1 { String::new() } else { format!("event {index}: ") };
+        if let Err(error) = event.validate() {
+            return Err(Error::new(Code::BadEvent, format!("{}{error}", place())));
+        }
+        if event.ty.starts_with(OWN_TYPES) {
+            return Err(Error::new(
+                Code::BadEvent,
+                format!("{}types that begin with {OWN_TYPES} are Nexus' own", place()),
+            ));
+        }
+        let size = size_of(event);
+        if size > limits::EVENT_BYTES_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("{}{size} bytes, the limit is {}", place(), limits::EVENT_BYTES_MAX),
+            )
+            .with_hint("put the data into a store of your own and send its address"));
+        }
+        total += size;
+    }
+    if total > limits::BATCH_BYTES_MAX {
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("{total} bytes, the limit of a batch is {}", limits::BATCH_BYTES_MAX),
+        ));
+    }
+    Ok(())
+}
+
+fn size_of(event: &Event) -> usize {
+    let text = |at: &Option<String>| at.as_ref().map_or(0, String::len);
+    let extension = |(name, value): &(String, AttributeValue)| {
+        name.len()
+            + match value {
+                AttributeValue::String(value) => value.len(),
+                AttributeValue::Boolean(_) | AttributeValue::Integer(_) => 4,
+            }
+    };
+    OVERHEAD_BYTES
+        + event.id.len()
+        + event.source.len()
+        + event.ty.len()
+        + text(&event.subject)
+        + text(&event.datacontenttype)
+        + text(&event.dataschema)
+        + event.extensions.iter().map(extension).sum::<usize>()
+        + event.data.as_ref().map_or(0, Bytes::len)
+}

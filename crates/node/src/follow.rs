@@ -1,0 +1,162 @@
+//! Live streams over the log: nothing polls; a stream waits until something durable lies past it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use nexus_log::Position;
+use nexus_model::record::{EventRecord, InvocationRecord, Record};
+use nexus_model::view::{EventView, InvocationRow, LogView};
+use nexus_model::{Cursor, EventFilter, InvocationFilter, OpContext, Timestamp};
+
+use crate::history::{log_invocations, payloads, reach};
+use crate::{Error, Followed, LogFilter, Node, views};
+
+/// Records read at a time; all that a stream ever buffers.
+const BATCH: usize = 256;
+
+type Items<T> = Vec<T>;
+type Select<T> = Box<dyn Fn(&Record) -> Items<T> + Send + Sync>;
+
+struct State<T> {
+    node: Arc<Node>,
+    position: Position,
+    ready: VecDeque<Followed<T>>,
+    select: Select<T>,
+}
+
+impl Node {
+    /// Events as they are accepted, from `after` or from now on, with their data where the caller
+    /// may read payloads. The stream ends when the node stops.
+    ///
+    /// # Errors
+    /// The caller may not read there.
+    pub async fn follow_events(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        mut filter: EventFilter,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Followed<EventView>>, Error> {
+        reach(ctx, &mut filter.project)?;
+        let payloads = payloads(ctx, filter.project.as_deref());
+        let select = move |record: &Record| match record {
+            Record::Event(event) if matches_event(&filter, event) => {
+                views::event_view(event, payloads).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        self.follow(after, Box::new(select)).await
+    }
+
+    /// Invocations as they end, from `after` or from now on.
+    ///
+    /// # Errors
+    /// The caller may not read there.
+    pub async fn follow_invocations(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        mut filter: InvocationFilter,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Followed<InvocationRow>>, Error> {
+        reach(ctx, &mut filter.project)?;
+        let select = move |record: &Record| match record {
+            Record::Invocation(at) if matches_invocation(&filter, at) => {
+                views::row(at).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        self.follow(after, Box::new(select)).await
+    }
+
+    /// Log lines of invocations as they end, from `after` or from now on.
+    ///
+    /// # Errors
+    /// The caller may not read payloads there.
+    pub async fn follow_logs(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        filter: LogFilter,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Followed<LogView>>, Error> {
+        let filter = log_invocations(ctx, &filter)?;
+        let select = move |record: &Record| match record {
+            Record::Invocation(at) if matches_invocation(&filter, at) => {
+                views::log_views(at).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.follow(after, Box::new(select)).await
+    }
+
+    async fn follow<T: Send + 'static>(
+        self: &Arc<Self>,
+        after: Option<Cursor>,
+        select: Select<T>,
+    ) -> Result<BoxStream<'static, Followed<T>>, Error> {
+        let position = match after {
+            None => self.parts.log.durable(),
+            Some(after) => Position { shard: after.shard, sequence: after.sequence },
+        };
+        if after.is_some() {
+            // A place that retention has removed is said at once, not by a stream that skips.
+            self.parts.log.read_from(position, 1).await?;
+        }
+        let state = State { node: Arc::clone(self), position, ready: VecDeque::new(), select };
+        Ok(stream::unfold(state, next).boxed())
+    }
+}
+
+async fn next<T>(mut state: State<T>) -> Option<(Followed<T>, State<T>)> {
+    loop {
+        if let Some(item) = state.ready.pop_front() {
+            return Some((item, state));
+        }
+        let node = Arc::clone(&state.node);
+        tokio::select! {
+            () = node.tasks.stopping() => return None,
+            () = node.parts.log.wait_past(state.position) => {}
+        }
+        let entries = match node.parts.log.read_from(state.position, BATCH).await {
+            Ok(entries) => entries,
+            Err(nexus_log::Error::Retained { first }) => {
+                // The reader was slower than retention: it goes on with what is left.
+                state.position.sequence = first.saturating_sub(1);
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a live stream ends");
+                return None;
+            }
+        };
+        for entry in entries {
+            state.position = entry.position;
+            let cursor = entry.position.cursor().to_string();
+            let items = (state.select)(&entry.record).into_iter();
+            state.ready.extend(items.map(|item| Followed { cursor: cursor.clone(), item }));
+        }
+    }
+}
+
+fn matches_event(filter: &EventFilter, record: &EventRecord) -> bool {
+    let ty = |wanted: &String| match wanted.strip_suffix('*') {
+        Some(start) => record.event.ty.starts_with(start),
+        None => record.event.ty == *wanted,
+    };
+    filter.project.as_ref().is_none_or(|at| *at == record.meta.project)
+        && filter.range.contains(Timestamp::from_unix_ns(record.received_ns))
+        && filter.ty.as_ref().is_none_or(ty)
+        && filter.source.as_ref().is_none_or(|at| *at == record.event.source)
+        && filter.subject.as_ref().is_none_or(|at| Some(at) == record.event.subject.as_ref())
+        && filter.cause.is_none_or(|at| at.as_bytes()[..] == record.meta.cause_invocation[..])
+}
+
+fn matches_invocation(filter: &InvocationFilter, record: &InvocationRecord) -> bool {
+    filter.project.as_ref().is_none_or(|at| *at == record.meta.project)
+        && filter.range.contains(Timestamp::from_unix_ns(record.accepted_ns))
+        && filter.function.as_ref().is_none_or(|at| *at == record.function)
+        && filter.version.is_none_or(|at| at.as_bytes()[..] == record.version[..])
+        && (filter.statuses.is_empty() || filter.statuses.contains(&record.status()))
+        && filter.duration_ns_min.is_none_or(|at| record.timings.total_ns >= at)
+        && filter.event.is_none_or(|at| at.as_bytes()[..] == record.meta.cause_event[..])
+}

@@ -1,0 +1,196 @@
+//! Functions and versions as people see them.
+
+use nexus_model::resource::{FunctionSpec, HttpRoute, Kind, Resource, ResourceKey, VersionSpec};
+use nexus_model::view::{FunctionView, VersionView};
+use nexus_model::{Name, OpContext, Scope};
+
+use crate::catalog::effective_routes;
+use crate::loaded::version_key;
+use crate::node::current_of;
+use crate::{Error, Node};
+
+/// Resources on one page of the store.
+const PAGE: usize = 1_000;
+
+impl Node {
+    /// The functions of a project, by name.
+    ///
+    /// # Errors
+    /// The project does not exist, or the caller may not read it.
+    pub async fn functions(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+    ) -> Result<Vec<FunctionView>, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        self.require_project(project)?;
+        let mut views = Vec::new();
+        let mut after: Option<Name> = None;
+        loop {
+            let page =
+                self.parts.store.list(Kind::Function, Some(project), after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.metadata.name.clone());
+            for resource in &page {
+                views.push(self.function_view(resource).await?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// A function.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not read it.
+    pub async fn function(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<FunctionView, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        let key = ResourceKey {
+            kind: Kind::Function,
+            project: Some(project.clone()),
+            name: name.clone(),
+        };
+        match self.parts.store.get(&key).await? {
+            Some(resource) => self.function_view(&resource).await,
+            None => Err(self.no_function(project, name)),
+        }
+    }
+
+    /// The versions of a function, the newest first.
+    ///
+    /// # Errors
+    /// The function does not exist, or the caller may not read it.
+    pub async fn versions(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<Vec<VersionView>, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        if self.catalog.function(project, name).is_none() {
+            return Err(self.no_function(project, name));
+        }
+        let versions = self.versions_of(project, name).await?;
+        Ok(versions.iter().map(version_view).collect())
+    }
+
+    /// Removes a function with its versions. What it did stays in the history; its invocations can
+    /// no longer be replayed.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not write there.
+    pub async fn delete_function(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<(), Error> {
+        let key = ResourceKey {
+            kind: Kind::Function,
+            project: Some(project.clone()),
+            name: name.clone(),
+        };
+        self.delete_resource(ctx, &key, None).await
+    }
+
+    pub(crate) async fn versions_of(
+        &self,
+        project: &Name,
+        function: &Name,
+    ) -> Result<Vec<VersionSpec>, Error> {
+        let mut versions = Vec::new();
+        let mut after: Option<Name> = None;
+        loop {
+            let page =
+                self.parts.store.list(Kind::Version, Some(project), after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.metadata.name.clone());
+            let specs = page.into_iter().map(|at| serde_json::from_value::<VersionSpec>(at.spec));
+            for spec in specs {
+                let spec = spec.map_err(|error| Error::internal("read a version", error))?;
+                if spec.function == *function {
+                    versions.push(spec);
+                }
+            }
+        }
+        versions.sort_by_key(|spec| std::cmp::Reverse(spec.number));
+        Ok(versions)
+    }
+
+    pub(crate) async fn function_view(&self, resource: &Resource) -> Result<FunctionView, Error> {
+        let spec: FunctionSpec = serde_json::from_value(resource.spec.clone())
+            .map_err(|error| Error::internal("read a function", error))?;
+        let metadata = &resource.metadata;
+        let project = metadata.project.clone().ok_or_else(|| Error::not_found(resource.key()))?;
+        let current = current_of(resource);
+        let version = match current {
+            None => None,
+            Some(at) => {
+                let found = self.parts.store.get(&version_key(&project, at.version)?).await?;
+                found
+                    .map(|at| serde_json::from_value::<VersionSpec>(at.spec))
+                    .transpose()
+                    .map_err(|error| Error::internal("read a version", error))?
+            }
+        };
+        let routes = effective_routes(&metadata.name, current, &spec.on.http);
+        Ok(FunctionView {
+            urls: routes.iter().map(|route| self.url(&project, route)).collect(),
+            project,
+            name: metadata.name.clone(),
+            description: spec.description,
+            on: spec.on,
+            version: version.as_ref().map(version_view),
+            config: spec.config,
+            revision: metadata.revision.unwrap_or_default(),
+            updated: metadata.updated_at.unwrap_or_default(),
+        })
+    }
+
+    /// Where a route answers, as a browser on this machine would write it.
+    fn url(&self, project: &Name, route: &HttpRoute) -> String {
+        let base = self.config.ingress_url.trim_end_matches('/');
+        let (scheme, authority) = base.split_once("://").unwrap_or(("http", base));
+        let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+        let with_port = |host: &str| match port.is_empty() {
+            true => format!("{scheme}://{host}{}", route.path),
+            false => format!("{scheme}://{host}:{port}{}", route.path),
+        };
+        let snapshot = self.catalog.snapshot();
+        match &route.host {
+            Some(host) => with_port(host),
+            None if snapshot.default.as_ref() == Some(project) => format!("{base}{}", route.path),
+            None => with_port(&format!("{project}.localhost")),
+        }
+    }
+
+    /// Names what there is instead, where the caller asked for something near it.
+    pub(crate) fn no_function(&self, project: &Name, name: &Name) -> Error {
+        let error = Error::not_found(format_args!("function '{name}' in project '{project}'"));
+        let Some(known) = self.catalog.project(project) else {
+            return Error::not_found(format_args!("project '{project}'"));
+        };
+        let names: Vec<&str> = known.functions.iter().map(|(name, _)| name.as_str()).collect();
+        match nexus_model::document::nearest(name.as_str(), &names) {
+            Some(near) => error.with_hint(format!("did you mean '{near}'?")),
+            None => error,
+        }
+    }
+}
+
+fn version_view(spec: &VersionSpec) -> VersionView {
+    VersionView {
+        id: spec.id,
+        number: spec.number,
+        world: spec.world,
+        language: spec.language.clone(),
+        component: spec.component,
+        component_bytes: spec.component_bytes,
+        imports: spec.imports.clone(),
+        created: spec.id.time(),
+    }
+}

@@ -1,0 +1,293 @@
+//! What happened and what ran: lists, single views, log lines, dead letters.
+
+use nexus_model::record::{Body, EventRecord, Input, InvocationRecord, input};
+use nexus_model::resource::Kind;
+use nexus_model::view::{EventView, InvocationRow, InvocationView, LogView};
+use nexus_model::{
+    Cursor, Digest, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page,
+    Scope, TimeRange, limits,
+};
+
+use crate::views::{self, Payloads};
+use crate::{DeadLetter, Error, LogFilter, Node, PageOptions};
+
+/// Log lines in one answer at most.
+const LOG_LINES_MAX: usize = 10_000;
+/// Log lines in one answer where nothing was asked for.
+const LOG_LINES_DEFAULT: usize = 200;
+/// Invocations that are looked at for one answer with log lines.
+const LOG_INVOCATIONS_MAX: usize = 2_000;
+
+impl Node {
+    /// Events, the newest first.
+    ///
+    /// # Errors
+    /// The caller may not read there; the cursor has expired; the log cannot be read.
+    pub async fn events(
+        &self,
+        ctx: &OpContext,
+        mut filter: EventFilter,
+        page: PageOptions,
+    ) -> Result<Page<EventView>, Error> {
+        reach(ctx, &mut filter.project)?;
+        let payloads = match page.data {
+            true => payloads(ctx, filter.project.as_deref()),
+            false => Payloads::Hidden,
+        };
+        let found = self.parts.log.events(&filter, page.cursor, page_size(page.limit)).await?;
+        let mut items = Vec::with_capacity(found.items.len());
+        for mut event in found.items {
+            if payloads == Payloads::Shown {
+                self.fetch_event(&mut event).await?;
+            }
+            items.extend(views::event_view(&event, payloads));
+        }
+        Ok(Page { items, next: found.next })
+    }
+
+    /// One event, with its data where the caller may read payloads.
+    ///
+    /// # Errors
+    /// It does not exist, or not for this caller.
+    pub async fn event(&self, ctx: &OpContext, id: EventId) -> Result<EventView, Error> {
+        let mut record = self.event_record_of(ctx, id).await?;
+        let payloads = payloads(ctx, Some(&record.meta.project));
+        if payloads == Payloads::Shown {
+            self.fetch_event(&mut record).await?;
+        }
+        views::event_view(&record, payloads)
+            .ok_or_else(|| Error::not_found(format_args!("event {id}")))
+    }
+
+    async fn event_record_of(&self, ctx: &OpContext, id: EventId) -> Result<EventRecord, Error> {
+        let record = self.parts.log.event(id).await?;
+        let missing = || Error::not_found(format_args!("event {id}"));
+        let record = record.ok_or_else(missing)?;
+        may_know(ctx, &record.meta.project).ok_or_else(missing)?;
+        read_in(ctx, &record.meta.project)?;
+        Ok(record)
+    }
+
+    /// Invocations, the newest first.
+    ///
+    /// # Errors
+    /// The caller may not read there; the cursor has expired; the log cannot be read.
+    pub async fn invocations(
+        &self,
+        ctx: &OpContext,
+        mut filter: InvocationFilter,
+        page: PageOptions,
+    ) -> Result<Page<InvocationRow>, Error> {
+        reach(ctx, &mut filter.project)?;
+        Ok(self.parts.log.invocations(&filter, page.cursor, page_size(page.limit)).await?)
+    }
+
+    /// One invocation with everything that was kept; payloads only for callers who may read them.
+    ///
+    /// # Errors
+    /// It does not exist, or not for this caller.
+    pub async fn invocation(
+        &self,
+        ctx: &OpContext,
+        id: InvocationId,
+    ) -> Result<InvocationView, Error> {
+        let mut record = self.invocation_record(ctx, Scope::Read, id).await?;
+        let payloads = payloads(ctx, Some(&record.meta.project));
+        let mut event = None;
+        if payloads == Payloads::Shown {
+            self.fetch_bodies(&mut record).await?;
+            event = self.input_event(&record).await?;
+        }
+        views::invocation_view(&record, event.as_ref(), payloads)
+            .ok_or_else(|| Error::not_found(format_args!("invocation {id}")))
+    }
+
+    /// A record that the caller may see with `scope`.
+    pub(crate) async fn invocation_record(
+        &self,
+        ctx: &OpContext,
+        scope: Scope,
+        id: InvocationId,
+    ) -> Result<InvocationRecord, Error> {
+        let missing = || Error::not_found(format_args!("invocation {id}"));
+        let mut record = self.parts.log.invocation(id).await?;
+        if record.is_none() {
+            // It may have ended a moment ago and not be on disk yet.
+            self.parts.log.flush().await?;
+            record = self.parts.log.invocation(id).await?;
+        }
+        let record = record.ok_or_else(missing)?;
+        may_know(ctx, &record.meta.project).ok_or_else(missing)?;
+        let project = Name::new(&record.meta.project).ok();
+        nexus_policy::authorize(ctx, scope, project.as_ref())?;
+        Ok(record)
+    }
+
+    /// The event that an invocation's input refers to, if it is still there.
+    pub(crate) async fn input_event(
+        &self,
+        record: &InvocationRecord,
+    ) -> Result<Option<EventRecord>, Error> {
+        let Some(Input { form: Some(input::Form::EventRef(id)) }) = &record.input else {
+            return Ok(None);
+        };
+        let Ok(id) = EventId::try_from(&id[..]) else { return Ok(None) };
+        let mut event = self.parts.log.event(id).await?;
+        if let Some(event) = &mut event {
+            self.fetch_event(event).await?;
+        }
+        Ok(event)
+    }
+
+    async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
+        match &mut event.event.data {
+            Some(data) => self.fetch_body(data).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Brings bodies that lie in the blob store back into a record.
+    pub(crate) async fn fetch_bodies(&self, record: &mut InvocationRecord) -> Result<(), Error> {
+        match record.input.as_mut().and_then(|input| input.form.as_mut()) {
+            Some(input::Form::Http(http)) => self.fetch_body(&mut http.body).await?,
+            Some(input::Form::Command(command)) => self.fetch_body(&mut command.stdin).await?,
+            Some(input::Form::Event(event)) => {
+                if let Some(data) = &mut event.data {
+                    self.fetch_body(data).await?;
+                }
+            }
+            Some(input::Form::EventRef(_)) | None => {}
+        }
+        if let Some(body) = record.output.as_mut().and_then(|output| output.body.as_mut()) {
+            self.fetch_body(body).await?;
+        }
+        if let Some(journal) = &mut record.journal {
+            self.fetch_body(journal).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch_body(&self, body: &mut Body) -> Result<(), Error> {
+        let Ok(digest) = Digest::try_from(&body.blob[..]) else { return Ok(()) };
+        match self.parts.blobs.get(digest).await? {
+            Some(bytes) => body.inline = bytes,
+            None => body.dropped = true,
+        }
+        Ok(())
+    }
+
+    /// The newest log lines, the oldest of them first. `limit` 0 asks for the default number.
+    ///
+    /// # Errors
+    /// The caller may not read payloads there; the log cannot be read.
+    pub async fn logs(
+        &self,
+        ctx: &OpContext,
+        filter: LogFilter,
+        limit: usize,
+    ) -> Result<Vec<LogView>, Error> {
+        let limit = if limit == 0 { LOG_LINES_DEFAULT } else { limit.min(LOG_LINES_MAX) };
+        let filter = log_invocations(ctx, &filter)?;
+        let mut lines = Vec::new();
+        let mut looked_at = 0;
+        let mut cursor: Option<Cursor> = None;
+        while lines.len() < limit && looked_at < LOG_INVOCATIONS_MAX {
+            let page =
+                self.parts.log.invocations(&filter, cursor, limits::PAGE_ITEMS_DEFAULT).await?;
+            looked_at += page.items.len();
+            for row in &page.items {
+                if let Some(record) = self.parts.log.invocation(row.id).await? {
+                    lines.extend(views::log_views(&record));
+                }
+            }
+            cursor = page.next.as_deref().and_then(|next| next.parse().ok());
+            if cursor.is_none() {
+                break;
+            }
+        }
+        lines.sort_by_key(|line| line.at);
+        lines.drain(..lines.len().saturating_sub(limit));
+        Ok(lines)
+    }
+
+    /// Events that were given up, by event.
+    ///
+    /// # Errors
+    /// The caller may not read there.
+    pub async fn dead_letters(
+        &self,
+        ctx: &OpContext,
+        project: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let mut project = project.map(Name::to_string);
+        reach(ctx, &mut project)?;
+        let found = self.engine()?.dead_letters(project.as_deref(), None, page_size(limit)).await?;
+        let view = |at: nexus_engine::DeadLetter| DeadLetter {
+            event: at.event,
+            project: at.project.to_string(),
+            function: at.function.to_string(),
+            reason: at.reason,
+            attempts: at.attempts,
+            at: at.at,
+        };
+        Ok(found.into_iter().map(view).collect())
+    }
+}
+
+/// The invocations whose log lines a filter means; log lines are payload.
+pub(crate) fn log_invocations(
+    ctx: &OpContext,
+    filter: &LogFilter,
+) -> Result<InvocationFilter, Error> {
+    let mut project = filter.project.as_ref().map(Name::to_string);
+    reach(ctx, &mut project)?;
+    let name = project.as_deref().and_then(|at| Name::new(at).ok());
+    nexus_policy::authorize(ctx, Scope::ReadPayload, name.as_ref())?;
+    Ok(InvocationFilter {
+        project,
+        function: filter.function.as_ref().map(Name::to_string),
+        range: TimeRange { since: filter.since, until: None },
+        ..InvocationFilter::default()
+    })
+}
+
+/// Narrows "all projects" to the one that the caller is bound to, and checks that it may read.
+pub(crate) fn reach(ctx: &OpContext, project: &mut Option<String>) -> Result<(), Error> {
+    if project.is_none() {
+        *project = ctx.project.as_ref().map(Name::to_string);
+    }
+    match project.as_deref() {
+        None => nexus_policy::authorize(ctx, Scope::Read, None)?,
+        Some(text) => {
+            let name = Name::new(text).map_err(|_| {
+                Error::not_found(format_args!("{} '{text}'", Kind::Project.as_str().to_lowercase()))
+            })?;
+            nexus_policy::authorize(ctx, Scope::Read, Some(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the caller may know that something exists in this project.
+fn may_know(ctx: &OpContext, project: &str) -> Option<()> {
+    ctx.project.as_ref().is_none_or(|own| own.as_str() == project).then_some(())
+}
+
+fn read_in(ctx: &OpContext, project: &str) -> Result<(), Error> {
+    let name = Name::new(project).ok();
+    nexus_policy::authorize(ctx, Scope::Read, name.as_ref()).map_err(Error::from)
+}
+
+/// Whether the caller may read payloads in a project (`None`: in all of them).
+pub(crate) fn payloads(ctx: &OpContext, project: Option<&str>) -> Payloads {
+    let name = project.and_then(|at| Name::new(at).ok());
+    match ctx.allows(Scope::ReadPayload, name.as_ref()) {
+        true => Payloads::Shown,
+        false => Payloads::Hidden,
+    }
+}
+
+fn page_size(limit: usize) -> usize {
+    if limit == 0 { limits::PAGE_ITEMS_DEFAULT } else { limit.min(limits::PAGE_ITEMS_MAX) }
+}

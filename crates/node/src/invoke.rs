@@ -1,0 +1,215 @@
+//! Direct calls of a function of any world, through the API and the command line.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::{BodyExt as _, Limited};
+use nexus_exec::{CallInput, Cancel, Ended, Recording, full_body};
+use nexus_model::record::{Status, StoredEvent, Trigger};
+use nexus_model::resource::World;
+use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
+
+use crate::catalog::Function;
+use crate::record::InputHead;
+use crate::serve::{Begun, INVOCATION_ID, guest_error};
+use crate::{Error, InvokeInput, InvokeOutput, Node};
+
+/// The type of the event that a direct call of an event function makes.
+const EVENT_TYPE: &str = "dev.nexus.invoke";
+/// Its source.
+const EVENT_SOURCE: &str = "/nexus/invoke";
+
+impl Node {
+    /// Calls a function and waits for its result: an HTTP function with a request, an event function
+    /// with an event that is in no log, a command with its standard input.
+    ///
+    /// # Errors
+    /// The function does not exist; the caller may not call it; a limit strikes; it did not succeed:
+    /// the error has the invocation's id.
+    pub async fn invoke(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        project: &Name,
+        function: &Name,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
+        if input.data.len() > limits::REQUEST_BODY_BYTES_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "the input has {} bytes, the limit is {}",
+                    input.data.len(),
+                    limits::REQUEST_BODY_BYTES_MAX
+                ),
+            ));
+        }
+        let found = self.catalog.function(project, function);
+        let found = found.ok_or_else(|| self.no_function(project, function))?;
+        match found.current.map(|at| at.world) {
+            Some(World::Http) => self.invoke_http(ctx, &found, input).await,
+            _ => self.invoke_value(ctx, &found, input).await,
+        }
+    }
+
+    async fn invoke_http(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        let path = input.path.as_deref().unwrap_or("/");
+        let bad =
+            |error: http::Error| Error::new(Code::BadRequest, format!("path '{path}': {error}"));
+        let host = format!("{}.localhost", function.project);
+        let mut request = Request::builder()
+            .method(input.method.clone().unwrap_or(Method::POST))
+            .uri(format!("http://{host}{path}"))
+            .body(full_body(input.data.clone()))
+            .map_err(bad)?;
+        let headers = request.headers_mut();
+        headers.extend(input.headers.clone());
+        if let Ok(host) = HeaderValue::from_str(&host) {
+            headers.entry(http::header::HOST).or_insert(host);
+        }
+        headers.insert(http::header::CONTENT_LENGTH, input.data.len().into());
+        if !input.data.is_empty()
+            && let Ok(content_type) = HeaderValue::from_str(&content_type(&input))
+        {
+            headers.entry(CONTENT_TYPE).or_insert(content_type);
+        }
+        let response = self.call_http(ctx, function, Trigger::Invoke, request).await?;
+        let (mut parts, body) = response.into_parts();
+        let id = parts.headers.remove(INVOCATION_ID);
+        let invocation: InvocationId = id
+            .and_then(|id| id.to_str().ok()?.parse().ok())
+            .ok_or_else(|| Error::new(Code::Internal, "an invocation has no id"))?;
+        let body =
+            Limited::new(body, limits::OUTPUT_BYTES_MAX).collect().await.map_err(|error| {
+                let limit = limits::OUTPUT_BYTES_MAX;
+                match error.is::<http_body_util::LengthLimitError>() {
+                    true => Error::new(
+                        Code::OutputTooLarge,
+                        format!("the answer is larger than {limit} bytes"),
+                    ),
+                    false => Error::new(Code::GuestTrapped, "the function broke off its answer")
+                        .with_source(error),
+                }
+                .with_invocation(invocation)
+            })?;
+        let text = |at: &HeaderValue| at.to_str().unwrap_or_default().to_owned();
+        Ok(InvokeOutput {
+            invocation,
+            status: Status::Succeeded,
+            http_status: Some(parts.status.as_u16()),
+            content_type: parts.headers.get(CONTENT_TYPE).map(text).unwrap_or_default(),
+            headers: parts.headers,
+            body: body.to_bytes(),
+            events: Vec::new(),
+        })
+    }
+
+    async fn invoke_value(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        let begun = self.begin(ctx, function, Trigger::Invoke).await?;
+        let id = begun.id;
+        let (call_input, head) = value_input(&begun, input)?;
+        let cancel = Cancel::default();
+        let mut running = begun.into_call(self, call_input, head, None, &cancel);
+        // The caller wants the result, whatever the recording keeps of it.
+        if running.call.recording == Recording::RowOnly {
+            running.call.recording = Recording::Full;
+        }
+        let node = Arc::clone(self);
+        let work = self.tasks.work(async move {
+            let mut finished = running.run().await;
+            node.send_returned(&mut finished).await;
+            let output = output_of(&finished.ended, finished.facts.id);
+            let output = output.map_err(|error| match finished.ended.status {
+                Status::Succeeded => error,
+                _ => guest_error(&finished.outcome(), finished.facts.id),
+            });
+            finished.keep().await?;
+            output
+        });
+        let _gone = CancelOnDrop(cancel);
+        let lost = |_| Error::new(Code::Internal, "the invocation was lost").with_invocation(id);
+        work.await.map_err(lost)?
+    }
+}
+
+/// Stops the guest when its caller goes away.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn value_input(begun: &Begun, input: InvokeInput) -> Result<(CallInput, InputHead), Error> {
+    if begun.loaded.world == World::Command {
+        let arguments = input.arguments.clone();
+        let head = InputHead::Command { arguments: arguments.clone() };
+        return Ok((CallInput::Command { arguments, stdin: input.data }, head));
+    }
+    let mut event = Event::new(begun.id.to_string(), EVENT_SOURCE, EVENT_TYPE);
+    event.time = Some(begun.accepted);
+    if !input.data.is_empty() {
+        event.datacontenttype = Some(content_type(&input));
+        event.data = Some(input.data);
+    }
+    let invalid = |error| {
+        Error::new(Code::BadRequest, format!("the input makes no event: {error}"))
+            .with_invocation(begun.id)
+    };
+    event.validate().map_err(invalid)?;
+    Ok((CallInput::Event(event.clone()), InputHead::Event(event)))
+}
+
+/// What the caller says, or what the bytes look like.
+fn content_type(input: &InvokeInput) -> String {
+    if let Some(stated) = &input.content_type {
+        return stated.clone();
+    }
+    let guess = if serde_json::from_slice::<serde::de::IgnoredAny>(&input.data).is_ok() {
+        "application/json"
+    } else if std::str::from_utf8(&input.data).is_ok() {
+        "text/plain; charset=utf-8"
+    } else {
+        "application/octet-stream"
+    };
+    guess.to_owned()
+}
+
+fn output_of(ended: &Ended, id: InvocationId) -> Result<InvokeOutput, Error> {
+    if ended.status != Status::Succeeded {
+        return Err(Error::new(Code::GuestFailed, "it did not succeed").with_invocation(id));
+    }
+    if ended.output.dropped {
+        return Err(Error::new(
+            Code::OutputTooLarge,
+            format!(
+                "the result has {} bytes, the limit is {}",
+                ended.output.size,
+                limits::RECORD_BODY_BYTES_MAX
+            ),
+        )
+        .with_invocation(id));
+    }
+    Ok(InvokeOutput {
+        invocation: id,
+        status: ended.status,
+        http_status: None,
+        headers: HeaderMap::new(),
+        content_type: ended.content_type.clone(),
+        body: Bytes::clone(&ended.output.bytes),
+        events: ended.events.iter().map(StoredEvent::to_event).collect(),
+    })
+}

@@ -1,0 +1,129 @@
+//! Replay: a recorded invocation runs again, with its journal as the outside world.
+
+use std::sync::Arc;
+
+use nexus_exec::Ended;
+use nexus_exec::journal::{EnvEntry, Journal};
+use nexus_model::record::{Body, EventRecord, Header, InvocationRecord, Output};
+use nexus_model::view::ReplayView;
+use nexus_model::{Code, InvocationId, Name, OpContext, Scope};
+
+use crate::redact;
+use crate::views::output_value;
+use crate::{Error, Node, ReplayOptions};
+
+impl Node {
+    /// Runs an invocation again, with the version, configuration and secrets of then, and compares.
+    /// Touches nothing: a replay has no world but the journal.
+    ///
+    /// # Errors
+    /// It does not exist; the caller may not replay; it cannot be replayed at all, and why. A replay
+    /// that differs is no error: it is a verdict.
+    pub async fn replay(
+        &self,
+        ctx: &OpContext,
+        id: InvocationId,
+        options: ReplayOptions,
+    ) -> Result<ReplayView, Error> {
+        let mut record = self.invocation_record(ctx, Scope::Replay, id).await?;
+        let refuse =
+            |reason: &str| Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id);
+        if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
+            return Err(refuse(&record.not_replayable));
+        }
+        if options.verify && record.memory_hash.is_empty() {
+            return Err(refuse("its recording has no hash of the final memory").with_hint(
+                "memory is hashed by servers that run with verify-memory; replay without --verify",
+            ));
+        }
+        let project = Name::new(&record.meta.project)
+            .map_err(|error| Error::internal("read a record", error))?;
+        self.fetch_bodies(&mut record).await?;
+        if redact::is_sealed(&record) {
+            let key =
+                self.replay_key(&project, false).await.map_err(|at| at.with_invocation(id))?;
+            redact::unseal(&mut record, &key)
+                .map_err(|error| refuse(&error.to_string()).with_source(error))?;
+        }
+        let event = self.input_event(&record).await?;
+        let prepared =
+            self.prepare_recorded(&project, &record).await.map_err(|at| at.with_invocation(id))?;
+        let input = event.as_ref().map(event_of);
+        let replayed = prepared.replay(&record, input).await;
+        let replayed = replayed.map_err(|error| Error::from(error).with_invocation(id))?;
+        let mut view = replayed.view;
+        view.output = match ctx.allows(Scope::ReadPayload, Some(&project)) {
+            true => output_value(&output_of(replayed.ended)),
+            false => serde_json::Value::Null,
+        };
+        Ok(view)
+    }
+
+    async fn prepare_recorded(
+        &self,
+        project: &Name,
+        record: &InvocationRecord,
+    ) -> Result<Arc<dyn nexus_exec::Prepared>, Error> {
+        let version = record
+            .version_id()
+            .ok_or_else(|| Error::new(Code::NotReplayable, "the recording names no version"))?;
+        let spec =
+            self.version_spec(project, version).await.map_err(|error| match error.code() {
+                Code::NotFound => Error::new(
+                    Code::NotReplayable,
+                    format!("version {version} was deleted with its function"),
+                ),
+                _ => error,
+            })?;
+        let secrets = recorded_secrets(record)?;
+        let unit = self.unit(project, &spec, Some(&secrets)).await?;
+        let code = spec.executed.unwrap_or(spec.component);
+        if !self.parts.runtime.is_compiled(code) {
+            let bytes = self.parts.blobs.get(code).await?.ok_or_else(|| {
+                Error::new(Code::NotReplayable, format!("component {code} is no longer stored"))
+            })?;
+            self.parts.runtime.compile(code, bytes).await?;
+        }
+        Ok(self.parts.runtime.prepare(Arc::new(unit)).await?)
+    }
+}
+
+/// Which versions of secrets the invocation saw: its journal says.
+fn recorded_secrets(record: &InvocationRecord) -> Result<Vec<(Name, u32)>, Error> {
+    let Some(journal) = record.journal.as_ref().filter(|at| !at.inline.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let journal = Journal::decode(&journal.inline).map_err(|error| {
+        Error::new(Code::BadJournal, format!("the journal cannot be read: {error}"))
+            .with_source(error)
+    })?;
+    let secret = |entry: &EnvEntry| match entry {
+        EnvEntry::Secret { secret, version, .. } => {
+            Name::new(secret).ok().map(|name| (name, *version))
+        }
+        EnvEntry::Plain { .. } => None,
+    };
+    Ok(journal.header.env.iter().filter_map(secret).collect())
+}
+
+fn event_of(record: &EventRecord) -> nexus_model::Event {
+    record.event.to_event()
+}
+
+fn output_of(ended: Ended) -> Output {
+    let header = |(name, value)| Header { name, value, ..Header::default() };
+    Output {
+        http_status: ended.http_status.into(),
+        headers: ended.headers.into_iter().map(header).collect(),
+        body: Some(Body {
+            inline: ended.output.bytes,
+            size: ended.output.size,
+            dropped: ended.output.dropped,
+            ..Body::default()
+        }),
+        content_type: ended.content_type,
+        events: ended.events,
+        exit_code: ended.exit_code,
+        trailers: ended.trailers.into_iter().map(header).collect(),
+    }
+}

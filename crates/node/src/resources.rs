@@ -1,0 +1,353 @@
+//! Resources of every kind: apply, get, list, delete.
+
+use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, SecretSpec, TokenSpec};
+use nexus_model::{Code, Name, OpContext, Scope, limits};
+use nexus_store::{Applied, Change, Effect, Expect, Op};
+
+use crate::catalog::{Declared, FunctionName, Snapshot};
+use crate::keys::random;
+use crate::node::current_of;
+use crate::{AppliedView, CreatedToken, Error, NewToken, Node, validate};
+
+/// Resources on one page of the store.
+const PAGE: usize = 1_000;
+
+impl Node {
+    /// Creates or replaces resources, all or none. One with a `revision` is replaced only at that
+    /// revision. Functions keep their code; routes and triggers are in force when it returns.
+    ///
+    /// # Errors
+    /// The caller may not write there; the first rule that is broken, with its field; a conflict.
+    pub async fn apply(
+        &self,
+        ctx: &OpContext,
+        resources: Vec<Resource>,
+    ) -> Result<Vec<AppliedView>, Error> {
+        if resources.len() > limits::APPLY_RESOURCES_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "{} resources, the limit of an apply is {}",
+                    resources.len(),
+                    limits::APPLY_RESOURCES_MAX
+                ),
+            ));
+        }
+        for resource in &resources {
+            authorize_kind(ctx, Scope::Write, &resource.key())?;
+        }
+        let checked: Result<Vec<Resource>, Error> =
+            resources.into_iter().map(|at| validate::resource(at, self.config.mode)).collect();
+        let mut checked = checked?;
+        // Projects first, so that one apply can hold a project and what is in it.
+        checked.sort_by_key(|at| at.kind != Kind::Project);
+        let _alone = self.changes.lock().await;
+        let mut ops = Vec::with_capacity(checked.len());
+        let mut plan = Snapshot::clone(&self.catalog.snapshot());
+        for resource in checked {
+            ops.push(self.plan(&mut plan, resource).await?);
+        }
+        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+        self.publish(&applied).await?;
+        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+    }
+
+    /// The operation for a checked resource; `plan` is what the catalogue would be after it.
+    async fn plan(&self, plan: &mut Snapshot, mut resource: Resource) -> Result<Op, Error> {
+        let key = resource.key();
+        let mut expect = resource.metadata.revision.map_or(Expect::Any, Expect::Revision);
+        if let (Kind::Function, Some(project)) = (key.kind, &key.project) {
+            if !plan.projects.contains_key(project) {
+                return Err(Error::not_found(format_args!("project '{project}'"))
+                    .with_hint("apply a Project of this name first, or with it"));
+            }
+            let known = self.parts.store.get(&key).await?;
+            let current = known.as_ref().and_then(current_of);
+            let mut spec: FunctionSpec = serde_json::from_value(resource.spec)
+                .map_err(|error| Error::internal("read a function", error))?;
+            match (spec.version, current) {
+                // A spec without a version keeps the one that runs; the status follows it.
+                (None, Some(current)) => spec.version = Some(current.version),
+                (Some(stated), at) if at.map(|at| at.version) != Some(stated) => {
+                    return Err(Error::bad_resource(
+                        "spec.version",
+                        "is set by deploys: leave it out, or keep what it is",
+                    ));
+                }
+                _ => {}
+            }
+            let name = FunctionName { project, function: &key.name };
+            let declared = Declared { spec: &spec, current, mode: self.config.mode };
+            plan.conflict(name, declared)?;
+            plan.set_function(name, declared);
+            if let (Expect::Any, Some(revision)) =
+                (expect, known.and_then(|at| at.metadata.revision))
+            {
+                // What was looked at is what is replaced.
+                expect = Expect::Revision(revision);
+            }
+            resource.spec = serde_json::to_value(&spec)
+                .map_err(|error| Error::internal("write a function", error))?;
+        } else {
+            self.take_in(plan, &resource)?;
+        }
+        resource.metadata.revision = None;
+        Ok(Op::Put { resource, expect })
+    }
+
+    /// Makes a change known to the request path, the tokens and the engine. The caller holds the
+    /// lock of changes.
+    pub(crate) async fn publish(&self, applied: &Applied) -> Result<(), Error> {
+        if !applied.changed() {
+            return Ok(());
+        }
+        let mut snapshot = Snapshot::clone(&self.catalog.snapshot());
+        let mut tokens = false;
+        for at in &applied.resources {
+            tokens |= at.key.kind == Kind::Token;
+            match (&at.resource, at.key.kind, &at.key.project) {
+                (Some(resource), _, _) => self.take_in(&mut snapshot, resource)?,
+                (None, Kind::Function, Some(project)) => {
+                    snapshot.remove_function(project, &at.key.name)
+                }
+                (None, Kind::Project, _) => snapshot.remove_project(&at.key.name),
+                _ => {}
+            }
+        }
+        self.catalog.publish(snapshot);
+        if tokens {
+            self.reload_tokens().await?;
+        }
+        if let Err(error) = self.move_audit().await {
+            // The change itself is committed; the background task moves what waits.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "audit events wait in the store"
+            );
+            self.audit_due.notify_one();
+        }
+        Ok(())
+    }
+
+    /// One resource. Secrets come without their values.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not read there.
+    pub async fn get_resource(
+        &self,
+        ctx: &OpContext,
+        key: &ResourceKey,
+    ) -> Result<Resource, Error> {
+        authorize_kind(ctx, Scope::Read, key)?;
+        let found = self.parts.store.get(key).await?;
+        found.map(shown).ok_or_else(|| Error::not_found(key))
+    }
+
+    /// Resources of a kind by name; `project` is `None` for kinds outside projects, or for all
+    /// projects that the caller reaches.
+    ///
+    /// # Errors
+    /// The caller may not read there.
+    pub async fn list_resources(
+        &self,
+        ctx: &OpContext,
+        kind: Kind,
+        project: Option<&Name>,
+    ) -> Result<Vec<Resource>, Error> {
+        let project = project.or(ctx.project.as_ref().filter(|_| kind.in_project()));
+        let mut found = Vec::new();
+        if kind.in_project() && project.is_none() {
+            nexus_policy::authorize(ctx, Scope::Read, None)?;
+            let mut after = None;
+            loop {
+                let page = self.parts.store.scan(kind, after.as_ref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key());
+                found.extend(page.into_iter().map(shown));
+            }
+            return Ok(found);
+        }
+        let own = ctx.project.as_ref().filter(|_| kind == Kind::Project);
+        nexus_policy::authorize(ctx, Scope::Read, own.or(project))?;
+        let mut after: Option<Name> = None;
+        loop {
+            let page = self.parts.store.list(kind, project, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.metadata.name.clone());
+            let reached = |at: &Resource| own.is_none_or(|own| at.metadata.name == *own);
+            let visible = |at: &Resource| {
+                kind != Kind::Secret
+                    || !at.metadata.name.as_str().starts_with(crate::secrets::OWN_PREFIX)
+            };
+            found.extend(page.into_iter().filter(|at| reached(at) && visible(at)).map(shown));
+        }
+        Ok(found)
+    }
+
+    /// Removes a resource, if it is at `revision` where one is given. A function goes with its
+    /// versions; a project only when it is empty; history stays.
+    ///
+    /// # Errors
+    /// It does not exist; the caller may not write there; the revision is another one.
+    pub async fn delete_resource(
+        &self,
+        ctx: &OpContext,
+        key: &ResourceKey,
+        revision: Option<u64>,
+    ) -> Result<(), Error> {
+        authorize_kind(ctx, Scope::Write, key)?;
+        let _alone = self.changes.lock().await;
+        let expect = revision.map_or(Expect::Present, Expect::Revision);
+        let mut ops = vec![Op::Delete { key: key.clone(), expect }];
+        match (key.kind, &key.project) {
+            (Kind::Version, _) => {
+                return Err(Error::bad_resource("kind", "versions go with their function"));
+            }
+            (Kind::Project, _) => {
+                let project = self.catalog.project(&key.name);
+                let functions = project.map_or(0, |at| at.functions.len());
+                if functions > 0 {
+                    return Err(Error::new(
+                        Code::Conflict,
+                        format!("project '{}' still has {functions} functions", key.name),
+                    )
+                    .with_hint("delete its functions first"));
+                }
+            }
+            (Kind::Function, Some(project)) => {
+                for version in self.versions_of(project, &key.name).await? {
+                    ops.push(Op::delete(crate::loaded::version_key(project, version.id)?));
+                }
+                ops.truncate(limits::APPLY_RESOURCES_MAX);
+            }
+            _ => {}
+        }
+        let applied = match self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await {
+            Err(
+                nexus_store::Error::Conflict { found: None, .. }
+                | nexus_store::Error::NotFound { .. },
+            ) => {
+                return Err(Error::not_found(key));
+            }
+            other => other?,
+        };
+        if let (Kind::Secret, Some(project)) = (key.kind, &key.project) {
+            self.forget_loaded(project);
+        }
+        self.publish(&applied).await
+    }
+
+    /// Makes a token. Its text is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// The caller may not hand out what it does not have; the name is taken.
+    pub async fn create_token(
+        &self,
+        ctx: &OpContext,
+        token: NewToken,
+    ) -> Result<CreatedToken, Error> {
+        let bytes = random().map_err(|error| Error::internal("make a token", error))?;
+        let secret = nexus_policy::Token::from_random(bytes);
+        let resource = self.put_token(ctx, &token, &secret, Expect::Absent).await.map_err(
+            |error| match error.code() {
+                Code::Conflict => {
+                    Error::new(Code::Conflict, format!("a token '{}' exists already", token.name))
+                }
+                _ => error,
+            },
+        )?;
+        Ok(CreatedToken { resource, token: secret.expose() })
+    }
+
+    /// Makes sure that a token with a known text exists, for the token file of `nexus dev`.
+    ///
+    /// # Errors
+    /// The text is no token, or the store fails.
+    pub async fn ensure_token(
+        &self,
+        ctx: &OpContext,
+        token: NewToken,
+        plaintext: &str,
+    ) -> Result<Resource, Error> {
+        let secret: nexus_policy::Token = plaintext
+            .parse()
+            .map_err(|error: nexus_policy::TokenError| Error::bad_resource("token", error))?;
+        self.put_token(ctx, &token, &secret, Expect::Any).await
+    }
+
+    async fn put_token(
+        &self,
+        ctx: &OpContext,
+        token: &NewToken,
+        secret: &nexus_policy::Token,
+        expect: Expect,
+    ) -> Result<Resource, Error> {
+        // Nobody hands out more than they have.
+        nexus_policy::authorize(ctx, Scope::Write, token.project.as_ref())?;
+        for &scope in &token.scopes {
+            nexus_policy::authorize(ctx, scope, token.project.as_ref())?;
+        }
+        if let Some(project) = &token.project {
+            self.require_project(project)?;
+        }
+        let spec = TokenSpec {
+            hash: secret.hash().to_string(),
+            scopes: token.scopes.clone(),
+            project: token.project.clone(),
+            expires_at: token.ttl.map(|ttl| self.parts.clock.now().after(ttl)),
+        };
+        let spec =
+            serde_json::to_value(&spec).map_err(|error| Error::internal("write a token", error))?;
+        let key = ResourceKey { kind: Kind::Token, project: None, name: token.name.clone() };
+        let resource = validate::resource(Resource::new(&key, spec), self.config.mode)?;
+        let _alone = self.changes.lock().await;
+        let change = Change::new(ctx.principal.clone(), vec![Op::Put { resource, expect }]);
+        let applied = self.parts.store.apply(change).await?;
+        self.publish(&applied).await?;
+        let made = applied.first().cloned();
+        made.map(shown).ok_or_else(|| Error::new(Code::Internal, "the token was not stored"))
+    }
+}
+
+/// Tokens reach everything that they say, so only those who reach the whole server may change them.
+fn authorize_kind(ctx: &OpContext, scope: Scope, key: &ResourceKey) -> Result<(), Error> {
+    let project = match key.kind {
+        Kind::Project => Some(&key.name),
+        _ => key.project.as_ref(),
+    };
+    let scope = match (key.kind, scope) {
+        (Kind::Token, Scope::Write) => Scope::Admin,
+        (_, scope) => scope,
+    };
+    nexus_policy::authorize(ctx, scope, project).map_err(Error::from)
+}
+
+/// A resource as the API shows it: never the value of a secret or the hash of a token.
+fn shown(mut resource: Resource) -> Resource {
+    match resource.kind {
+        Kind::Secret => {
+            let spec: Option<SecretSpec> = serde_json::from_value(resource.spec).ok();
+            let versions: Vec<u32> =
+                spec.iter().flat_map(|spec| spec.versions.keys().copied()).collect();
+            let current = spec.map(|spec| spec.current);
+            resource.spec = serde_json::json!({ "current": current, "versions": versions });
+        }
+        Kind::Token => {
+            if let Some(spec) = resource.spec.as_object_mut() {
+                spec.shift_remove("hash");
+            }
+        }
+        Kind::Project | Kind::Function | Kind::Version => {}
+    }
+    resource
+}
+
+fn applied_view(applied: nexus_store::AppliedResource) -> Option<AppliedView> {
+    let effect = match applied.effect {
+        Effect::Created => "created",
+        Effect::Updated => "updated",
+        Effect::Deleted => "deleted",
+        Effect::Unchanged => "unchanged",
+    };
+    applied.resource.map(|resource| AppliedView { effect, resource: shown(resource) })
+}

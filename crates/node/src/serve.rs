@@ -1,0 +1,537 @@
+//! The synchronous path: a request on the ingress, a function's answer.
+//!
+//! The guest is driven by the task of the request itself until it answers: a quick call needs no
+//! other task. What is left after that, the rest of a streamed body and the recording, runs behind
+//! the response; it also goes on when the caller goes away, so that every call is recorded.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, Uri, uri};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use nexus_exec::{Body, BodyError, Call, CallContext, CallInput, Cancel, Ended, Recording};
+use nexus_model::record::{Failure, InvocationRecord, Status, Trigger};
+use nexus_model::resource::{RecordPolicy, RouteAuth};
+use nexus_model::{Code, InvocationId, OpContext, Scope, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::admission::Slot;
+use crate::catalog::{Function, Route};
+use crate::host::CallHost;
+use crate::loaded::{LoadTimes, Loaded};
+use crate::record::{Facts, InputHead, nanos, recording_of};
+use crate::{Error, Node, Tasks, trace};
+
+/// The response header that names the invocation.
+pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("nexus-invocation-id");
+/// How long a call waits for the recording to keep up before it is refused.
+const PRESSURE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Answers a request with a function. The response carries `nexus-invocation-id`; its body
+    /// streams, and dropping it cancels the guest.
+    ///
+    /// # Errors
+    /// The caller may not call it; a limit strikes; the function gave no answer: the error has the
+    /// status of decision 18 and the invocation's id.
+    pub async fn serve_http(
+        self: &Arc<Self>,
+        ctx: OpContext,
+        route: &Route,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
+        if route.auth() == RouteAuth::Token {
+            nexus_policy::authorize(&ctx, Scope::Invoke, Some(route.project()))?;
+        }
+        self.call_http(&ctx, &route.function, Trigger::Http, request).await
+    }
+
+    /// The same without a route: for direct calls.
+    pub(crate) async fn call_http(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        trigger: Trigger,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
+        let begun = self.begin(ctx, function, trigger).await?;
+        let request = absolute(request);
+        let input = InputHead::Http {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        };
+        let (respond, answer) = oneshot::channel();
+        let id = begun.id;
+        let head_only = request.method() == http::Method::HEAD;
+        let cancel = Cancel::default();
+        let durable = begun.loaded.record == RecordPolicy::Durable;
+        let call = begun.into_call(self, CallInput::Http(request), input, Some(respond), &cancel);
+        let driven = Driven::new(call.run(), self.tasks.clone(), cancel.clone());
+        let (head, rest) = driven.until_answer(answer).await;
+        match head {
+            Some(response) => {
+                let (mut parts, body) = response.into_parts();
+                parts.headers.insert(INVOCATION_ID, id_value(id));
+                let left = left_of(&parts, head_only);
+                let body = Answer { body, cancel: Some(cancel), left, rest: None, held: None };
+                Ok(Response::from_parts(parts, body.behind(rest, durable).await?.boxed_unsync()))
+            }
+            None => Err(rest.failure(id).await),
+        }
+    }
+
+    /// Everything that a call needs before its input is looked at.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        trigger: Trigger,
+    ) -> Result<Begun, Error> {
+        let started = Instant::now();
+        let accepted = self.parts.clock.now();
+        if self.is_draining() {
+            return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
+        }
+        let id: InvocationId = self.parts.mint.mint(function.partition);
+        let named = |error: Error| error.with_invocation(id);
+        if self.under_pressure.load(Ordering::Relaxed) {
+            self.wait_for_recording().await.map_err(named)?;
+        }
+        let (loaded, load) = self.load(function).await.map_err(named)?;
+        let mut timeout = loaded.timeout;
+        if let Some(deadline) = ctx.deadline {
+            timeout = timeout.min(deadline.since(accepted));
+        }
+        let waited = Instant::now();
+        let slot = self.admission.enter(function, timeout).await.map_err(named)?;
+        let queue_ns = nanos(waited.elapsed());
+        let recording = recording_of(loaded.record, id, self.config.verify_memory);
+        Ok(Begun {
+            id,
+            function: Arc::clone(function),
+            loaded,
+            load,
+            slot,
+            trigger,
+            started,
+            accepted,
+            timeout,
+            queue_ns,
+            recording,
+            principal: ctx.principal.clone(),
+            traceparent: trace::child(ctx.traceparent.as_deref(), id),
+        })
+    }
+
+    async fn wait_for_recording(&self) -> Result<(), Error> {
+        let ready = self.parts.log.ready_to_record();
+        tokio::time::timeout(PRESSURE_PATIENCE, ready).await.map_err(|_| {
+            Error::new(Code::RecordingPressure, "the recording cannot keep up with the calls")
+        })
+    }
+}
+
+/// A call that was admitted and has no input yet.
+pub(crate) struct Begun {
+    pub(crate) id: InvocationId,
+    pub(crate) function: Arc<Function>,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) load: LoadTimes,
+    pub(crate) slot: Slot,
+    pub(crate) trigger: Trigger,
+    pub(crate) started: Instant,
+    pub(crate) accepted: Timestamp,
+    pub(crate) timeout: Duration,
+    pub(crate) queue_ns: u64,
+    pub(crate) recording: Recording,
+    pub(crate) principal: nexus_model::Principal,
+    pub(crate) traceparent: Arc<str>,
+}
+
+impl Begun {
+    pub(crate) fn into_call(
+        self,
+        node: &Arc<Node>,
+        input: CallInput,
+        head: InputHead,
+        respond: Option<oneshot::Sender<Response<Body>>>,
+        cancel: &Cancel,
+    ) -> Running {
+        let deadline = self.accepted.after(self.timeout);
+        let facts = Facts {
+            id: self.id,
+            function: self.function,
+            loaded: self.loaded,
+            trigger: self.trigger,
+            attempt: 1,
+            principal: self.principal,
+            traceparent: Arc::clone(&self.traceparent),
+            ordering_key: String::new(),
+            cause_event: None,
+            accepted: self.accepted,
+            deadline,
+            queue_ns: self.queue_ns,
+            load: self.load,
+            recording: self.recording,
+            input: head,
+        };
+        let context = CallContext {
+            id: self.id,
+            project: facts.function.project.clone(),
+            function: facts.function.name.clone(),
+            version: facts.loaded.version,
+            attempt: facts.attempt,
+            traceparent: self.traceparent,
+            accepted: self.accepted,
+            deadline,
+        };
+        let call = Call {
+            context: Arc::new(context),
+            input,
+            respond,
+            timeout: self.timeout,
+            started: self.started,
+            cancel: cancel.clone(),
+            recording: self.recording,
+        };
+        Running { node: Arc::clone(node), facts, call, slot: self.slot }
+    }
+}
+
+/// A call that is about to run.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) facts: Facts,
+    pub(crate) call: Call,
+    pub(crate) slot: Slot,
+}
+
+/// How a call went, before it is recorded.
+pub(crate) struct Finished {
+    pub(crate) node: Arc<Node>,
+    pub(crate) facts: Facts,
+    pub(crate) ended: Ended,
+    pub(crate) at: Timestamp,
+}
+
+impl Running {
+    /// Runs the guest to its very end.
+    pub(crate) async fn run(self) -> Finished {
+        let host = CallHost::new(&self.node, &self.facts);
+        let prepared = Arc::clone(&self.facts.loaded.prepared);
+        let ended = prepared.invoke(self.call, host).await;
+        // The slot is free as soon as the guest is gone; recording it takes none.
+        drop(self.slot);
+        let at = self.node.parts.clock.now();
+        Finished { node: self.node, facts: self.facts, ended, at }
+    }
+}
+
+/// What a caller may want to know of an invocation that gave no answer.
+pub(crate) struct Outcome {
+    pub(crate) status: Status,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Finished {
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome { status: self.ended.status, failure: self.ended.failure.clone() }
+    }
+
+    /// The record, complete, with its large parts stored.
+    pub(crate) async fn into_record(self) -> (Arc<Node>, Arc<Loaded>, InvocationRecord) {
+        let loaded = Arc::clone(&self.facts.loaded);
+        let mut record = self.facts.record(self.ended, self.at);
+        self.node.parts.metrics.invocation_ended(
+            &loaded.metrics,
+            record.status(),
+            Duration::from_nanos(record.timings.total_ns),
+            !record.cold.is_empty(),
+        );
+        self.node.finish_record(&loaded, &mut record).await;
+        (self.node, loaded, record)
+    }
+
+    /// Records it as its function asks for.
+    pub(crate) async fn keep(self) -> Result<(), Error> {
+        let (node, loaded, record) = self.into_record().await;
+        if loaded.record == RecordPolicy::Durable {
+            return node.keep_record_durably(record).await;
+        }
+        node.keep_record(record).await;
+        Ok(())
+    }
+}
+
+type Guest = Pin<Box<dyn Future<Output = Finished> + Send>>;
+type Kept = oneshot::Receiver<Result<(), Error>>;
+
+/// A guest that is driven by whoever holds this; when dropped too early it is cancelled and goes on
+/// in a task, to its recorded end.
+struct Driven {
+    guest: Option<Guest>,
+    tasks: Tasks,
+    cancel: Cancel,
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let Some(guest) = self.guest.take() {
+            self.cancel.cancel();
+            let _ = go_on(guest, &self.tasks);
+        }
+    }
+}
+
+/// What is left of a call after its answer began.
+struct Rest {
+    /// How it ended, when that is known already.
+    outcome: Option<Outcome>,
+    ended: Option<oneshot::Receiver<Outcome>>,
+    kept: Kept,
+}
+
+fn go_on(guest: Guest, tasks: &Tasks) -> Rest {
+    let (tell, ended) = oneshot::channel();
+    let (done, kept) = oneshot::channel();
+    tasks.work(async move {
+        let finished = guest.await;
+        let _ = tell.send(finished.outcome());
+        let _ = done.send(finished.keep().await);
+    });
+    Rest { outcome: None, ended: Some(ended), kept }
+}
+
+fn keep(finished: Finished, tasks: &Tasks) -> Rest {
+    let (done, kept) = oneshot::channel();
+    let outcome = Some(finished.outcome());
+    tasks.work(async move {
+        let _ = done.send(finished.keep().await);
+    });
+    Rest { outcome, ended: None, kept }
+}
+
+impl Driven {
+    fn new(
+        guest: impl Future<Output = Finished> + Send + 'static,
+        tasks: Tasks,
+        cancel: Cancel,
+    ) -> Self {
+        Driven { guest: Some(Box::pin(guest)), tasks, cancel }
+    }
+
+    /// Drives the guest until it answers or ends.
+    async fn until_answer(
+        mut self,
+        mut answer: oneshot::Receiver<Response<Body>>,
+    ) -> (Option<Response<Body>>, Rest) {
+        let step = std::future::poll_fn(|cx| {
+            let finished = match self.guest.as_mut().map(|guest| guest.as_mut().poll(cx)) {
+                Some(Poll::Ready(finished)) => {
+                    self.guest = None;
+                    Some(finished)
+                }
+                _ => None,
+            };
+            match Pin::new(&mut answer).poll(cx) {
+                Poll::Ready(head) => Poll::Ready((head.ok(), finished)),
+                Poll::Pending if finished.is_some() => Poll::Ready((None, finished)),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let (head, finished) = step.await;
+        let rest = match (finished, self.guest.take()) {
+            (Some(finished), _) => keep(finished, &self.tasks),
+            (None, Some(guest)) => go_on(guest, &self.tasks),
+            // Not reachable: a guest that is gone has finished.
+            (None, None) => Rest { outcome: None, ended: None, kept: oneshot::channel().1 },
+        };
+        (head, rest)
+    }
+}
+
+impl Rest {
+    /// Why there was no answer.
+    async fn failure(self, id: InvocationId) -> Error {
+        let outcome = match (self.outcome, self.ended) {
+            (Some(outcome), _) => Some(outcome),
+            (None, Some(ended)) => ended.await.ok(),
+            (None, None) => None,
+        };
+        match outcome {
+            Some(outcome) => guest_error(&outcome, id),
+            None => Error::new(Code::Internal, "the invocation was lost").with_invocation(id),
+        }
+    }
+}
+
+/// The error for an invocation without an answer (decision 18).
+pub(crate) fn guest_error(outcome: &Outcome, id: InvocationId) -> Error {
+    let by_status = match outcome.status {
+        Status::Failed => Code::GuestFailed,
+        Status::Refused => Code::GuestRefused,
+        Status::Trapped => Code::GuestTrapped,
+        Status::TimedOut => Code::GuestTimedOut,
+        Status::OutOfMemory => Code::GuestOutOfMemory,
+        Status::Cancelled => Code::Cancelled,
+        Status::Crashed => Code::Crashed,
+        Status::Rejected => Code::Overloaded,
+        Status::Succeeded | Status::Unknown | Status::Running => Code::GuestNoAnswer,
+    };
+    let stated = outcome.failure.as_ref().and_then(|failure| Code::parse(&failure.code));
+    let message = match &outcome.failure {
+        Some(failure) if !failure.message.is_empty() => failure.message.clone(),
+        _ => by_status.title().to_owned(),
+    };
+    Error::new(stated.unwrap_or(by_status), message)
+        .with_hint(format!("see what happened: nexus invocations show {id}"))
+        .with_invocation(id)
+}
+
+fn id_value(id: InvocationId) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(id.to_string()))
+        .unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Gives the request's target scheme and authority, so that the guest and the recording see the
+/// same whichever form the client used.
+fn absolute(mut request: Request<Body>) -> Request<Body> {
+    if request.uri().authority().is_some() {
+        return request;
+    }
+    let host = request.headers().get(http::header::HOST);
+    let authority = host.and_then(|host| uri::Authority::try_from(host.as_bytes()).ok());
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.authority = Some(authority.unwrap_or_else(|| uri::Authority::from_static("localhost")));
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(uri::PathAndQuery::from_static("/"));
+    }
+    *request.uri_mut() =
+        Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("http://localhost/"));
+    request
+}
+
+/// A response body. Dropping it before its end cancels the guest. With `record = "durable"` its last
+/// piece is held back until the recording is on disk.
+struct Answer {
+    body: Body,
+    cancel: Option<Cancel>,
+    /// Bytes that the client still expects, where the head says how many there are: who has read
+    /// them all has not gone away.
+    left: Option<u64>,
+    rest: Option<Kept>,
+    held: Option<Frame<Bytes>>,
+}
+
+/// How many bytes of body the client expects, if it knows.
+fn left_of(parts: &http::response::Parts, head_only: bool) -> Option<u64> {
+    if head_only || matches!(parts.status.as_u16(), 204 | 304) {
+        return Some(0);
+    }
+    parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+impl Answer {
+    async fn behind(mut self, rest: Rest, durable: bool) -> Result<Self, Error> {
+        if durable {
+            if self.body.is_end_stream() {
+                // No piece to hold back: the head waits.
+                rest.kept.await.unwrap_or(Ok(()))?;
+                self.cancel = None;
+            } else {
+                self.rest = Some(rest.kept);
+            }
+        }
+        Ok(self)
+    }
+
+    fn poll_durable(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(before) = self.held.replace(frame) {
+                        return Poll::Ready(Some(Ok(before)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => {
+                    // Polled again while the disk is waited for: an ended body stays ended.
+                    self.body = nexus_exec::empty_body();
+                    if let Some(kept) = &mut self.rest {
+                        match Pin::new(kept).poll(cx) {
+                            Poll::Pending => return Poll::Pending,
+                            Poll::Ready(Ok(Err(error))) => {
+                                return Poll::Ready(Some(Err(error.into())));
+                            }
+                            Poll::Ready(_) => self.rest = None,
+                        }
+                    }
+                    self.cancel = None;
+                    return Poll::Ready(self.held.take().map(Ok));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.cancel.take()
+            && self.left != Some(0)
+            && !self.body.is_end_stream()
+        {
+            cancel.cancel();
+        }
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.rest.is_some() || self.held.is_some() {
+            return self.poll_durable(cx);
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(None) => self.cancel = None,
+            Poll::Ready(Some(Ok(piece))) => {
+                let length = piece.data_ref().map_or(0, |data| data.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(length));
+            }
+            _ => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none() && self.held.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let inner = self.body.size_hint();
+        let held = self.held.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + held);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + held);
+        }
+        hint
+    }
+}

@@ -1,0 +1,64 @@
+//! W3C Trace Context: the caller's trace goes on, or a new one begins.
+
+use std::sync::Arc;
+
+use nexus_model::InvocationId;
+
+/// A `traceparent` for an invocation: the caller's trace id, if it sent a valid one, and a span id
+/// of the invocation's own. Both come from the invocation's id where there is no caller's.
+pub(crate) fn child(parent: Option<&str>, id: InvocationId) -> Arc<str> {
+    let number = u128::from_be_bytes(*id.as_bytes());
+    // An odd factor keeps different ids different; zero, which is not allowed, cannot come of it.
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let span = ((mixed >> 64) as u64).max(1);
+    let (trace, flags) = match parent.and_then(parse) {
+        Some((trace, flags)) => (trace.to_owned(), flags.to_owned()),
+        None => (format!("{:032x}", mixed.max(1)), "01".to_owned()),
+    };
+    format!("00-{trace}-{span:016x}-{flags}").into()
+}
+
+/// Trace id and flags of a valid `traceparent`.
+fn parse(text: &str) -> Option<(&str, &str)> {
+    let mut parts = text.trim().split('-');
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+    let good = hex(version, 2)
+        && version != "ff"
+        && (version != "00" || parts.next().is_none())
+        && hex(trace, 32)
+        && !zero(trace)
+        && hex(span, 16)
+        && !zero(span)
+        && hex(flags, 2);
+    good.then_some((trace, flags))
+}
+
+/// The trace id inside a `traceparent`, or nothing.
+pub(crate) fn trace_id(traceparent: &str) -> &str {
+    parse(traceparent).map_or("", |(trace, _)| trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_valid_trace_goes_on_and_a_wrong_one_is_replaced() {
+        let id = InvocationId::from_bytes([7; 16]);
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let made = child(Some(parent), id);
+        assert!(made.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && made.ends_with("-00"));
+        assert_ne!(&*made, parent);
+        for wrong in ["", "00-0-0-0", &parent.replace("4bf9", "4BF9"), &format!("{parent}-x")] {
+            let made = child(Some(wrong), id);
+            assert_eq!(made, child(None, id), "{wrong}");
+            assert_eq!(trace_id(&made).len(), 32);
+        }
+    }
+}

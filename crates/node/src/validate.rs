@@ -1,0 +1,310 @@
+//! Rules of resources: each error names the field and says what to do.
+
+use nexus_model::resource::{
+    API_VERSION, EnvValue, FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Resource,
+    TokenSpec, VersionSpec,
+};
+use nexus_model::{Code, document, limits};
+use serde::de::DeserializeOwned;
+
+use crate::egress::Egress;
+use crate::secrets::OWN_PREFIX;
+use crate::{Error, Mode};
+
+/// Routes, event types or variables of one function.
+const LIST_ITEMS_MAX: usize = 100;
+/// A path or an event type, in bytes.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// Checks a resource as a user wrote it, whatever its kind. Returns it with its spec in normal form.
+pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, Error> {
+    if resource.api_version != API_VERSION {
+        return Err(Error::bad_resource(
+            "apiVersion",
+            format!("'{}' is not known; use '{API_VERSION}'", resource.api_version),
+        ));
+    }
+    let kind = resource.kind;
+    match (kind.in_project(), &resource.metadata.project) {
+        (true, None) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} needs a project", kind.as_str()),
+            ));
+        }
+        (false, Some(_)) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} belongs to no project: leave it out", kind.as_str()),
+            ));
+        }
+        _ => {}
+    }
+    if !resource.status.is_null() {
+        return Err(Error::bad_resource("status", "is written by Nexus: leave it out"));
+    }
+    if resource.spec.is_null() {
+        resource.spec = serde_json::json!({});
+    }
+    match kind {
+        Kind::Project => {
+            let spec: ProjectSpec = parse(&resource)?;
+            resource.spec = to_value(&spec)?;
+        }
+        Kind::Function => {
+            let spec: FunctionSpec = parse(&resource)?;
+            function(&spec, mode)?;
+            resource.spec = to_value(&spec)?;
+        }
+        Kind::Token => {
+            let spec: TokenSpec = parse(&resource)?;
+            if spec.scopes.is_empty() {
+                return Err(Error::bad_resource("spec.scopes", "a token needs at least one scope"));
+            }
+            if let Err(error) = nexus_policy::Entry::from_spec(&resource.metadata.name, &spec) {
+                return Err(Error::bad_resource("spec.hash", error)
+                    .with_hint("make tokens with nexus tokens create: it shows the token once"));
+            }
+            resource.spec = to_value(&spec)?;
+        }
+        Kind::Version => {
+            let _: VersionSpec = parse(&resource)?;
+            return Err(Error::bad_resource(
+                "kind",
+                "versions are made by deploys and never change",
+            ));
+        }
+        Kind::Secret => {
+            let reserved = resource.metadata.name.as_str().starts_with(OWN_PREFIX);
+            let rule = if reserved {
+                "names that begin with nexus- are reserved"
+            } else {
+                "secrets are not applied"
+            };
+            return Err(Error::bad_resource("kind", rule)
+                .with_hint("set a secret with nexus secrets set: values never stand in files"));
+        }
+    }
+    Ok(resource)
+}
+
+fn parse<T: DeserializeOwned>(resource: &Resource) -> Result<T, Error> {
+    serde_json::from_value(resource.spec.clone()).map_err(|error| {
+        let text = error.to_string();
+        let wrong = Error::bad_resource(format!("{}: spec", resource.key()), &text);
+        match suggestion(&text) {
+            Some(known) => wrong.with_hint(format!("did you mean '{known}'?")),
+            None => wrong,
+        }
+    })
+}
+
+/// The known name that an unknown one in serde's message is nearest to.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.contains("unknown field") || message.contains("unknown variant");
+    let found = quoted.next().filter(|_| unknown)?;
+    let known: Vec<&str> = quoted.collect();
+    document::nearest(found, &known).map(str::to_owned)
+}
+
+fn to_value<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(spec).map_err(|error| Error::internal("write a resource", error))
+}
+
+/// Rules of a function.
+pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
+    let counts = [
+        ("spec.on.http", spec.on.http.len()),
+        ("spec.on.events", spec.on.events.len()),
+        ("spec.env", spec.config.env.len()),
+        ("spec.allow-hosts", spec.config.allow_hosts.len()),
+        ("spec.redact.headers", spec.config.redact.headers.len()),
+        ("spec.redact.fields", spec.config.redact.fields.len()),
+    ];
+    for (field, count) in counts {
+        if count > LIST_ITEMS_MAX {
+            return Err(Error::bad_resource(
+                field,
+                format!("{count} items, the limit is {LIST_ITEMS_MAX}"),
+            ));
+        }
+    }
+    for (index, at) in spec.on.http.iter().enumerate() {
+        route(&format!("spec.on.http[{index}]"), at, mode)?;
+    }
+    for (index, trigger) in spec.on.events.iter().enumerate() {
+        event_type(&format!("spec.on.events[{index}].type"), &trigger.ty)?;
+    }
+    numbers(spec)?;
+    for (name, value) in &spec.config.env {
+        let wrong = |byte: u8| byte == b'=' || byte == 0;
+        if name.is_empty() || name.len() > TEXT_BYTES_MAX || name.bytes().any(wrong) {
+            return Err(Error::bad_resource(
+                "spec.env",
+                format!("'{name}' is not the name of a variable"),
+            ));
+        }
+        if let EnvValue::Plain(value) = value
+            && value.contains('\0')
+        {
+            return Err(Error::bad_resource(
+                format!("spec.env.{name}"),
+                "a value has no zero bytes",
+            ));
+        }
+    }
+    for (index, entry) in spec.config.allow_hosts.iter().enumerate() {
+        if !Egress::is_entry(entry) {
+            return Err(Error::bad_resource(
+                format!("spec.allow-hosts[{index}]"),
+                format!("'{entry}' is neither host, host:port, address nor network"),
+            )
+            .with_hint("write db.internal:5432, 10.1.2.3 or 10.1.0.0/16"));
+        }
+    }
+    for (index, name) in spec.config.redact.headers.iter().enumerate() {
+        if name.parse::<http::HeaderName>().is_err() {
+            return Err(Error::bad_resource(
+                format!("spec.redact.headers[{index}]"),
+                format!("'{name}' is not the name of a header"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn numbers(spec: &FunctionSpec) -> Result<(), Error> {
+    let timeout_max = u64::try_from(limits::TIMEOUT_MAX.as_millis()).unwrap_or(u64::MAX);
+    let checks = [
+        ("spec.timeout-ms", spec.config.timeout_ms, 1, timeout_max),
+        ("spec.memory-bytes", spec.config.memory_bytes, 64 << 10, limits::MEMORY_BYTES_MAX as u64),
+        ("spec.concurrency", spec.config.concurrency.map(u64::from), 1, u64::from(u32::MAX)),
+        ("spec.attempts", spec.config.attempts.map(u64::from), 1, u64::from(limits::ATTEMPTS_MAX)),
+    ];
+    for (field, value, low, high) in checks {
+        if let Some(value) = value
+            && !(low..=high).contains(&value)
+        {
+            return Err(Error::bad_resource(
+                field,
+                format!("{value} is not between {low} and {high}"),
+            ));
+        }
+    }
+    match spec.config.record {
+        RecordPolicy::Sample(share) if !(0.0..=1.0).contains(&share) => Err(Error::bad_resource(
+            "spec.record.sample",
+            format!("{share} is not between 0 and 1"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn route(field: &str, route: &HttpRoute, mode: Mode) -> Result<(), Error> {
+    let path = &route.path;
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#*{}\\\"<>".contains(&byte));
+    let clean = !path.contains("//") && !path.split('/').any(|part| part == "." || part == "..");
+    if !path.starts_with('/') || path.len() > TEXT_BYTES_MAX || !plain || !clean {
+        return Err(Error::bad_resource(
+            format!("{field}.path"),
+            format!("'{path}' is not a path"),
+        )
+        .with_hint("a path begins with / and matches itself and everything below: /hello"));
+    }
+    if path == "/.nexus" || path.starts_with("/.nexus/") {
+        return Err(Error::bad_resource(
+            format!("{field}.path"),
+            "paths below /.nexus are Nexus' own",
+        ));
+    }
+    for method in &route.methods {
+        if !method.bytes().all(|byte| byte.is_ascii_alphabetic()) || method.is_empty() {
+            return Err(Error::bad_resource(
+                format!("{field}.methods"),
+                format!("'{method}' is not a method"),
+            ));
+        }
+    }
+    if let Some(host) = &route.host
+        && (host.contains(':') || host.parse::<http::uri::Authority>().is_err() || host.len() > 253)
+    {
+        return Err(Error::bad_resource(
+            format!("{field}.host"),
+            format!("'{host}' is not a host name without a port"),
+        ));
+    }
+    if mode == Mode::Serve && route.auth.is_none() {
+        return Err(Error::new(
+            Code::BadResource,
+            format!("{field}.auth: a route states here who may call it"),
+        )
+        .with_hint("write auth = \"none\" for everybody, or auth = \"token\" for tokens with the scope invoke"));
+    }
+    Ok(())
+}
+
+fn event_type(field: &str, ty: &str) -> Result<(), Error> {
+    let start = ty.strip_suffix('*').unwrap_or(ty);
+    if ty.is_empty()
+        || ty.len() > TEXT_BYTES_MAX
+        || start.contains('*')
+        || start.contains(char::is_whitespace)
+    {
+        return Err(Error::bad_resource(field, format!("'{ty}' is not an event type"))
+            .with_hint("write a type, or its beginning with a final *: com.shop.order.*"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_model::Name;
+    use nexus_model::resource::ResourceKey;
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: serde_json::Value, mode: Mode, expected: &str) {
+        let key = ResourceKey {
+            kind: Kind::Function,
+            project: Some(Name::new("shop").unwrap()),
+            name: Name::new("f").unwrap(),
+        };
+        let result = match resource(Resource::new(&key, spec), mode) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert!(result.contains(expected), "{result}\nlacks: {expected}");
+    }
+
+    #[test]
+    fn rules_of_functions_name_the_field() {
+        let dev = |spec, expected| check(spec, Mode::Dev, expected);
+        dev(json!({}), "ok");
+        dev(json!({ "on": { "http": [{ "path": "/a", "methods": ["get"] }] } }), "ok");
+        dev(json!({ "on": { "http": [{ "path": "a" }] } }), "spec.on.http[0].path");
+        dev(json!({ "on": { "http": [{ "path": "/a/../b" }] } }), "spec.on.http[0].path");
+        dev(json!({ "on": { "http": [{ "path": "/.nexus/x" }] } }), "Nexus' own");
+        dev(
+            json!({ "on": { "http": [{ "path": "/a", "host": "a:80" }] } }),
+            "spec.on.http[0].host",
+        );
+        dev(json!({ "on": { "events": [{ "type": "com.*.x" }] } }), "spec.on.events[0].type");
+        dev(json!({ "timeout-ms": 0 }), "spec.timeout-ms: 0 is not between");
+        dev(json!({ "memory-bytes": 1u64 << 40 }), "spec.memory-bytes");
+        dev(json!({ "record": { "sample": 2.0 } }), "spec.record.sample");
+        dev(json!({ "allow-hosts": ["http://x"] }), "spec.allow-hosts[0]");
+        dev(json!({ "env": { "A=B": "x" } }), "spec.env");
+        dev(json!({ "redact": { "headers": ["a b"] } }), "spec.redact.headers[0]");
+    }
+
+    #[test]
+    fn serve_wants_to_know_who_may_call() {
+        let spec = json!({ "on": { "http": [{ "path": "/a" }] } });
+        check(spec.clone(), Mode::Dev, "ok");
+        check(spec, Mode::Serve, "spec.on.http[0].auth");
+        check(json!({ "on": { "http": [{ "path": "/a", "auth": "none" }] } }), Mode::Serve, "ok");
+    }
+}
