@@ -106,6 +106,7 @@ impl FromStr for Cursor {
 
 /// One page of a list, newest first unless the call says otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,

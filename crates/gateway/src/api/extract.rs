@@ -8,7 +8,7 @@ use axum::extract::{Path as AxumPath, RawPathParams};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use nexus_model::{Cursor, InvocationFilter, Name, OpContext, limits};
+use nexus_model::{Cursor, InvocationFilter, Name, OpContext, limits, units};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -162,44 +162,12 @@ pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Fault> {
 
 /// A duration such as `250ms`, `1.5s`, `2m`, `36h` or `7d`, in nanoseconds.
 pub(super) fn duration_ns(what: &str, text: &str) -> Result<u64, Fault> {
-    const UNITS: [(&str, f64); 8] = [
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 60e9),
-        ("h", 3600e9),
-        ("d", 86_400e9),
-    ];
-    let split = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
-    let (number, unit) = text.split_at(split.unwrap_or(text.len()));
-    let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| factor);
-    match (number.parse::<f64>(), factor) {
-        (Ok(number), Some(factor)) if number.is_finite() => Ok((number * factor) as u64),
-        _ => Err(Fault::bad_request(format!(
-            "{what}: '{text}' is not a duration such as 250ms, 1.5s, 2m, 36h or 7d"
-        ))),
-    }
+    let duration = units::parse_duration(text)
+        .map_err(|error| Fault::bad_request(format!("{what}: {error}")))?;
+    Ok(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// An empty filter of invocations in a project.
 pub(super) fn invocations_in(project: &Project) -> InvocationFilter {
     InvocationFilter { project: project.text(), ..InvocationFilter::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        let ns = |text| duration_ns("min_duration", text).ok();
-        assert_eq!(ns("250ms"), Some(250_000_000));
-        assert_eq!(ns("1.5s"), Some(1_500_000_000));
-        assert_eq!(ns("2m"), Some(120_000_000_000));
-        for wrong in ["", "5", "ms", "-1s", "1.2.3s", "1 s", "1week"] {
-            assert_eq!(ns(wrong), None, "{wrong}");
-        }
-    }
 }

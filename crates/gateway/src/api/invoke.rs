@@ -38,6 +38,7 @@ struct InvokeQuery {
     /// For HTTP functions: path and query. Default: `/`.
     path: Option<String>,
     /// For commands: an argument; may be repeated.
+    #[schemars(default)]
     argument: Vec<String>,
 }
 

@@ -206,6 +206,7 @@ type Listing<T> = Result<axum::Json<Items<T>>, Fault>;
 
 /// What lists without pages answer, in the shape of those with pages.
 #[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "{T}List")]
 struct Items<T> {
     /// The items.
     items: Vec<T>,

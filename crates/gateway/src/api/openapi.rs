@@ -123,7 +123,7 @@ fn query_parameters(schema: Value) -> Vec<Value> {
     properties
         .iter()
         .map(|(name, property)| {
-            let mut schema = property.clone();
+            let mut schema = without_null(property.clone());
             let description =
                 schema.as_object_mut().and_then(|schema| schema.remove("description"));
             let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
@@ -136,4 +136,27 @@ fn query_parameters(schema: Value) -> Vec<Value> {
             parameter
         })
         .collect()
+}
+
+/// A query parameter is there or not; it is never null.
+fn without_null(mut schema: Value) -> Value {
+    if schema["default"].is_null() {
+        schema.as_object_mut().map(|schema| schema.remove("default"));
+    }
+    if let Some([one, Value::String(null)]) = schema["type"].as_array().map(Vec::as_slice) {
+        if null == "null" {
+            schema["type"] = one.clone();
+        }
+    }
+    let one = schema["anyOf"].as_array().and_then(|any| any.first()).cloned();
+    match (one, schema.as_object_mut()) {
+        (Some(Value::Object(one)), Some(schema)) => {
+            schema.remove("anyOf");
+            schema.extend(one);
+        }
+        // Asking for an absent member of a mutable value would have made it.
+        (_, Some(schema)) => schema.retain(|_, value| !value.is_null()),
+        _ => {}
+    }
+    schema
 }

@@ -3,6 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::{Request, State};
 use bytes::Bytes;
+use nexus_model::manifest::Manifest;
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{Code, Name, limits};
 use nexus_node::AppliedView;
@@ -29,6 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<InProject>()
             .takes::<Vec<Resource>>()
             .takes_as::<Vec<Resource>>("application/yaml")
+            .takes_bytes("text/toml")
             .answers::<Items<AppliedView>>(),
         Endpoint::get(ALL, ["resource_list", "List the resources of a kind"], list)
             .query::<InProject>()
@@ -66,10 +68,11 @@ async fn apply(
     listing(app.node.apply(&ctx, resources).await?)
 }
 
-const ACCEPTED: &str = "application/json, application/yaml";
+const ACCEPTED: &str = "application/json, application/yaml, text/toml (nexus.toml)";
 
 fn parse(media_type: &str, body: &Bytes, project: Option<&Name>) -> Result<Vec<Resource>, Fault> {
     let documents = match media_type {
+        "text/toml" | "application/toml" => return manifest(body),
         "application/json" => vec![json(body)?],
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(body)?,
         other => return Err(unsupported(other, ACCEPTED)),
@@ -87,6 +90,14 @@ fn parse(media_type: &str, body: &Bytes, project: Option<&Name>) -> Result<Vec<R
         return Err(Fault::new(Code::TooLarge, detail));
     }
     Ok(resources)
+}
+
+fn manifest(body: &[u8]) -> Result<Vec<Resource>, Fault> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Fault::new(Code::BadManifest, "the manifest is not UTF-8"))?;
+    Manifest::parse(text)
+        .map(|manifest| manifest.resources())
+        .map_err(|error| Fault::new(Code::BadManifest, error.to_string()))
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
@@ -181,6 +192,8 @@ mod tests {
         let yaml = "apiVersion: nexus/v1\nkind: Project\nmetadata: { name: a }\nspec: {}\n---\n\
                     apiVersion: nexus/v1\nkind: Function\nmetadata: { name: f }\nspec: {}\n---\n";
         assert_eq!(names("application/yaml", yaml).unwrap(), ["Project a", "Function shop/f"]);
+        let manifest = "project = \"m\"\n[functions.hello]\nhttp = \"/hello\"\n";
+        assert_eq!(names("text/toml", manifest).unwrap(), ["Project m", "Function m/hello"]);
     }
 
     #[test]
@@ -188,5 +201,6 @@ mod tests {
         let error = names("application/json", "[{\"kind\":\"Pod\"}]").unwrap_err();
         assert!(error.starts_with("resource 0: "), "{error}");
         assert!(names("text/csv", "").is_err());
+        assert!(names("text/toml", "projet = \"shop\"").unwrap_err().contains("project"));
     }
 }

@@ -10,6 +10,8 @@ mod connection;
 mod listener;
 mod registry;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::future::Future;
