@@ -169,7 +169,16 @@ impl Client {
 
     /// Sends something and reads the whole answer, whatever its status.
     pub(crate) fn whole(&self, send: Send<'_>) -> Result<Answer, Error> {
-        let mut response = self.start(send)?;
+        self.whole_with(send, &[])
+    }
+
+    /// As [`whole`](Self::whole), with further headers.
+    pub(crate) fn whole_with(
+        &self,
+        send: Send<'_>,
+        headers: &[(String, String)],
+    ) -> Result<Answer, Error> {
+        let mut response = self.start(send, headers)?;
         let mut body = Vec::new();
         response
             .body_mut()
@@ -241,8 +250,15 @@ impl Client {
         Ok(Stream { lines: BufReader::new(reader), last: last.map(str::to_owned) })
     }
 
-    fn start(&self, send: Send<'_>) -> Result<http::Response<ureq::Body>, Error> {
+    fn start(
+        &self,
+        send: Send<'_>,
+        headers: &[(String, String)],
+    ) -> Result<http::Response<ureq::Body>, Error> {
         let mut request = self.request(send.method, &send.place);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
         if !send.content_type.is_empty() {
             request = request.header("content-type", send.content_type);
         }

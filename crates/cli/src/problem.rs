@@ -14,14 +14,14 @@ pub fn hint_for(code: Code) -> Option<&'static str> {
             "the backtrace names the place; `nexus replay` runs it again with the same input"
         }
         Code::GuestTimedOut => {
-            "raise `timeout-ms` of the function, or see in the journal what it waited for"
+            "raise the function's `timeout`, or see in the journal what it waited for"
         }
-        Code::GuestOutOfMemory => "raise `memory-bytes` of the function",
+        Code::GuestOutOfMemory => "raise the function's `memory`",
         Code::GuestNoAnswer => "a handler has to set its response before it returns",
         Code::OutputTooLarge => "`nexus limits` lists the limits; stream large answers over HTTP",
-        Code::EgressDenied => "add the host to `allow-hosts` of the function",
+        Code::EgressDenied => "add the host to the function's `allow-hosts`",
         Code::Overloaded | Code::RecordingPressure | Code::ShuttingDown => "try again in a moment",
-        Code::Throttled => "raise `concurrency` of the function, or call it less often",
+        Code::Throttled => "raise the function's `concurrency`, or call it less often",
         Code::NotReplayable => "set `record = \"always\"` for the function and call it again",
         Code::TooLarge => "`nexus limits` lists the limits",
         Code::WasiP3 => "build the component for WASI 0.2, such as with the target wasm32-wasip2",

@@ -48,11 +48,6 @@ impl Session {
         connection::project(&self.globals, &self.found, &self.folder)
     }
 
-    /// The project given by flag or environment.
-    pub(crate) fn stated_project(&self) -> Option<&Name> {
-        self.globals.project.as_ref()
-    }
-
     /// Below `/api/v1/projects/{project}`.
     pub(crate) fn place<'a>(
         &self,

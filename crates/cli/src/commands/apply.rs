@@ -54,46 +54,31 @@ fn expand(file: &str) -> Result<Vec<String>, Error> {
 fn apply(session: &mut Session, file: &str) -> Result<(), Error> {
     let body = input::file(file)?;
     let content_type = media_type(file, &body);
-    let mut place = Place::api(["apply"]);
-    if content_type == "text/toml" || session.stated_project().is_some() {
-        place = place.with("project", session.project()?);
-    }
+    // What names no project belongs to that of the command, where there is one.
+    let place = Place::api(["apply"]).maybe("project", session.project().ok());
     let send = Send { method: "POST", place, content_type, body: Some(body) };
-    let answer: Value = session.client.json(send)?;
-    let items = match &answer {
-        Value::Array(items) => items.clone(),
-        Value::Object(fields) => ["items", "resources", "applied"]
-            .into_iter()
-            .find_map(|name| fields.get(name)?.as_array().cloned())
-            .unwrap_or_else(|| vec![answer.clone()]),
-        _ => Vec::new(),
-    };
-    for item in &items {
+    let answer: Items = session.client.json(send)?;
+    for item in &answer.items {
         print(session, item)?;
     }
     Ok(())
+}
+
+/// What became of the resources.
+#[derive(serde::Deserialize)]
+struct Items {
+    items: Vec<Value>,
 }
 
 fn print(session: &mut Session, item: &Value) -> Result<(), Error> {
     if session.terminal.json() {
         return session.terminal.value(item);
     }
-    let resource = item.get("resource").unwrap_or(item);
-    let text = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let metadata = resource.get("metadata").cloned().unwrap_or_default();
-    let unchanged = item.get("unchanged").and_then(Value::as_bool) == Some(true);
-    let outcome = match text(item, "outcome") {
-        word if !word.is_empty() => word,
-        _ if unchanged => "unchanged".to_owned(),
-        _ => "applied".to_owned(),
-    };
-    let project = text(&metadata, "project");
+    let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let project = text("/resource/metadata/project");
     let slash = if project.is_empty() { "" } else { "/" };
-    let name = text(&metadata, "name");
-    let kind = text(resource, "kind");
-    session.terminal.line(format_args!("{kind} {project}{slash}{name}  {outcome}"))
+    let (kind, name) = (text("/resource/kind"), text("/resource/metadata/name"));
+    session.terminal.line(format_args!("{kind} {project}{slash}{name}  {}", text("/effect")))
 }
 
 fn media_type(file: &str, body: &[u8]) -> &'static str {

@@ -66,6 +66,9 @@ pub(crate) fn say_more(terminal: &mut Terminal, limit: usize) {
 
 /// Items of a history that can be followed.
 pub(crate) trait Item: DeserializeOwned {
+    /// Whether the server lists the newest first.
+    const NEWEST_FIRST: bool = true;
+
     /// What tells two of them apart.
     fn key(&self) -> String;
 }
@@ -91,10 +94,12 @@ pub(crate) fn follow<T: Item>(
         Ok(())
     })?;
     let mut seen: HashSet<String> = past.iter().map(Item::key).collect();
-    for item in past.iter().rev() {
-        show(&mut session.terminal, item)?;
+    if T::NEWEST_FIRST {
+        past.reverse();
     }
-    drop(past);
+    for item in past {
+        show(&mut session.terminal, &item)?;
+    }
     loop {
         while let Some(data) = stream.next() {
             let item: T = serde_json::from_str(&data).map_err(|error| Error::Protocol {

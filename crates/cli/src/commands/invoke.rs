@@ -20,6 +20,18 @@ pub struct InvokeArgs {
     /// The media type of the data [default: found by looking at it]
     #[arg(long, value_name = "TYPE")]
     pub content_type: Option<String>,
+    /// For HTTP functions: the method [default: POST]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// For HTTP functions: path and query [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// For HTTP functions: a request header (repeatable)
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// For commands: an argument (repeatable)
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
     /// Print status and headers of the answer as well
     #[arg(short, long)]
     pub include: bool,
@@ -32,9 +44,15 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
     let body = input::data(&args.data)?;
     let detected = if body.is_empty() { "application/json" } else { input::media_type(&body) };
     let content_type = args.content_type.as_deref().unwrap_or(detected);
-    let place = session.place(["functions", &args.function, "invoke"])?;
+    let mut place = session
+        .place(["functions", &args.function, "invoke"])?
+        .maybe("method", args.method.as_ref())
+        .maybe("path", args.path.as_ref());
+    for argument in &args.arguments {
+        place = place.with("argument", argument);
+    }
     let send = Send { method: "POST", place, content_type, body: Some(body) };
-    let answer = session.client.whole(send)?;
+    let answer = session.client.whole_with(send, &args.headers)?;
     if let Some(problem) = problem(&answer) {
         return Err(Error::Problem(Box::new(problem)));
     }
@@ -45,6 +63,12 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
     }
     // A function may answer with an error of its own: its body is data, the exit code says it.
     if answer.status >= 400 { Err(Error::Told(exit::FAILED)) } else { Ok(()) }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once(':').ok_or_else(|| format!("'{text}' is not name: value"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn print(session: &mut Session, args: &InvokeArgs, answer: &Answer) -> Result<(), Error> {

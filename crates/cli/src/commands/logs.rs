@@ -22,6 +22,8 @@ pub struct LogsArgs {
 }
 
 impl Item for LogView {
+    const NEWEST_FIRST: bool = false;
+
     fn key(&self) -> String {
         let invocation = self.invocation.map(|id| id.to_string()).unwrap_or_default();
         format!("{invocation} {} {} {}", self.at.unix_ns(), self.stream.word(), self.text)
@@ -35,19 +37,18 @@ pub(crate) fn run(session: &mut Session, args: &LogsArgs) -> Result<(), Error> {
     let place = place(session, args, &["logs"])?;
     let place = args.range.filter(place, &session.terminal)?;
     let mut lines: Vec<LogView> = Vec::new();
-    let more = session.client.pages(place, args.range.limit, &mut |line| {
+    session.client.pages(place, args.range.limit, &mut |line| {
         lines.push(line);
         Ok(())
     })?;
     if lines.is_empty() && !session.terminal.json() {
         session.terminal.say("no log lines");
     }
-    // A log is read downwards, whatever order it came in.
-    lines.sort_by_key(|line| line.at);
     for line in &lines {
         print(&mut session.terminal, args, line)?;
     }
-    if more {
+    // The server gives the newest lines, so a full list was probably cut.
+    if lines.len() >= args.range.limit {
         history::say_more(&mut session.terminal, args.range.limit);
     }
     Ok(())

@@ -17,7 +17,7 @@ pub struct GetArgs {
     /// Only this one, as YAML
     pub name: Option<String>,
     /// In all projects
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, conflicts_with = "name")]
     pub all_projects: bool,
 }
 
@@ -43,16 +43,10 @@ pub(crate) fn get(session: &mut Session, args: &GetArgs) -> Result<(), Error> {
     if args.kind.in_project() && !args.all_projects {
         place = place.with("project", session.project()?);
     }
-    let mut resources: Vec<Resource> = session.client.list(place)?;
-    if let Some(name) = &args.name {
-        resources.retain(|resource| resource.metadata.name.as_str() == name);
-        if resources.is_empty() {
-            return Err(Error::Missing {
-                message: format!("there is no {} '{name}'", args.kind.as_str().to_lowercase()),
-                hint: Some(format!("`nexus get {}` lists them", args.kind.plural())),
-            });
-        }
-    }
+    let resources: Vec<Resource> = match &args.name {
+        Some(name) => vec![session.client.get(place.join(name))?],
+        None => session.client.list(place)?,
+    };
     if session.terminal.json() {
         return resources.iter().try_for_each(|resource| session.terminal.value(resource));
     }

@@ -441,7 +441,7 @@ fn logs_are_read_downwards() {
         &["logs", "hello"],
         vec![json(
             "GET /api/v1/projects/shop/logs?function=hello&limit=50",
-            json!({ "items": [line("2026-11-20T19:00:02Z", "b"), line("2026-11-20T19:00:01Z", "a")] }),
+            json!({ "items": [line("2026-11-20T19:00:01Z", "a"), line("2026-11-20T19:00:02Z", "b")] }),
         )],
         expect![[r#"
             exit 0
@@ -477,4 +477,36 @@ fn a_component_is_deployed_with_its_routes() {
     .assert_eq(&done.all());
     let body = String::from_utf8_lossy(&done.requests[0].1).into_owned();
     assert!(body.contains("name=\"spec\"") && body.contains("\"path\":\"/hello\""), "{body}");
+}
+
+#[test]
+fn applied_resources_are_listed_with_what_became_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nexus.toml");
+    std::fs::write(&path, "project = \"shop\"").unwrap();
+    let done = nexus(
+        &["apply", "-f", path.to_str().unwrap()],
+        vec![json(
+            "POST /api/v1/apply",
+            json!({ "items": [{ "effect": "created", "resource": {
+                "apiVersion": "nexus/v1", "kind": "Function", "spec": {},
+                "metadata": { "project": "shop", "name": "hello" },
+            } }] }),
+        )],
+    );
+    assert_eq!((done.code, done.out.as_str()), (0, "Function shop/hello  created\n"));
+    assert_eq!(done.requests[0].0, "POST /api/v1/apply?project=shop");
+}
+
+#[test]
+fn a_token_is_printed_once() {
+    let done = nexus(
+        &["tokens", "create", "ci", "--scope", "emit,read", "--ttl", "30d"],
+        vec![json("POST /api/v1/tokens", json!({ "token": "nx_1", "resource": {} }))],
+    );
+    assert_eq!((done.code, done.out.as_str()), (0, "nx_1\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&done.requests[0].1),
+        r#"{"name":"ci","scopes":["emit","read"],"project":"shop","ttl_seconds":2592000}"#
+    );
 }
