@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::{BodyExt as _, Limited};
-use nexus_exec::{CallInput, Cancel, Ended, Recording, full_body};
+use http_body_util::BodyExt as _;
+use nexus_exec::{Body, CallInput, Cancel, Ended, Recording, full_body};
 use nexus_model::record::{Status, StoredEvent, Trigger};
 use nexus_model::resource::World;
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
@@ -86,19 +86,7 @@ impl Node {
         let invocation: InvocationId = id
             .and_then(|id| id.to_str().ok()?.parse().ok())
             .ok_or_else(|| Error::new(Code::Internal, "an invocation has no id"))?;
-        let body =
-            Limited::new(body, limits::OUTPUT_BYTES_MAX).collect().await.map_err(|error| {
-                let limit = limits::OUTPUT_BYTES_MAX;
-                match error.is::<http_body_util::LengthLimitError>() {
-                    true => Error::new(
-                        Code::OutputTooLarge,
-                        format!("the answer is larger than {limit} bytes"),
-                    ),
-                    false => Error::new(Code::GuestTrapped, "the function broke off its answer")
-                        .with_source(error),
-                }
-                .with_invocation(invocation)
-            })?;
+        let body = whole(body).await.map_err(|error| error.with_invocation(invocation))?;
         let text = |at: &HeaderValue| at.to_str().unwrap_or_default().to_owned();
         Ok(InvokeOutput {
             invocation,
@@ -106,7 +94,7 @@ impl Node {
             http_status: Some(parts.status.as_u16()),
             content_type: parts.headers.get(CONTENT_TYPE).map(text).unwrap_or_default(),
             headers: parts.headers,
-            body: body.to_bytes(),
+            body,
             events: Vec::new(),
         })
     }
@@ -142,6 +130,24 @@ impl Node {
         let lost = |_| Error::new(Code::Internal, "the invocation was lost").with_invocation(id);
         work.await.map_err(lost)?
     }
+}
+
+/// Reads a whole answer of at most [`limits::OUTPUT_BYTES_MAX`].
+async fn whole(mut body: Body) -> Result<Bytes, Error> {
+    let limit = limits::OUTPUT_BYTES_MAX;
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Error::new(Code::GuestTrapped, "the function broke off its answer").with_source(error)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            let detail = format!("the answer is larger than {limit} bytes");
+            return Err(Error::new(Code::OutputTooLarge, detail));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
 }
 
 /// Stops the guest when its caller goes away.
