@@ -112,7 +112,7 @@ pub fn build(source: &FunctionSource, options: &BuildOptions) -> Result<Built, E
     if let Ok(component) = std::fs::read(&cached) {
         return Ok(built(component, Vec::new(), true));
     }
-    let tools = crate::check(language, &source.dir);
+    let tools = crate::check_in(language, &source.dir);
     if !tools.is_empty() {
         return Err(Error::MissingTools { tools });
     }

@@ -18,9 +18,14 @@ pub struct MissingTool {
     pub install: String,
 }
 
-/// The tools that building `language` in `dir` needs and that are not installed, in the order in
-/// which they should be installed. Virtual environments in and above `dir` count. Runs each with `--version` or similar; takes some milliseconds.
-pub fn check(language: Language, dir: &std::path::Path) -> Vec<MissingTool> {
+/// The tools that building `language` needs and that are not installed, in the order in which they
+/// should be installed. Runs each with `--version` or similar; takes some milliseconds.
+pub fn check(language: Language) -> Vec<MissingTool> {
+    check_in(language, std::path::Path::new("."))
+}
+
+/// The same, where virtual environments in and above `dir` count too.
+pub fn check_in(language: Language, dir: &std::path::Path) -> Vec<MissingTool> {
     match language {
         Language::Rust => check_rust(),
         Language::JavaScript | Language::TypeScript => Vec::new(),

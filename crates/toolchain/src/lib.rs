@@ -24,7 +24,7 @@ mod sources;
 mod templates;
 
 pub use build::{BuildOptions, Built, CustomBuild, FunctionSource, build};
-pub use check::{MissingTool, check};
+pub use check::{MissingTool, check, check_in};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage, detect};
 pub use process::{Cancel, Line, Sink, Stream};

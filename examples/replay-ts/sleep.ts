@@ -1,0 +1,3 @@
+export type Path = `/${string}`;
+
+export const sleep = (ms: number): Promise<void> => new Promise<void>((resolve) => setTimeout(resolve, ms));
