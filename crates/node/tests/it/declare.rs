@@ -1,0 +1,183 @@
+//! Resources, deploys, secrets, tokens, and who may do what.
+
+use std::sync::Arc;
+
+use nexus_model::resource::{Kind, Resource, ResourceKey};
+use nexus_model::{Code, EventFilter, Name, OpContext, Principal, Scope};
+use nexus_node::{Mode, NewToken, PageOptions};
+use nexus_testkit::FakeRuntime;
+use serde_json::json;
+
+use crate::world::{World, admin, name, spec};
+
+fn key(kind: Kind, project: Option<&str>, text: &str) -> ResourceKey {
+    ResourceKey { kind, project: project.map(name), name: name(text) }
+}
+
+fn token(scopes: &[Scope], project: Option<&str>) -> OpContext {
+    OpContext {
+        principal: Principal::token("t"),
+        scopes: scopes.into(),
+        project: project.map(name),
+        ..admin()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_deploy_changes_nothing_and_another_makes_a_version() {
+    let world = World::new().await;
+    let first = world.deploy("f", "http echo", None).await;
+    assert_eq!(first.function.version.as_ref().unwrap().number, 1);
+    assert_eq!(first.function.urls, ["http://localhost:8080/f"]);
+    let again = world.deploy("f", "http echo", None).await;
+    assert!(again.unchanged && !first.unchanged);
+    assert_eq!(again.function, first.function);
+    world.deploy("f", "http status 201", None).await;
+    let config = spec(json!({ "env": { "A": "1" } }));
+    let third = world.deploy("f", "http status 201", config).await;
+    assert_eq!(third.function.version.unwrap().number, 3);
+    let versions = world.node.versions(&admin(), &name("shop"), &name("f")).await.unwrap();
+    assert_eq!(versions.iter().map(|at| at.number).collect::<Vec<_>>(), [3, 2, 1]);
+    assert_eq!(world.post("/f", "").await.unwrap().status(), 201);
+    let world = world.restart(FakeRuntime::new()).await;
+    while !world.node.ready().ready {
+        tokio::task::yield_now().await;
+    }
+    let after = world.node.function(&admin(), &name("shop"), &name("f")).await.unwrap();
+    assert_eq!(after.version.unwrap().number, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_components_and_resources_are_explained() {
+    let world = World::new().await;
+    let error = world.try_deploy("f", "nonsense", None).await.unwrap_err();
+    assert_eq!(error.code(), Code::BadComponent);
+    let wrong = Resource::new(&key(Kind::Project, None, "p"), json!({ "descripton": "x" }));
+    let error = world.node.apply(&admin(), vec![wrong]).await.unwrap_err();
+    assert_eq!(error.code(), Code::BadResource);
+    assert_eq!(error.hint(), Some("did you mean 'description'?"));
+    let lost = Resource::new(&key(Kind::Function, Some("nowhere"), "f"), json!({}));
+    let error = world.node.apply(&admin(), vec![lost]).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+    let serve = World::with(Mode::Serve, |_| {}).await;
+    let unstated = spec(json!({ "on": { "http": [{ "path": "/f" }] } }));
+    let error = serve.try_deploy("f", "http echo", unstated).await.unwrap_err();
+    assert!(error.detail().contains("auth"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_apply_holds_a_project_and_its_functions_or_nothing() {
+    let world = World::new().await;
+    let function = |path: &str, text: &str| {
+        Resource::new(
+            &key(Kind::Function, Some("new"), text),
+            json!({ "on": { "http": [{ "path": path }] } }),
+        )
+    };
+    let project = Resource::new(&key(Kind::Project, None, "new"), json!({}));
+    let clash = vec![function("/a", "one"), function("/a", "two"), project.clone()];
+    let error = world.node.apply(&admin(), clash).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict);
+    assert!(world.node.get_resource(&admin(), &project.key()).await.is_err());
+    let applied = world.node.apply(&admin(), vec![function("/a", "one"), project]).await.unwrap();
+    assert_eq!(applied.iter().map(|at| at.effect).collect::<Vec<_>>(), ["created", "created"]);
+    let project = key(Kind::Project, None, "new");
+    let error = world.node.delete_resource(&admin(), &project, None).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict, "it still has functions");
+    world.node.delete_function(&admin(), &name("new"), &name("one")).await.unwrap();
+    world.node.delete_resource(&admin(), &project, None).await.unwrap();
+    let error = world.node.delete_resource(&admin(), &project, None).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_reach_functions_and_nobody_else() {
+    let world = World::new().await;
+    let config = || spec(json!({ "env": { "PASSWORD": { "secret": "db" } } }));
+    let error = world.try_deploy("f", "http env PASSWORD", config()).await.unwrap_err();
+    assert!(error.detail().contains("spec.env.PASSWORD"), "{error}");
+    let set = |value: &'static [u8]| {
+        let node = Arc::clone(&world.node);
+        async move { node.set_secret(&admin(), &name("shop"), &name("db"), value).await.unwrap() }
+    };
+    assert_eq!((set(b"hush").await, set(b"hush").await), (1, 1));
+    world.deploy("f", "http env PASSWORD", config()).await;
+    assert_eq!(world.text("/f", "").await, "hush");
+    assert_eq!(set(b"quiet").await, 2);
+    assert_eq!(world.text("/f", "").await, "quiet");
+    let shown =
+        world.node.get_resource(&admin(), &key(Kind::Secret, Some("shop"), "db")).await.unwrap();
+    assert_eq!(shown.spec, json!({ "current": 2, "versions": [1, 2] }));
+    let reserved = world.node.set_secret(&admin(), &name("shop"), &name("nexus-x"), b"x").await;
+    assert_eq!(reserved.unwrap_err().code(), Code::BadResource);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_do_what_they_say_until_they_are_deleted() {
+    let world = World::new().await;
+    let new = NewToken {
+        name: name("ci"),
+        scopes: vec![Scope::Emit],
+        project: Some(name("shop")),
+        ttl: None,
+    };
+    let made = world.node.create_token(&admin(), new.clone()).await.unwrap();
+    assert!(made.resource.spec.get("hash").is_none());
+    let identity = world.node.authenticate(&made.token).unwrap();
+    assert_eq!(
+        (identity.principal, identity.project),
+        (Principal::token("ci"), Some(name("shop")))
+    );
+    assert_eq!(
+        world.node.create_token(&admin(), new.clone()).await.unwrap_err().code(),
+        Code::Conflict
+    );
+    let weak = token(&[Scope::Write, Scope::Read], Some("shop"));
+    assert_eq!(world.node.create_token(&weak, new).await.unwrap_err().code(), Code::Forbidden);
+    world.node.delete_resource(&admin(), &key(Kind::Token, None, "ci"), None).await.unwrap();
+    assert_eq!(world.node.authenticate(&made.token).unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_use_case_asks_who_it_is() {
+    let world = World::new().await;
+    world.deploy("f", "http echo", None).await;
+    let shop = name("shop");
+    let elsewhere = token(&[Scope::Read, Scope::Write, Scope::Invoke, Scope::Emit], Some("other"));
+    let nothing = token(&[], Some("shop"));
+    let f: Name = name("f");
+    for (ctx, code) in [(&elsewhere, Code::NotFound), (&nothing, Code::Forbidden)] {
+        let node = &world.node;
+        let event = || vec![nexus_model::Event::new("1", "/s", "t")];
+        assert_eq!(node.functions(ctx, &shop).await.unwrap_err().code(), code);
+        assert_eq!(node.function(ctx, &shop, &f).await.unwrap_err().code(), code);
+        assert_eq!(node.versions(ctx, &shop, &f).await.unwrap_err().code(), code);
+        assert_eq!(node.delete_function(ctx, &shop, &f).await.unwrap_err().code(), code);
+        assert_eq!(node.emit(ctx, &shop, event()).await.unwrap_err().code(), code);
+        assert_eq!(node.invoke(ctx, &shop, &f, Default::default()).await.unwrap_err().code(), code);
+        assert_eq!(node.set_secret(ctx, &shop, &f, b"x").await.unwrap_err().code(), code);
+        let filter = EventFilter { project: Some("shop".into()), ..EventFilter::default() };
+        assert_eq!(
+            node.events(ctx, filter, PageOptions::default()).await.unwrap_err().code(),
+            code
+        );
+        assert_eq!(node.dead_letters(ctx, Some(&shop), 1).await.unwrap_err().code(), code);
+        assert!(node.log_stats(ctx).await.is_err() && node.log_verify(ctx).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_leaves_an_audit_event_in_the_log() {
+    let world = World::new().await;
+    world.deploy("f", "http echo", None).await;
+    let filter = EventFilter { ty: Some("dev.nexus.resource.*".into()), ..EventFilter::default() };
+    let page = world
+        .node
+        .events(&admin(), filter, PageOptions { data: true, ..Default::default() })
+        .await
+        .unwrap();
+    let subjects: Vec<_> = page.items.iter().filter_map(|at| at.event.subject.clone()).collect();
+    assert!(subjects.iter().any(|at| at == "Function shop/f"), "{subjects:?}");
+    assert!(subjects.iter().any(|at| at == "Project shop"), "{subjects:?}");
+    assert!(page.items.iter().all(|at| at.principal == "system"));
+}

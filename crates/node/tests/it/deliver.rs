@@ -1,0 +1,140 @@
+//! The asynchronous path: events, deliveries, retries, dead letters.
+
+use nexus_model::record::{Record, Status};
+use nexus_model::{Code, Event, InvocationFilter};
+use nexus_node::PageOptions;
+use nexus_testkit::FakeRuntime;
+use serde_json::json;
+
+use crate::world::{World, admin, name, spec};
+
+fn event(id: &str, ty: &str) -> Event {
+    let mut event = Event::new(id, "/shop", ty);
+    event.data = Some("{\"n\":1}".into());
+    event
+}
+
+/// Waits for the end of `count` invocations of a function, and gives their statuses.
+async fn ends(world: &World, function: &str, count: usize) -> Vec<Status> {
+    let mut position = nexus_log::Position::START;
+    let mut statuses = Vec::new();
+    while statuses.len() < count {
+        world.log.wait_past(position).await;
+        for entry in world.log.read_from(position, 100).await.unwrap() {
+            position = entry.position;
+            if let Record::Invocation(at) = &entry.record
+                && at.function == function
+            {
+                statuses.push(at.status());
+            }
+        }
+    }
+    statuses
+}
+
+fn on(ty: &str) -> serde_json::Value {
+    json!({ "on": { "events": [{ "type": ty }] } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_delivered_once_and_a_duplicate_gets_the_first_id() {
+    let world = World::new().await;
+    world.deploy("f", "event echo", spec(on("com.shop.*"))).await;
+    world.deploy("other", "event echo", spec(on("com.other"))).await;
+    let shop = name("shop");
+    let batch = vec![event("1", "com.shop.a"), event("1", "com.shop.a"), event("2", "com.none")];
+    let first = world.node.emit(&admin(), &shop, batch).await.unwrap();
+    let duplicates: Vec<bool> = first.events.iter().map(|at| at.duplicate).collect();
+    assert_eq!(duplicates, [false, true, false]);
+    assert_eq!(first.events[0].id, first.events[1].id);
+    let again = world.node.emit(&admin(), &shop, vec![event("1", "com.shop.a")]).await.unwrap();
+    assert_eq!((again.events[0].id, again.events[0].duplicate), (first.events[0].id, true));
+    assert_eq!(ends(&world, "f", 1).await, [Status::Succeeded]);
+    let filter =
+        InvocationFilter { event: Some(first.events[0].id), ..InvocationFilter::default() };
+    let page = world.node.invocations(&admin(), filter, PageOptions::default()).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    let view = world.node.invocation(&admin(), page.items[0].id).await.unwrap();
+    assert_eq!(view.cause_event, Some(first.events[0].id));
+    assert_eq!(view.input["event"]["type"], "com.shop.a");
+    assert_eq!(view.input["event"]["data"], json!({ "n": 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_event_is_dead_at_once() {
+    let world = World::new().await;
+    world.deploy("f", "event refuse", spec(on("t"))).await;
+    let sent = world.node.emit(&admin(), &name("shop"), vec![event("1", "t")]).await.unwrap();
+    assert_eq!(ends(&world, "f", 1).await, [Status::Refused]);
+    let dead = loop {
+        let dead = world.node.dead_letters(&admin(), None, 10).await.unwrap();
+        if !dead.is_empty() {
+            break dead;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((dead[0].event, dead[0].attempts), (sent.events[0].id, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_is_repeated_also_by_the_next_start() {
+    let world = World::new().await;
+    world.deploy("f", "event flaky 1", spec(on("t"))).await;
+    world.node.emit(&admin(), &name("shop"), vec![event("1", "t")]).await.unwrap();
+    assert_eq!(ends(&world, "f", 1).await, [Status::Failed]);
+    let world = world.restart(FakeRuntime::new()).await;
+    let statuses = ends(&world, "f", 2).await;
+    assert_eq!((statuses[0], statuses.last()), (Status::Failed, Some(&Status::Succeeded)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_functions_say_with_their_status_how_it_went() {
+    let world = World::new().await;
+    let once = |code: &str| json!({ "on": { "events": [{ "type": code }] }, "attempts": 1 });
+    for (function, code, expected) in [
+        ("ok", "http status 204", Status::Succeeded),
+        ("bad", "http status 400", Status::Refused),
+        ("busy", "http status 503", Status::Failed),
+    ] {
+        world.deploy(function, code, spec(once(function))).await;
+        world.node.emit(&admin(), &name("shop"), vec![event(function, function)]).await.unwrap();
+        assert_eq!(ends(&world, function, 1).await, [expected], "{function}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_send_and_return_events() {
+    let world = World::new().await;
+    world.deploy("send", "event emit second", spec(on("first"))).await;
+    world.deploy("return", "event return third", spec(on("second"))).await;
+    world.deploy("last", "event echo", spec(on("third"))).await;
+    world.node.emit(&admin(), &name("shop"), vec![event("1", "first")]).await.unwrap();
+    assert_eq!(ends(&world, "last", 1).await, [Status::Succeeded]);
+    let filter = nexus_model::EventFilter { ty: Some("third".into()), ..Default::default() };
+    let page = world.node.events(&admin(), filter, PageOptions::default()).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    assert_eq!(page.items[0].principal, "function:shop/return");
+    assert_eq!(page.items[0].event.source, "/nexus/shop/return");
+    assert!(page.items[0].cause.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_events_are_refused_whole_and_named() {
+    let world = World::new().await;
+    let shop = name("shop");
+    let too_large = Event { data: Some(vec![b'x'; 2 << 20].into()), ..event("1", "t") };
+    let many = (0..1001).map(|at| event(&at.to_string(), "t")).collect();
+    for (events, code, text) in [
+        (vec![event("1", "t"), event("", "t")], Code::BadEvent, "event 1: "),
+        (vec![event("1", "dev.nexus.x")], Code::BadEvent, "Nexus' own"),
+        (vec![too_large], Code::TooLarge, "the limit is 1048576"),
+        (many, Code::TooLarge, "1001 events"),
+        (vec![], Code::BadRequest, "no events"),
+    ] {
+        let error = world.node.emit(&admin(), &shop, events).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.detail().contains(text), "{error}");
+    }
+    let missing = world.node.emit(&admin(), &name("nowhere"), vec![event("1", "t")]).await;
+    assert_eq!(missing.unwrap_err().code(), Code::NotFound);
+}

@@ -1,0 +1,329 @@
+//! A runtime without machine code: a "component" is a line of text that says what to do.
+//!
+//! The first word is the world (`http`, `event`, `command`), the second what happens:
+//!
+//! | behaviour | what it does |
+//! |---|---|
+//! | `echo` | answers with its input |
+//! | `fail`, `refuse`, `trap`, `no-answer` | ends without success |
+//! | `flaky N` | fails in its first N attempts, then echoes |
+//! | `hang` | runs until it is cancelled or times out |
+//! | `stream` | answers with a head, then sends pieces until it is cancelled |
+//! | `status N` | answers with this HTTP status |
+//! | `env NAME` | answers with a variable |
+//! | `fetch URL` | answers with the status of a request, or with the error |
+//! | `emit TYPE`, `return TYPE` | sends an event, or returns one |
+//! | `log TEXT` | writes a line, then echoes |
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, channel::Channel};
+use nexus_exec::{
+    Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, Error, Host, HttpTimeouts,
+    Inspected, Prepared, Recording, Replayed, Runtime, RuntimeStats, Unit, empty_body, full_body,
+};
+use nexus_model::record::{Failure, InvocationRecord, LogLine, Status, StoredEvent};
+use nexus_model::resource::World;
+use nexus_model::view::{ReplayView, Verdict};
+use nexus_model::{Digest, Event, InvocationId};
+use tokio::sync::Notify;
+
+/// See the module.
+#[derive(Default)]
+pub struct FakeRuntime {
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    compiled: Mutex<HashMap<Digest, String>>,
+    prepared: Mutex<HashSet<Digest>>,
+    held: Mutex<bool>,
+    released: Notify,
+    running: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FakeRuntime {
+    /// A runtime that has compiled nothing.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Makes every compilation wait from now on, until [`release_compiles`](Self::release_compiles).
+    pub fn hold_compiles(&self) {
+        *lock(&self.state.held) = true;
+    }
+
+    /// Lets compilations go on.
+    pub fn release_compiles(&self) {
+        *lock(&self.state.held) = false;
+        self.state.released.notify_waiters();
+    }
+
+    /// How many different components were prepared.
+    pub fn prepared(&self) -> usize {
+        lock(&self.state.prepared).len()
+    }
+}
+
+#[async_trait]
+impl Runtime for FakeRuntime {
+    async fn inspect(&self, artifact: Bytes) -> Result<Inspected, Error> {
+        let text = String::from_utf8_lossy(&artifact);
+        let world = match text.split(' ').next() {
+            Some("http") => World::Http,
+            Some("event") => World::Event,
+            Some("command") => World::Command,
+            _ => {
+                let found = text.into_owned();
+                return Err(Error::World { found, accepted: "http, event and command" });
+            }
+        };
+        Ok(Inspected { world, imports: Vec::new(), adapted: None, notes: Vec::new() })
+    }
+
+    async fn compile(&self, component: Digest, bytes: Bytes) -> Result<Compiled, Error> {
+        loop {
+            let released = self.state.released.notified();
+            if !*lock(&self.state.held) {
+                break;
+            }
+            released.await;
+        }
+        let code = String::from_utf8_lossy(&bytes).into_owned();
+        let cached = lock(&self.state.compiled).insert(component, code).is_some();
+        Ok(Compiled { cached, took_ms: 1, code_bytes: bytes.len() as u64 })
+    }
+
+    fn is_compiled(&self, component: Digest) -> bool {
+        lock(&self.state.compiled).contains_key(&component)
+    }
+
+    async fn prepare(&self, unit: Arc<Unit>) -> Result<Arc<dyn Prepared>, Error> {
+        let component = unit.component;
+        let code = lock(&self.state.compiled).get(&component).cloned();
+        let code = code.ok_or(Error::NotCompiled { component })?;
+        lock(&self.state.prepared).insert(component);
+        Ok(Arc::new(FakeUnit { unit, code, state: Arc::clone(&self.state) }))
+    }
+
+    fn stats(&self) -> RuntimeStats {
+        RuntimeStats {
+            loaded: lock(&self.state.prepared).len() as u64,
+            evicted: 0,
+            running: self.state.running.load(Ordering::Relaxed),
+        }
+    }
+}
+
+struct FakeUnit {
+    unit: Arc<Unit>,
+    code: String,
+    state: Arc<State>,
+}
+
+struct Running<'a>(&'a AtomicU64);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a behaviour came to.
+enum Done {
+    Answer(u16, Bytes),
+    Events(Vec<Event>),
+    Nothing,
+    Stopped(Status, &'static str),
+}
+
+#[async_trait]
+impl Prepared for FakeUnit {
+    async fn invoke(&self, call: Call, host: Arc<dyn Host>) -> Ended {
+        self.state.running.fetch_add(1, Ordering::Relaxed);
+        let _running = Running(&self.state.running);
+        let begun = Instant::now();
+        let Call { context, input, respond, timeout, cancel, recording, .. } = call;
+        let mut ended = Ended::default();
+        let input = read_input(input).await;
+        if recording != Recording::RowOnly {
+            ended.input_body = captured(&input);
+        }
+        let mut words = self.code.splitn(3, ' ').skip(1);
+        let (verb, rest) = (words.next().unwrap_or("echo"), words.next().unwrap_or(""));
+        let work = self.behave(verb, rest, (&context, &input, &host));
+        let done = tokio::select! {
+            done = work => done,
+            () = cancel.cancelled() => Done::Stopped(Status::Cancelled, "it was cancelled"),
+            () = tokio::time::sleep(timeout) => Done::Stopped(Status::TimedOut, "it took too long"),
+        };
+        if verb == "log" {
+            let line = LogLine {
+                at_ns: context.accepted.unix_ns(),
+                text: rest.to_owned(),
+                ..LogLine::default()
+            };
+            ended.logs.push(line);
+        }
+        match done {
+            Done::Answer(status, bytes) => {
+                ended.status = Status::Succeeded;
+                ended.output = captured(&bytes);
+                if self.unit.world == World::Http {
+                    ended.http_status = status;
+                    self.answer(status, bytes, respond);
+                }
+            }
+            Done::Events(events) => {
+                ended.status = Status::Succeeded;
+                ended.events = events.iter().map(StoredEvent::from).collect();
+            }
+            Done::Nothing => match respond {
+                Some(respond) if verb == "stream" => {
+                    ended.status = stream_until(respond, &cancel).await;
+                }
+                _ => ended.status = Status::Succeeded,
+            },
+            Done::Stopped(status, reason) => {
+                ended.status = status;
+                ended.failure = Some(Failure { message: reason.to_owned(), ..Failure::default() });
+            }
+        }
+        ended.timings.guest_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        ended
+    }
+
+    async fn replay(
+        &self,
+        record: &InvocationRecord,
+        _event: Option<Event>,
+    ) -> Result<Replayed, Error> {
+        let output = record.output.as_ref().and_then(|output| output.body.clone());
+        let bytes = output.map(|body| body.inline).unwrap_or_default();
+        let ended = Ended { status: record.status(), output: captured(&bytes), ..Ended::default() };
+        let invocation = record.invocation_id().unwrap_or(InvocationId::from_bytes([0; 16]));
+        let view = ReplayView {
+            invocation,
+            verdict: Verdict::Identical,
+            operations: 0,
+            summary: format!("identical, with {}", self.code),
+            divergence: None,
+            duration_ns: 1,
+            original_ns: record.timings.guest_ns,
+            output: serde_json::Value::Null,
+            memory_compared: false,
+        };
+        Ok(Replayed { view, ended })
+    }
+}
+
+impl FakeUnit {
+    async fn behave(
+        &self,
+        verb: &str,
+        rest: &str,
+        (context, input, host): (&CallContext, &Bytes, &Arc<dyn Host>),
+    ) -> Done {
+        match verb {
+            "fail" => Done::Stopped(Status::Failed, "it failed"),
+            "refuse" => Done::Stopped(Status::Refused, "it refused"),
+            "trap" => Done::Stopped(Status::Trapped, "it trapped"),
+            "flaky" if context.attempt <= rest.parse().unwrap_or(0) => {
+                Done::Stopped(Status::Failed, "it failed for now")
+            }
+            "hang" => std::future::pending().await,
+            "no-answer" | "stream" => Done::Nothing,
+            "status" => Done::Answer(rest.parse().unwrap_or(200), input.clone()),
+            "env" => {
+                let found = self.unit.env.iter().find(|at| at.name == rest);
+                Done::Answer(200, found.map(|at| Bytes::from(at.value.clone())).unwrap_or_default())
+            }
+            "fetch" => Done::Answer(200, fetch(rest, context, host).await.into()),
+            "emit" => match host.emit(context, vec![Event::new("", "", rest)]).await {
+                Ok(ids) => Done::Answer(
+                    200,
+                    ids.iter().map(|id| format!("{id}")).collect::<String>().into(),
+                ),
+                Err(error) => Done::Answer(500, error.to_string().into()),
+            },
+            "return" => Done::Events(vec![Event::new("", "", rest)]),
+            _ => Done::Answer(200, input.clone()),
+        }
+    }
+
+    fn answer(
+        &self,
+        status: u16,
+        bytes: Bytes,
+        respond: Option<tokio::sync::oneshot::Sender<http::Response<Body>>>,
+    ) {
+        let response = http::Response::builder()
+            .status(status)
+            .header("content-length", bytes.len())
+            .body(full_body(bytes));
+        if let (Some(respond), Ok(response)) = (respond, response) {
+            // Who asked may have gone away.
+            let _ = respond.send(response);
+        }
+    }
+}
+
+/// Sends pieces until the caller goes away.
+async fn stream_until(
+    respond: tokio::sync::oneshot::Sender<http::Response<Body>>,
+    cancel: &nexus_exec::Cancel,
+) -> Status {
+    let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(4);
+    let body = body.map_err(|never| match never {}).boxed_unsync();
+    let _ = respond.send(http::Response::new(body));
+    loop {
+        let sent = tokio::select! {
+            sent = sender.send_data(Bytes::from_static(b"piece")) => sent.is_ok(),
+            () = cancel.cancelled() => false,
+        };
+        if !sent {
+            return Status::Cancelled;
+        }
+    }
+}
+
+async fn fetch(url: &str, context: &CallContext, host: &Arc<dyn Host>) -> String {
+    let second = Duration::from_secs(5);
+    let timeouts = HttpTimeouts { connect: second, first_byte: second, between_bytes: second };
+    let Ok(request) = http::Request::get(url).body(empty_body()) else {
+        return "not a URL".to_owned();
+    };
+    match host.http(context, request, timeouts).await {
+        Ok(response) => response.status().as_u16().to_string(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+async fn read_input(input: CallInput) -> Bytes {
+    match input {
+        CallInput::Http(request) => {
+            request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default()
+        }
+        CallInput::Event(event) => event.data.unwrap_or_default(),
+        CallInput::Command { stdin, .. } => stdin,
+    }
+}
+
+fn captured(bytes: &Bytes) -> CapturedBody {
+    CapturedBody {
+        bytes: bytes.clone(),
+        pieces: Vec::new(),
+        size: bytes.len() as u64,
+        dropped: false,
+    }
+}
