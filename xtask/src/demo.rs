@@ -54,6 +54,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
+/// The tour against the debug build, for the tests.
+pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    let options = Options { exit: true, profile: "debug".to_owned() };
+    run(workspace, &options).map(drop)
+}
+
 struct Tour {
     nexus: PathBuf,
     folder: PathBuf,

@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use crate::demo;
 use crate::docs;
 use crate::setup;
 use crate::shell::{self, Workspace};
@@ -111,6 +112,7 @@ fn full(workspace: &Workspace, options: &Options, tally: &mut Tally) {
         }
     }
     tally.check("docs", || docs::check(workspace));
+    tally.check("tour", || demo::check(workspace));
 }
 
 /// Tests of the default members under `cargo llvm-cov`, which prints a table at the end.

@@ -63,6 +63,7 @@ pub(crate) fn check(files: &[File]) -> Vec<Finding> {
         forbidden(file, &code, &mut findings);
     }
     integration_binaries(files, &mut findings);
+    dead_files(files, &mut findings);
     findings
 }
 
@@ -143,13 +144,43 @@ fn integration_binaries(files: &[File], findings: &mut Vec<Finding>) {
     }
 }
 
+/// Every source file is a module of its crate: what no `mod` names is never compiled.
+fn dead_files(files: &[File], findings: &mut Vec<Finding>) {
+    let roots = ["lib.rs", "main.rs", "mod.rs", "build.rs"];
+    for file in files.iter().filter(|file| file.is_rust() && file.path.starts_with("crates/")) {
+        let parts: Vec<&str> = file.path.split('/').collect();
+        let Some((name, _)) = parts.split_last() else { continue };
+        if roots.contains(name) || !["src", "tests"].contains(&parts[2]) {
+            continue;
+        }
+        let folder = format!("{}/{}/{}/", parts[0], parts[1], parts[2]);
+        let declaration = format!("mod {};", name.trim_end_matches(".rs"));
+        let declared = files
+            .iter()
+            .filter(|other| other.is_rust() && other.path.starts_with(&folder))
+            .any(|other| other.text.lines().any(|line| line.trim_end().ends_with(&declaration)));
+        if !declared {
+            findings.push(Finding::new(file, 0, "no 'mod' names this file: take it out"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn messages(path: &str, text: &str) -> Vec<String> {
         let file = File { path: path.into(), text: text.into() };
-        check(&[file]).into_iter().map(|finding| finding.message).collect()
+        let root = File { path: "crates/a/tests/it/main.rs".into(), text: "mod b;".into() };
+        let other = File { path: "crates/model/src/lib.rs".into(), text: "mod clock;".into() };
+        check(&[file, root, other]).into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn a_file_that_nobody_names_is_found() {
+        assert_eq!(messages("crates/a/tests/it/b.rs", "").len(), 0);
+        assert_eq!(messages("crates/a/tests/it/c.rs", "").len(), 1);
+        assert_eq!(messages("crates/a/examples/c.rs", "").len(), 0);
     }
 
     #[test]
