@@ -66,6 +66,8 @@ struct Tour {
     ingress: SocketAddr,
     admin: SocketAddr,
     path: std::ffi::OsString,
+    /// Where guests in Rust are built.
+    guests: PathBuf,
     /// Whether the server may be interrupted by the terminal.
     foreground: bool,
 }
@@ -93,6 +95,7 @@ impl Tour {
             ingress: SocketAddr::from(([127, 0, 0, 1], ingress)),
             admin: SocketAddr::from(([127, 0, 0, 1], admin)),
             path,
+            guests: workspace.target.join("guests"),
             foreground: !options.exit,
         })
     }
@@ -112,6 +115,7 @@ impl Tour {
             .args(line.split(' ').skip(1))
             .current_dir(&self.folder)
             .env("PATH", &self.path)
+            .env("CARGO_TARGET_DIR", &self.guests)
             .stdin(Stdio::null());
         if !self.foreground {
             command.process_group(0);

@@ -40,9 +40,8 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
 }
 
 fn call(nexus: &Nexus, name: &str) -> anyhow::Result<()> {
-    let head = format!("x-forwarded-host: {PROJECT}.localhost\r\n");
     let path = format!("/api/v1/projects/{PROJECT}/functions/{name}/invoke");
-    let head = format!("{head}authorization: Bearer {}\r\n", nexus.token);
+    let head = format!("authorization: Bearer {}\r\n", nexus.token);
     let request = Request { method: "POST", path: &path, head: &head, body: b"" };
     let answer = http::send(nexus.admin, &request)?;
     anyhow::ensure!(answer.status == 200, "{name} was answered with {}", answer.status);
