@@ -9,19 +9,19 @@ use nexus_model::record::{Body, EventRecord, InvocationRecord, Meta, Record, Sta
 use nexus_model::{EventId, IdMint, InvocationId, ManualClock, Partition, Timestamp};
 
 /// The moment at which every test begins.
-pub fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     Timestamp::from_unix_ms(1_795_000_000_000)
 }
 
 /// Mints ids and records; each record is a millisecond later than the one before.
-pub struct Maker {
-    pub clock: Arc<ManualClock>,
+pub(crate) struct Maker {
+    pub(crate) clock: Arc<ManualClock>,
     mint: IdMint,
-    pub made: u64,
+    pub(crate) made: u64,
 }
 
 impl Maker {
-    pub fn new(salt: u64) -> Self {
+    pub(crate) fn new(salt: u64) -> Self {
         let clock = Arc::new(ManualClock::new(start()));
         Maker { mint: IdMint::new(clock.clone(), salt), clock, made: 0 }
     }
@@ -41,7 +41,7 @@ impl Maker {
         }
     }
 
-    pub fn event_of(&mut self, project: &str, ty: &str, data: Vec<u8>) -> EventRecord {
+    pub(crate) fn event_of(&mut self, project: &str, ty: &str, data: Vec<u8>) -> EventRecord {
         let received_ns = self.tick();
         let id: EventId = self.mint.mint(Partition::of(project, ""));
         EventRecord {
@@ -59,14 +59,14 @@ impl Maker {
         }
     }
 
-    pub fn event(&mut self, size: usize) -> Record {
+    pub(crate) fn event(&mut self, size: usize) -> Record {
         let fill = self.made as u8;
         let ty = format!("type.{}", self.made % 5);
         let project = format!("p{}", self.made % 2);
         Record::Event(self.event_of(&project, &ty, vec![fill; size]))
     }
 
-    pub fn invocation_of(&mut self, project: &str, function: &str, status: Status) -> InvocationRecord {
+    pub(crate) fn invocation_of(&mut self, project: &str, function: &str, status: Status) -> InvocationRecord {
         let accepted_ns = self.tick();
         let id: InvocationId = self.mint.mint(Partition::of(project, ""));
         InvocationRecord {
@@ -86,17 +86,17 @@ impl Maker {
 }
 
 /// A small configuration: segments of 16 KiB.
-pub fn small(dir: impl Into<std::path::PathBuf>) -> LogConfig {
+pub(crate) fn small(dir: impl Into<std::path::PathBuf>) -> LogConfig {
     LogConfig { segment_bytes: 16 << 10, ..LogConfig::new(dir) }
 }
 
 /// Opens a log that must open.
 #[track_caller]
-pub fn open(config: &LogConfig, disk: &Arc<dyn Disk>, maker: &Maker) -> (Log, Opened) {
+pub(crate) fn open(config: &LogConfig, disk: &Arc<dyn Disk>, maker: &Maker) -> (Log, Opened) {
     Log::open(config.clone(), disk.clone(), maker.clock.clone()).unwrap()
 }
 
 /// Runs a future.
-pub fn run<T>(future: impl std::future::Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl std::future::Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

@@ -1,4 +1,7 @@
 //! The log's tests: one binary.
 
 mod conformance;
+mod crash;
+mod damage;
 mod kit;
+mod lists;
