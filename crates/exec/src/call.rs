@@ -172,7 +172,9 @@ pub struct Ended {
     pub logs: Vec<LogLine>,
     /// Log lines beyond the limit.
     pub logs_dropped: u64,
-    /// Instantiate, first answer, guest: the parts that the runtime knows.
+    /// Why its code had to be loaded first (`first call`, `evicted`), or empty when it was warm.
+    pub cold: &'static str,
+    /// Fetch, load, instantiate, first answer, guest: the parts that the runtime knows.
     pub timings: Timings,
     /// What it used.
     pub meter: Meter,

@@ -1,1 +1,32 @@
-//! wasm
+//! WebAssembly components on Wasmtime, recorded at one host boundary and replayed bit by bit.
+//!
+//! ```text
+//!   inspect ─► compile ─► code cache ─► load (mapped, least recently used goes) ─► fresh instance
+//!                                                                     │
+//!        guest ◄──────────────── host functions ◄── ledger ──► exec::Host (http, emit)
+//!                                                   journal          absent in a replay
+//! ```
+
+mod answer;
+mod code;
+mod config;
+mod drive;
+mod engine;
+mod event;
+mod finish;
+mod fs;
+mod host;
+mod inspect;
+mod invoke;
+mod ledger;
+mod load;
+mod logs;
+mod memory;
+mod random;
+mod replay;
+mod runtime;
+mod state;
+
+pub use config::{Config, Error};
+pub use fs::check_bundle;
+pub use runtime::Runtime;

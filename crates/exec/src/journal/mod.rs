@@ -170,7 +170,8 @@ pub fn mask(bytes: &mut [u8], secret: &[u8], mut found: impl FnMut(usize)) {
     let mut at = 0;
     while at + secret.len() <= bytes.len() {
         // The first byte is searched for in bulk; secrets are rare in what passes.
-        let Some(next) = bytes[at..=bytes.len() - secret.len()].iter().position(|b| *b == secret[0])
+        let Some(next) =
+            bytes[at..=bytes.len() - secret.len()].iter().position(|b| *b == secret[0])
         else {
             return;
         };

@@ -115,11 +115,7 @@ impl Journal {
     }
 
     /// The recorded input body with the values of secrets put back.
-    pub fn unmask_input<'a>(
-        &self,
-        body: Bytes,
-        value: impl Fn(u32) -> Option<&'a [u8]>,
-    ) -> Bytes {
+    pub fn unmask_input<'a>(&self, body: Bytes, value: impl Fn(u32) -> Option<&'a [u8]>) -> Bytes {
         let masks = self.masks.iter().filter(|mask| mask.place == MaskPlace::Input);
         if masks.clone().next().is_none() {
             return body;
@@ -219,11 +215,13 @@ impl Player {
 
     /// Whether the next operation is this one, without playing it.
     pub fn peek(&self, function: Function, arguments: u64) -> bool {
-        let mut ahead =
-            Player { cursor: self.cursor.clone(), operation: 0, clocks: [0; 2], ending: self.ending };
-        ahead
-            .call()
-            .is_some_and(|call| call.function == function && call.arguments == arguments)
+        let mut ahead = Player {
+            cursor: self.cursor.clone(),
+            operation: 0,
+            clocks: [0; 2],
+            ending: self.ending,
+        };
+        ahead.call().is_some_and(|call| call.function == function && call.arguments == arguments)
     }
 
     /// What the guest left undone, if it ended before the recording did.
@@ -231,8 +229,12 @@ impl Player {
         if self.cursor.is_at_end() {
             return None;
         }
-        let mut ahead =
-            Player { cursor: self.cursor.clone(), operation: 0, clocks: [0; 2], ending: self.ending };
+        let mut ahead = Player {
+            cursor: self.cursor.clone(),
+            operation: 0,
+            clocks: [0; 2],
+            ending: self.ending,
+        };
         let expected = ahead.call().map_or_else(
             || "an unreadable entry".to_owned(),
             |call| describe(call.function, call.arguments, &call.text),

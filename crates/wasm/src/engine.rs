@@ -1,0 +1,194 @@
+//! The engines and what identifies them.
+
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use nexus_model::limits;
+use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::{Config, Error, memory};
+
+/// The most wasm frames may use, in bytes. Part of the semantics.
+const STACK_BYTES: usize = 1 << 20;
+const ASYNC_STACK_BYTES: usize = 2 << 20;
+/// Everything about the engine that a guest can observe. Changing a word changes what a replay
+/// accepts (decision 25).
+const SEMANTICS: &str = "nexus-wasm semantics 1: nan=canonical; relaxed-simd=deterministic; \
+    threads=off; component-model=1; wasi=0.2; fuel=off; stack=1MiB; memory64=off; \
+    multi-memory=on; gc=off; exceptions=off";
+
+/// An engine, its linker's flavour, and the thread that advances its epoch.
+pub(crate) struct Engine {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) ticker: Arc<Ticker>,
+}
+
+/// The semantics hash: it goes into every journal and must match on replay.
+pub(crate) fn semantics() -> [u8; 32] {
+    static HASH: OnceLock<[u8; 32]> = OnceLock::new();
+    *HASH.get_or_init(|| *blake3::hash(SEMANTICS.as_bytes()).as_bytes())
+}
+
+/// The code hash: stored machine code is found by it.
+pub(crate) fn code_hash(engine: &wasmtime::Engine) -> u64 {
+    struct Collect(blake3::Hasher);
+    impl std::hash::Hasher for Collect {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            let mut first = [0; 8];
+            first.copy_from_slice(&self.0.finalize().as_bytes()[..8]);
+            u64::from_le_bytes(first)
+        }
+    }
+    let mut collect = Collect(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut collect);
+    collect.finish()
+}
+
+fn common() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .max_wasm_stack(STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+    config
+}
+
+impl Engine {
+    /// The engine of production: pooled instances, copy-on-write memory.
+    pub(crate) fn pooling(settings: &Config) -> Result<Self, Error> {
+        match Self::pooling_with(settings, Enabled::Yes) {
+            Ok(engine) => Ok(engine),
+            Err(reason) => {
+                tracing::warn!(
+                    reason = format!("{reason:#}"),
+                    "no pagemap_scan on this kernel (Linux 6.7 or newer has it): fresh instances \
+                     will cost about twice as much"
+                );
+                Self::pooling_with(settings, Enabled::No)
+                    .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+            }
+        }
+    }
+
+    fn pooling_with(settings: &Config, pagemap_scan: Enabled) -> wasmtime::Result<Self> {
+        let instances = settings.instances;
+        let mut pool = PoolingAllocationConfig::new();
+        pool.pagemap_scan(pagemap_scan)
+            // Without pagemap_scan the whole kept part would be cleared for each instance.
+            .linear_memory_keep_resident(match pagemap_scan {
+                Enabled::Yes => settings.keep_resident_bytes,
+                _ => 64 << 10,
+            })
+            .table_keep_resident(64 << 10)
+            .async_stack_keep_resident(64 << 10)
+            .decommit_batch_size(16)
+            .max_unused_warm_slots(settings.warm_slots)
+            .max_memory_size(limits::MEMORY_BYTES_MAX)
+            .total_component_instances(instances)
+            .total_memories(instances.saturating_mul(2))
+            .total_tables(instances.saturating_mul(4))
+            .total_stacks(instances)
+            .total_core_instances(instances.saturating_mul(6))
+            .table_elements(limits::TABLE_ELEMENTS_MAX)
+            .max_core_instance_size(1 << 20)
+            .max_component_instance_size(1 << 20);
+        let mut config = common();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        Self::start(&config, settings.tick)
+    }
+
+    /// The engine that hashes final memories: slower, made when first asked for. It runs the same
+    /// machine code.
+    pub(crate) fn verifying(settings: &Config) -> Result<Self, Error> {
+        let mut config = common();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+            .with_host_memory(Arc::new(memory::Creator));
+        Self::start(&config, settings.tick)
+            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+    }
+
+    fn start(config: &wasmtime::Config, tick: Duration) -> wasmtime::Result<Self> {
+        let wasmtime = wasmtime::Engine::new(config)?;
+        let ticker = Ticker::start(&wasmtime, tick)?;
+        Ok(Engine { wasmtime, ticker })
+    }
+}
+
+/// Advances the epoch while anything runs, and sleeps otherwise.
+pub(crate) struct Ticker {
+    running: AtomicUsize,
+    parked: AtomicBool,
+    thread: OnceLock<std::thread::Thread>,
+}
+
+impl Ticker {
+    fn start(engine: &wasmtime::Engine, tick: Duration) -> wasmtime::Result<Arc<Self>> {
+        let ticker = Arc::new(Ticker {
+            running: AtomicUsize::new(0),
+            parked: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        });
+        let weak_ticker = Arc::downgrade(&ticker);
+        let weak_engine = engine.weak();
+        let handle = std::thread::Builder::new().name("nexus-epoch".into()).spawn(move || {
+            while let (Some(ticker), Some(engine)) = (weak_ticker.upgrade(), weak_engine.upgrade())
+            {
+                engine.increment_epoch();
+                drop(engine);
+                if ticker.running.load(Ordering::SeqCst) == 0 {
+                    ticker.parked.store(true, Ordering::SeqCst);
+                    let idle = ticker.running.load(Ordering::SeqCst) == 0;
+                    drop(ticker);
+                    if idle {
+                        // Wakes now and then to see whether the engine still exists.
+                        std::thread::park_timeout(Duration::from_secs(10));
+                    }
+                } else {
+                    drop(ticker);
+                    std::thread::sleep(tick);
+                }
+            }
+        })?;
+        let _ = ticker.thread.set(handle.thread().clone());
+        Ok(ticker)
+    }
+
+    /// Counts an instance for as long as the guard lives.
+    pub(crate) fn enter(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        if self.parked.load(Ordering::SeqCst)
+            && self.parked.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+        Running(self.clone())
+    }
+
+    /// Instances that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+/// An instance that runs.
+pub(crate) struct Running(Arc<Ticker>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}

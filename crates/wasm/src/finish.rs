@@ -1,0 +1,357 @@
+//! From what was kept of a run to how it ended.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use nexus_exec::journal::{self, Ending, Mask, MaskPlace};
+use nexus_exec::{CallContext, CapturedBody, Ended, Unit};
+use nexus_model::record::{Failure, Meter, Status, StoredEvent, Timings};
+use nexus_model::resource::World;
+use nexus_model::{Code, Event, limits};
+use nexus_wit::{handler, types};
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::drive::Interrupted;
+use crate::event;
+use crate::host::{OutputTooLarge, fields};
+use crate::invoke::{Executed, Returned, Stopped, nanoseconds};
+use crate::ledger::{Ledger, Tape};
+
+/// What is known about an invocation besides its run.
+pub(crate) struct Facts<'a> {
+    pub(crate) unit: &'a Unit,
+    pub(crate) context: &'a CallContext,
+    pub(crate) event: Option<&'a Event>,
+    pub(crate) stdin: Bytes,
+    pub(crate) timeout: Duration,
+}
+
+/// Puts together how an invocation ended.
+pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> Ended {
+    let operations = ledger.operations();
+    let mut ended = Ended {
+        timings: Timings {
+            instantiate_ns: nanoseconds(executed.instantiate),
+            guest_ns: nanoseconds(executed.guest),
+            first_answer_ns: nanoseconds(
+                ledger
+                    .answer
+                    .at
+                    .map_or(executed.guest, |at| at.saturating_duration_since(executed.started)),
+            ),
+            ..Timings::default()
+        },
+        meter: Meter {
+            cpu_ns: nanoseconds(executed.busy),
+            memory_peak_bytes: executed.memory_peak as u64,
+            memory_grown_pages: (executed.grown >> 16) as u64,
+            host_calls: u64::from(operations),
+            bytes_out: ledger.output.size,
+            ..Meter::default()
+        },
+        memory_hash: executed.memory_hash,
+        ..Ended::default()
+    };
+    let in_flight = ledger.in_flight;
+    let (answer, output, input) = (ledger.answer, ledger.output, ledger.input);
+    if let Some((status, headers)) = &answer.head {
+        ended.http_status = *status;
+        ended.headers = fields(headers);
+        ended.trailers = answer.trailers.as_ref().map(fields).unwrap_or_default();
+    }
+    ended.output = output.finish();
+    ended.input_body = input.finish();
+    if ended.input_body.size == 0 {
+        let data = facts.event.map_or(Some(&facts.stdin), |event| event.data.as_ref());
+        ended.input_body = whole(data.cloned().unwrap_or_default());
+    }
+    ended.meter.bytes_in = ended.input_body.size;
+    (ended.logs, ended.logs_dropped) = ledger.logs.finish(operations);
+    let ending = match executed.result {
+        Ok(returned) => {
+            returned_status(&mut ended, returned, (&facts, answer.refused.as_deref()));
+            Ending::Returned
+        }
+        Err(stopped) => {
+            let waited = in_flight.map(|function| function.name());
+            stopped_status(&mut ended, stopped, (executed.refused, waited, &facts))
+        }
+    };
+    let masks = mask_secrets(&mut ended, facts.unit);
+    if let Tape::Record(recorder) = ledger.tape {
+        if recorder.overflowed() {
+            ended.not_replayable = format!("journal > {} bytes", limits::JOURNAL_BYTES_MAX);
+        } else {
+            let secrets = secrets(facts.unit);
+            let flight = in_flight.filter(|_| ending.is_struck());
+            ended.journal = recorder.finish(ending, flight, &secrets, &masks);
+        }
+        if ended.input_body.dropped {
+            ended.not_replayable = format!("body > {} bytes", limits::RECORD_BODY_BYTES_MAX);
+        }
+    }
+    ended
+}
+
+/// A body that came in one piece.
+fn whole(bytes: Bytes) -> CapturedBody {
+    if bytes.is_empty() {
+        return CapturedBody::default();
+    }
+    let pieces = vec![bytes.len() as u32];
+    CapturedBody { size: bytes.len() as u64, pieces, bytes, dropped: false }
+}
+
+fn fail(ended: &mut Ended, status: Status, code: Code, message: String) {
+    ended.status = status;
+    ended.failure =
+        Some(Failure { code: code.as_str().to_owned(), message, backtrace: Vec::new() });
+}
+
+fn returned_status(
+    ended: &mut Ended,
+    returned: Returned,
+    (facts, refused): (&Facts<'_>, Option<&str>),
+) {
+    ended.status = Status::Succeeded;
+    match returned {
+        Returned::Http => http_status(ended, facts, refused),
+        Returned::Command(success) => exit_status(ended, i32::from(!success)),
+        Returned::Event(Ok(output)) => event_output(ended, output, facts),
+        Returned::Event(Err(types::Error::Transient(message))) => {
+            fail(ended, Status::Failed, Code::GuestFailed, message);
+        }
+        Returned::Event(Err(types::Error::Permanent(message))) => {
+            fail(ended, Status::Refused, Code::GuestRefused, message);
+        }
+    }
+}
+
+fn http_status(ended: &mut Ended, facts: &Facts<'_>, refused: Option<&str>) {
+    if let Some(code) = refused {
+        let message = format!("the function answered with the error {code}");
+        return fail(ended, Status::Failed, Code::GuestFailed, message);
+    }
+    if ended.http_status == 0 {
+        let message = "the function returned without setting a response".to_owned();
+        return fail(ended, Status::Failed, Code::GuestNoAnswer, message);
+    }
+    if let Some((_, media_type)) = ended.headers.iter().find(|(name, _)| name == "content-type") {
+        ended.content_type = String::from_utf8_lossy(media_type).into_owned();
+    }
+    if facts.event.is_none() {
+        return;
+    }
+    // For an event the answer's status is the outcome. What only time can heal is tried again.
+    let message = || format!("the function answered the event with status {}", ended.http_status);
+    match ended.http_status {
+        200..=299 => {}
+        408 | 425 | 429 => {
+            let message = message();
+            fail(ended, Status::Failed, Code::GuestFailed, message);
+        }
+        400..=499 => {
+            let message = message();
+            fail(ended, Status::Refused, Code::GuestRefused, message);
+        }
+        _ => {
+            let message = message();
+            fail(ended, Status::Failed, Code::GuestFailed, message);
+        }
+    }
+}
+
+fn exit_status(ended: &mut Ended, code: i32) {
+    ended.exit_code = Some(code);
+    ended.status = Status::Succeeded;
+    if std::str::from_utf8(&ended.output.bytes).is_ok() {
+        ended.content_type = "text/plain; charset=utf-8".to_owned();
+    }
+    if code != 0 {
+        let message = format!("the command ended with exit code {code}");
+        fail(ended, Status::Failed, Code::GuestFailed, message);
+    }
+}
+
+fn event_output(ended: &mut Ended, output: handler::Output, facts: &Facts<'_>) {
+    if let Some(payload) = output.payload {
+        if payload.data.len() > limits::OUTPUT_BYTES_MAX {
+            let message = format!(
+                "a result of {} bytes exceeds the limit of {}",
+                payload.data.len(),
+                limits::OUTPUT_BYTES_MAX
+            );
+            return fail(ended, Status::Refused, Code::OutputTooLarge, message);
+        }
+        ended.content_type = payload.content_type;
+        ended.meter.bytes_out = payload.data.len() as u64;
+        ended.output = whole(Bytes::from(payload.data));
+    }
+    if output.events.len() > limits::EMITTED_EVENTS_MAX {
+        let message = format!(
+            "{} events returned; the limit is {}",
+            output.events.len(),
+            limits::EMITTED_EVENTS_MAX
+        );
+        return fail(ended, Status::Refused, Code::OutputTooLarge, message);
+    }
+    for (index, event) in output.events.into_iter().enumerate() {
+        match event::from_guest(event, facts.context, ("return", index)) {
+            Ok(event) => ended.events.push(StoredEvent::from(&event)),
+            Err(reason) => {
+                ended.events.clear();
+                let message = format!("the returned event {index} is not valid: {reason}");
+                return fail(ended, Status::Refused, Code::BadEvent, message);
+            }
+        }
+    }
+}
+
+fn stopped_status(
+    ended: &mut Ended,
+    stopped: Stopped,
+    (refused, waited, facts): (bool, Option<&'static str>, &Facts<'_>),
+) -> Ending {
+    let waiting = waited.map(|name| format!(" while it waited in {name}")).unwrap_or_default();
+    let error = match stopped {
+        Stopped::Interrupted(Interrupted::TimedOut) => {
+            let message =
+                format!("the function ran longer than its timeout of {:?}{waiting}", facts.timeout);
+            fail(ended, Status::TimedOut, Code::GuestTimedOut, message);
+            return Ending::TimedOut;
+        }
+        Stopped::Interrupted(Interrupted::Cancelled) => {
+            let message = format!("the invocation was cancelled{waiting}");
+            fail(ended, Status::Cancelled, Code::Cancelled, message);
+            return Ending::Cancelled;
+        }
+        Stopped::Failed(error) => error,
+    };
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        match facts.unit.world {
+            World::Command => exit_status(ended, exit.0),
+            _ if exit.0 == 0 => returned_status(ended, Returned::Http, (facts, None)),
+            _ => {
+                let message = format!("the function left with exit code {}", exit.0);
+                fail(ended, Status::Trapped, Code::GuestTrapped, message);
+            }
+        }
+        return Ending::Returned;
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        fail(ended, Status::Rejected, Code::Overloaded, error.to_string());
+    } else if error.is::<OutputTooLarge>() {
+        fail(ended, Status::Trapped, Code::OutputTooLarge, error.to_string());
+    } else if refused {
+        let limit = facts.unit.limits.memory_bytes;
+        let message = format!("the function needed more memory than its limit of {limit} bytes");
+        fail(ended, Status::OutOfMemory, Code::GuestOutOfMemory, message);
+    } else {
+        let message = match error.downcast_ref::<Trap>() {
+            Some(trap) => trap.to_string(),
+            None => error.root_cause().to_string(),
+        };
+        fail(ended, Status::Trapped, Code::GuestTrapped, message);
+    }
+    if let (Some(failure), Some(trace)) =
+        (&mut ended.failure, error.downcast_ref::<WasmBacktrace>())
+    {
+        failure.backtrace = trace.frames().iter().map(frame).collect();
+    }
+    Ending::Trapped
+}
+
+fn frame(frame: &wasmtime::FrameInfo) -> String {
+    let module = frame.module().name().unwrap_or("wasm");
+    match frame.func_name() {
+        Some(name) => format!("{module}!{}", demangled(name)),
+        None => format!("{module}!function {}", frame.func_index()),
+    }
+}
+
+fn demangled(name: &str) -> String {
+    let mut text = String::new();
+    match wasmtime_environ_demangle(&mut text, name) {
+        Ok(()) => text,
+        Err(_) => name.to_owned(),
+    }
+}
+
+/// Rust's legacy and v0 names, readable enough without another dependency: the path parts.
+fn wasmtime_environ_demangle(text: &mut String, name: &str) -> std::fmt::Result {
+    let Some(rest) = name.strip_prefix("_ZN") else {
+        text.push_str(name);
+        return Ok(());
+    };
+    let mut rest = rest;
+    let mut parts = Vec::new();
+    while let Some(digits) = rest.find(|letter: char| !letter.is_ascii_digit()) {
+        let Ok(length) = rest[..digits].parse::<usize>() else { break };
+        let Some(part) = rest.get(digits..digits + length) else { return Err(std::fmt::Error) };
+        parts.push(part);
+        rest = &rest[digits + length..];
+    }
+    // The last part is a hash.
+    if parts.last().is_some_and(|part| part.len() == 17 && part.starts_with('h')) {
+        parts.pop();
+    }
+    text.push_str(&parts.join("::"));
+    Ok(())
+}
+
+fn secrets(unit: &Unit) -> Vec<(u32, &[u8])> {
+    unit.env
+        .iter()
+        .enumerate()
+        .filter(|(_, var)| var.secret.is_some())
+        .map(|(at, var)| (at as u32, var.value.as_bytes()))
+        .collect()
+}
+
+/// Masks known secret values in everything that is kept. The masked places of the input are given
+/// back: a replay needs the bytes as the guest saw them.
+fn mask_secrets(ended: &mut Ended, unit: &Unit) -> Vec<Mask> {
+    let mut masks = Vec::new();
+    for (env, secret) in secrets(unit) {
+        mask_bytes(&mut ended.output.bytes, secret, |_| {});
+        mask_bytes(&mut ended.input_body.bytes, secret, |offset| {
+            masks.push(Mask { place: MaskPlace::Input, offset: offset as u32, env });
+        });
+        for (_, value) in ended.headers.iter_mut().chain(&mut ended.trailers) {
+            mask_bytes(value, secret, |_| {});
+        }
+        for line in &mut ended.logs {
+            mask_text(&mut line.text, secret);
+            mask_text(&mut line.fields, secret);
+        }
+        if let Some(failure) = &mut ended.failure {
+            mask_text(&mut failure.message, secret);
+        }
+        for event in &mut ended.events {
+            if let Some(data) = &mut event.data {
+                mask_bytes(&mut data.inline, secret, |_| {});
+            }
+        }
+    }
+    masks
+}
+
+fn mask_bytes(bytes: &mut Bytes, secret: &[u8], mut found: impl FnMut(usize)) {
+    let mut any = false;
+    let mut copy = BytesMut::from(&bytes[..]);
+    journal::mask(&mut copy, secret, |offset| {
+        any = true;
+        found(offset);
+    });
+    if any {
+        *bytes = copy.freeze();
+    }
+}
+
+fn mask_text(text: &mut String, secret: &[u8]) {
+    let Ok(secret) = std::str::from_utf8(secret) else { return };
+    if secret.len() >= journal::MASKED_SECRET_BYTES_MIN && text.contains(secret) {
+        *text = text.replace(secret, &"*".repeat(secret.len()));
+    }
+}

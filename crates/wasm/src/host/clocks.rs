@@ -1,0 +1,160 @@
+//! Clocks, timers and random numbers.
+
+use std::time::{Duration, Instant};
+
+use nexus_exec::journal::{Function, Outcome};
+use rand_chacha::rand_core::RngCore as _;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
+use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+use crate::ledger::lock;
+use crate::state::State;
+
+/// Random bytes of one call.
+const RANDOM_BYTES_MAX: u64 = 1 << 20;
+const NS_PER_SECOND: i64 = 1_000_000_000;
+
+impl State {
+    fn clock_reading(&mut self, function: Function) -> wasmtime::Result<i64> {
+        let mut ledger = lock(&self.ledger);
+        match ledger.replayed(function, 0, "")? {
+            Some(Outcome::Clock(ns)) => return Ok(ns),
+            Some(other) => return Err(ledger.unexpected(function, &other)),
+            None => {}
+        }
+        let ns = if function == Function::WallNow {
+            self.clock.now().unix_ns()
+        } else {
+            i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX)
+        };
+        ledger.record(function, 0, "", &Outcome::Clock(ns));
+        Ok(ns)
+    }
+
+    fn timer(&mut self, function: Function, value: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let mut ledger = lock(&self.ledger);
+        ledger.note(function, value, "")?;
+        let replay = ledger.is_replay();
+        drop(ledger);
+        let timer = if replay {
+            Timer::Past { yielded: true }
+        } else {
+            let duration = match function {
+                Function::SubscribeDuration => Duration::from_nanos(value),
+                _ => Duration::from_nanos(value).saturating_sub(self.started.elapsed()),
+            };
+            if duration.is_zero() {
+                Timer::Past { yielded: false }
+            } else {
+                Instant::now().checked_add(duration).map_or(Timer::Never, Timer::At)
+            }
+        };
+        let timer = self.table.push(timer)?;
+        subscribe(&mut self.table, timer)
+    }
+
+    fn random_bytes(
+        &mut self,
+        function: Function,
+        stream: usize,
+        length: u64,
+    ) -> wasmtime::Result<Vec<u8>> {
+        if length > RANDOM_BYTES_MAX {
+            wasmtime::bail!("{length} random bytes asked for; the limit is {RANDOM_BYTES_MAX}");
+        }
+        lock(&self.ledger).note(function, length, "")?;
+        let mut bytes = vec![0; length as usize];
+        self.random.stream(stream).fill_bytes(&mut bytes);
+        Ok(bytes)
+    }
+
+    fn random_number(&mut self, function: Function, stream: usize) -> wasmtime::Result<u64> {
+        lock(&self.ledger).note(function, 0, "")?;
+        Ok(self.random.stream(stream).next_u64())
+    }
+}
+
+impl wall_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        let ns = self.clock_reading(Function::WallNow)?.max(0);
+        Ok(wall_clock::Datetime {
+            seconds: (ns / NS_PER_SECOND) as u64,
+            nanoseconds: (ns % NS_PER_SECOND) as u32,
+        })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
+    }
+}
+
+impl monotonic_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock_reading(Function::MonotonicNow)?.unsigned_abs())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(1)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.timer(Function::SubscribeInstant, when)
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.timer(Function::SubscribeDuration, duration)
+    }
+}
+
+impl random::Host for State {
+    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(Function::RandomBytes, 0, length)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number(Function::RandomNumber, 0)
+    }
+}
+
+impl insecure::Host for State {
+    fn get_insecure_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(Function::InsecureBytes, 1, length)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number(Function::InsecureNumber, 1)
+    }
+}
+
+impl insecure_seed::Host for State {
+    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        lock(&self.ledger).note(Function::InsecureSeed, 0, "")?;
+        let generator = self.random.stream(2);
+        Ok((generator.next_u64(), generator.next_u64()))
+    }
+}
+
+enum Timer {
+    Past { yielded: bool },
+    At(Instant),
+    Never,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Timer {
+    async fn ready(&mut self) {
+        match self {
+            Timer::Past { yielded: true } => {}
+            // A guest that polls with a timeout of zero in a loop must not starve the executor,
+            // which makes the other things ready that it polls for.
+            Timer::Past { yielded } => {
+                *yielded = true;
+                tokio::task::yield_now().await;
+            }
+            Timer::At(instant) => tokio::time::sleep_until((*instant).into()).await,
+            Timer::Never => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! `wasi:http`: Wasmtime's implementation of fields, requests and responses, with the functions
+//! shadowed whose results depend on the network or its timing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use nexus_exec::journal::{Fault, Function, Outcome, hash_arguments};
+use nexus_exec::{BodyError, CallContext, Host, HttpError, HttpTimeouts};
+use nexus_model::limits;
+use tokio::sync::Semaphore;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::{
+    ErrorCode, HostFutureIncomingResponse as HostFutureIncomingResponseTrait,
+    HostFutureTrailers as HostFutureTrailersTrait, HostIncomingRequest,
+    HostIncomingResponse as HostIncomingResponseTrait,
+    HostOutgoingRequest as HostOutgoingRequestTrait,
+    HostOutgoingResponse as HostOutgoingResponseTrait, Method, Scheme,
+};
+use wasmtime_wasi_http::p2::body::{
+    HostFutureTrailers, HostIncomingBody, HostOutgoingBody, HyperOutgoingBody,
+};
+use wasmtime_wasi_http::p2::types::{
+    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
+    HostResponseOutparam,
+};
+use wasmtime_wasi_http::{
+    Error as WireError, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _,
+};
+
+use super::faults;
+use super::streams::{Incoming, Outgoing, Source, Target};
+use crate::answer;
+use crate::ledger::lock;
+use crate::state::State;
+
+const TYPES: &str = "wasi:http/types@0.2.12";
+const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+/// Pieces of a body between guest and network, and the size of one.
+const BODY_PIECES: usize = 8;
+const BODY_PIECE_BYTES: usize = 64 << 10;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
+
+/// Sends a guest's requests through the invocation's host.
+pub(crate) struct Hooks {
+    pub(crate) host: Option<Arc<dyn Host>>,
+    pub(crate) context: Arc<CallContext>,
+    pub(crate) requests: usize,
+    pub(crate) concurrent: Option<Arc<Semaphore>>,
+}
+
+type Sent = Box<dyn Future<Output = Result<(), WireError>> + Send>;
+type Sending =
+    Box<dyn Future<Output = wasmtime_wasi_http::Result<(http::Response<WasiBody>, Sent)>> + Send>;
+
+impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BODY_PIECES
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_PIECE_BYTES
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Sent,
+    ) -> Sending {
+        let (Some(host), context) = (self.host.clone(), self.context.clone()) else {
+            return Box::new(async { Err(WireError::ConfigurationError) });
+        };
+        let permits = self
+            .concurrent
+            .get_or_insert_with(|| Arc::new(Semaphore::new(limits::OUTBOUND_CONCURRENT_MAX)))
+            .clone();
+        let options = options.unwrap_or_default();
+        let timeouts = HttpTimeouts {
+            connect: options.connect_timeout.unwrap_or(TIMEOUT_DEFAULT),
+            first_byte: options.first_byte_timeout.unwrap_or(TIMEOUT_DEFAULT),
+            between_bytes: options.between_bytes_timeout.unwrap_or(TIMEOUT_DEFAULT),
+        };
+        Box::new(async move {
+            let Ok(permit) = permits.acquire_owned().await else {
+                return Err(WireError::ConfigurationError);
+            };
+            let request = request.map(|body| body.map_err(BodyError::from).boxed_unsync());
+            let response =
+                host.http(&context, request, timeouts).await.map_err(faults::from_host)?;
+            let response = response.map(|body| body.map_err(broken).boxed_unsync());
+            let sent: Sent = Box::new(async move {
+                drop(permit);
+                Ok(())
+            });
+            Ok((response, sent))
+        })
+    }
+}
+
+fn broken(error: BodyError) -> WireError {
+    match error.downcast_ref::<HttpError>() {
+        Some(HttpError::TimedOut(_)) => WireError::ConnectionReadTimeout,
+        Some(error) => faults::from_host(error.clone()),
+        None => WireError::ConnectionTerminated,
+    }
+}
+
+/// Replaces the functions that depend on the outside.
+pub(super) fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[method]incoming-request.consume",
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            let state = store.data_mut();
+            let body = HostIncomingRequest::consume(&mut state.http(), id)?;
+            remember(&mut state.incoming, &body, Source::Input);
+            Ok((body,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]incoming-response.consume",
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            let state = store.data_mut();
+            let body = HostIncomingResponseTrait::consume(&mut state.http(), id)?;
+            remember(&mut state.incoming, &body, Source::Response);
+            Ok((body,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-response.body",
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            let state = store.data_mut();
+            let body = HostOutgoingResponseTrait::body(&mut state.http(), id)?;
+            remember(&mut state.outgoing, &body, Target::Answer);
+            Ok((body,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.body",
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            let state = store.data_mut();
+            let body = HostOutgoingRequestTrait::body(&mut state.http(), id)?;
+            remember(&mut state.outgoing, &body, Target::Request);
+            Ok((body,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]future-incoming-response.get",
+        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().response_get(id)?,)),
+    )?;
+    types.func_wrap(
+        "[method]future-trailers.get",
+        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().trailers_get(id)?,)),
+    )?;
+    types.func_wrap(
+        "[method]incoming-body.stream",
+        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().body_stream(id)?,)),
+    )?;
+    types.func_wrap(
+        "[method]outgoing-body.write",
+        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().body_write(id)?,)),
+    )?;
+    types.func_wrap(
+        "[static]outgoing-body.finish",
+        |mut store: StoreContextMut<'_, State>, (id, trailers)| {
+            Ok((store.data_mut().body_finish(id, trailers)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[static]response-outparam.set",
+        |mut store: StoreContextMut<'_, State>, (id, response)| {
+            store.data_mut().answer(id, response)
+        },
+    )?;
+    linker.instance(HANDLER)?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>, (request, options)| {
+            Ok((store.data_mut().handle(request, options)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Numbers of bodies are used again, so the newest entry of a number is the one that holds.
+fn remember<T, S: Copy>(known: &mut Vec<(u32, S)>, body: &Result<Resource<T>, ()>, what: S)
+where
+    T: 'static,
+{
+    let Ok(body) = body else { return };
+    match known.iter_mut().find(|(rep, _)| *rep == body.rep()) {
+        Some(entry) => entry.1 = what,
+        None => known.push((body.rep(), what)),
+    }
+}
+
+fn known<S: Copy>(known: &[(u32, S)], rep: u32) -> Option<S> {
+    known.iter().find(|(at, _)| *at == rep).map(|(_, what)| *what)
+}
+
+type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
+type GotTrailers = Option<Result<Result<Option<Resource<FieldMap>>, ErrorCode>, ()>>;
+
+impl State {
+    fn response_get(&mut self, id: Resource<HostFutureIncomingResponse>) -> wasmtime::Result<Got> {
+        const FUNCTION: Function = Function::HttpResponse;
+        let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
+        if let Some(outcome) = replayed {
+            return Ok(match outcome {
+                Outcome::Pending => None,
+                Outcome::Consumed => Some(Err(())),
+                Outcome::Failed(fault) => Some(Ok(Err(faults::from_fault(&fault)))),
+                Outcome::Head { status, headers } => {
+                    let headers = FieldMap::new_immutable(&mut self.hooks, header_map(&headers));
+                    let body = Some(HostIncomingBody::new(no_body()));
+                    let response = HostIncomingResponse { status, headers, body };
+                    Some(Ok(Ok(self.table.push(response)?)))
+                }
+                other => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
+            });
+        }
+        let mut got = HostFutureIncomingResponseTrait::get(&mut self.http(), id)?;
+        let outcome = match &mut got {
+            None => Outcome::Pending,
+            Some(Err(())) => Outcome::Consumed,
+            Some(Ok(Err(code))) => {
+                let fault = faults::to_fault(code);
+                *code = faults::from_fault(&fault);
+                Outcome::Failed(fault)
+            }
+            Some(Ok(Ok(response))) => {
+                let response = self.table.get(response)?;
+                Outcome::Head { status: response.status, headers: fields(&response.headers) }
+            }
+        };
+        lock(&self.ledger).record(FUNCTION, 0, "", &outcome);
+        Ok(got)
+    }
+
+    fn trailers_get(&mut self, id: Resource<HostFutureTrailers>) -> wasmtime::Result<GotTrailers> {
+        const FUNCTION: Function = Function::HttpTrailers;
+        let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
+        if let Some(outcome) = replayed {
+            return Ok(match outcome {
+                Outcome::Pending => None,
+                Outcome::Consumed => Some(Err(())),
+                Outcome::Failed(fault) => Some(Ok(Err(faults::from_fault(&fault)))),
+                Outcome::Trailers(None) => Some(Ok(Ok(None))),
+                Outcome::Trailers(Some(trailers)) => {
+                    let trailers = FieldMap::new_immutable(&mut self.hooks, header_map(&trailers));
+                    Some(Ok(Ok(Some(self.table.push(trailers)?))))
+                }
+                other => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
+            });
+        }
+        let mut got = HostFutureTrailersTrait::get(&mut self.http(), id)?;
+        let outcome = match &mut got {
+            None => Outcome::Pending,
+            Some(Err(())) => Outcome::Consumed,
+            Some(Ok(Err(code))) => {
+                let fault = faults::to_fault(code);
+                *code = faults::from_fault(&fault);
+                Outcome::Failed(fault)
+            }
+            Some(Ok(Ok(None))) => Outcome::Trailers(None),
+            Some(Ok(Ok(Some(trailers)))) => {
+                Outcome::Trailers(Some(fields(self.table.get(trailers)?)))
+            }
+        };
+        lock(&self.ledger).record(FUNCTION, 0, "", &outcome);
+        Ok(got)
+    }
+
+    fn body_stream(
+        &mut self,
+        id: Resource<HostIncomingBody>,
+    ) -> wasmtime::Result<Result<Resource<DynInputStream>, ()>> {
+        let Some(inner) = self.table.get_mut(&id)?.take_stream() else { return Ok(Err(())) };
+        let source = known(&self.incoming, id.rep()).unwrap_or(Source::Response);
+        let inner: Option<DynInputStream> =
+            (!lock(&self.ledger).is_replay()).then(|| Box::new(inner) as DynInputStream);
+        let number = self.next_stream();
+        let stream: DynInputStream =
+            Box::new(Incoming { inner, number, source, ledger: self.ledger.clone() });
+        Ok(Ok(self.table.push_child(stream, &id)?))
+    }
+
+    fn body_write(
+        &mut self,
+        id: Resource<HostOutgoingBody>,
+    ) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
+        let Some(inner) = self.table.get_mut(&id)?.take_output_stream() else {
+            return Ok(Err(()));
+        };
+        let target = known(&self.outgoing, id.rep()).unwrap_or(Target::Request);
+        let inner = (!lock(&self.ledger).is_replay()).then_some(inner);
+        let number = self.next_stream();
+        let stream: DynOutputStream =
+            Box::new(Outgoing { inner, number, target, ledger: self.ledger.clone() });
+        Ok(Ok(self.table.push_child(stream, &id)?))
+    }
+
+    fn body_finish(
+        &mut self,
+        id: Resource<HostOutgoingBody>,
+        trailers: Option<Resource<FieldMap>>,
+    ) -> wasmtime::Result<Result<(), ErrorCode>> {
+        const FUNCTION: Function = Function::HttpFinish;
+        let is_answer = known(&self.outgoing, id.rep()) == Some(Target::Answer);
+        let body = self.table.delete(id)?;
+        let trailers = trailers.map(|trailers| self.table.delete(trailers)).transpose()?;
+        let arguments = trailers.as_ref().map_or(0, |trailers| hash_fields(&[], trailers));
+        if is_answer && let Some(trailers) = &trailers {
+            lock(&self.ledger).answer.trailers = Some((**trailers).clone());
+        }
+        let replayed = lock(&self.ledger).replayed(FUNCTION, arguments, "")?;
+        match replayed {
+            Some(Outcome::Done) => return Ok(Ok(())),
+            Some(Outcome::Failed(fault)) => return Ok(Err(faults::from_fault(&fault))),
+            Some(other) => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
+            None => {}
+        }
+        let finished = body.finish(trailers);
+        let outcome = match &finished {
+            Ok(()) => Outcome::Done,
+            Err(code) => Outcome::Failed(faults::to_fault(code)),
+        };
+        lock(&self.ledger).record(FUNCTION, arguments, "", &outcome);
+        Ok(finished)
+    }
+
+    fn handle(
+        &mut self,
+        request: Resource<HostOutgoingRequest>,
+        options: Option<Resource<RequestOptions>>,
+    ) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
+        const FUNCTION: Function = Function::HttpHandle;
+        let (text, arguments) = describe_request(self.table.get(&request)?);
+        let replayed = lock(&self.ledger).replayed(FUNCTION, arguments, &text)?;
+        match replayed {
+            Some(Outcome::Done) => {
+                self.table.delete(request)?;
+                return Ok(Ok(self.table.push(HostFutureIncomingResponse::Consumed)?));
+            }
+            Some(Outcome::Failed(fault)) => {
+                self.table.delete(request)?;
+                return Ok(Err(faults::from_fault(&fault)));
+            }
+            Some(other) => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
+            None => {}
+        }
+        self.hooks.requests += 1;
+        let handled = if self.hooks.requests > limits::OUTBOUND_REQUESTS_MAX {
+            self.table.delete(request)?;
+            Err(ErrorCode::ConnectionLimitReached)
+        } else {
+            match outgoing_handler::Host::handle(&mut self.http(), request, options) {
+                Ok(future) => Ok(future),
+                Err(error) => Err(error.downcast()?),
+            }
+        };
+        let (outcome, handled) = match handled {
+            Ok(future) => (Outcome::Done, Ok(future)),
+            Err(code) => {
+                let fault: Fault = faults::to_fault(&code);
+                let code = faults::from_fault(&fault);
+                (Outcome::Failed(fault), Err(code))
+            }
+        };
+        lock(&self.ledger).record(FUNCTION, arguments, &text, &outcome);
+        Ok(handled)
+    }
+
+    fn answer(
+        &mut self,
+        id: Resource<HostResponseOutparam>,
+        response: Result<Resource<HostOutgoingResponse>, ErrorCode>,
+    ) -> wasmtime::Result<()> {
+        self.table.delete(id)?;
+        let response = match response {
+            Ok(response) => self.table.delete(response)?,
+            Err(code) => {
+                let text = format!("{code:?}");
+                let mut ledger = lock(&self.ledger);
+                ledger.note(Function::HttpRespond, 0, &text)?;
+                ledger.answer.refused = Some(text);
+                ledger.answer.at = Some(Instant::now());
+                return Ok(());
+            }
+        };
+        let status = response.status;
+        let text = status.as_u16().to_string();
+        let arguments = hash_fields(&[text.as_bytes()], &response.headers);
+        {
+            let mut ledger = lock(&self.ledger);
+            ledger.note(Function::HttpRespond, arguments, &text)?;
+            ledger.answer.head = Some((status.as_u16(), (*response.headers).clone()));
+            ledger.answer.at = Some(Instant::now());
+            if ledger.is_replay() {
+                return Ok(());
+            }
+        }
+        answer::deliver(self, response);
+        Ok(())
+    }
+}
+
+fn describe_request(request: &HostOutgoingRequest) -> (String, u64) {
+    let method: &str = match &request.method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(other) => other,
+    };
+    let scheme = match &request.scheme {
+        Some(Scheme::Http) => "http",
+        Some(Scheme::Https) | None => "https",
+        Some(Scheme::Other(other)) => other,
+    };
+    let authority = request.authority.as_deref().unwrap_or("");
+    let path = request.path_with_query.as_deref().unwrap_or("/");
+    let text = format!("{method} {scheme}://{authority}{path}");
+    let arguments = hash_fields(&[text.as_bytes()], &request.headers);
+    (text, arguments)
+}
+
+fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {
+    let mut parts = first.to_vec();
+    for (name, value) in fields {
+        parts.push(name.as_str().as_bytes());
+        parts.push(value.as_bytes());
+    }
+    hash_arguments(&parts)
+}
+
+/// Header fields as the journal and the record keep them.
+pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
+    map.iter()
+        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
+        .collect()
+}
+
+fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
+    let mut map = http::HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        let value = http::HeaderValue::from_maybe_shared(value.clone());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+fn no_body() -> HyperOutgoingBody {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+}

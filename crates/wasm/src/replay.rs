@@ -1,0 +1,469 @@
+//! A recorded invocation again, with its journal as the outside world.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use nexus_exec::journal::{Divergence, EnvEntry, Journal, Player, Stop};
+use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
+use nexus_model::record::{Body, HttpInput, InvocationRecord, Output, Status, input};
+use nexus_model::resource::World;
+use nexus_model::view::{DivergenceView, ReplayView, Verdict};
+use nexus_model::{Digest, Event, InvocationId, Name, Timestamp, VersionId};
+use wasmtime_wasi_http::WasiBody;
+
+use crate::invoke::{
+    Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
+};
+use crate::ledger::{Ledger, Tape, lock};
+use crate::logs::Logs;
+use crate::runtime::Ready;
+use crate::state::StopAt;
+use crate::{engine, event, finish};
+
+/// A replay that computes longer than this since its last operation has left its recording.
+const TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a replay may compute after the last operation of a recording that was stopped.
+const STRUCK_BUDGET: Duration = Duration::from_millis(20);
+
+fn not_replayable(reason: impl Into<String>) -> Error {
+    Error::NotReplayable { reason: reason.into() }
+}
+
+/// Runs a record again.
+pub(crate) async fn replay(
+    ready: &Ready,
+    record: &InvocationRecord,
+    event: Option<Event>,
+) -> Result<Replayed, Error> {
+    let mut journal = read_journal(record)?;
+    check_identity(&journal, &ready.unit)?;
+    let unit = Arc::new(unit_of(&journal, &ready.unit)?);
+    journal.unmask(|env| secret(&unit, env));
+    let input = input_of(record, event, (&journal, &unit))?;
+    let verify = journal.header.verify;
+    let flavour = ready.inner.flavour(verify)?;
+    let slot = flavour.registry.slot(unit.component, unit.world);
+    let loaded = flavour.registry.get(&slot).await?;
+    let context = Arc::new(context_of(&journal, record, &unit));
+    let struck = journal.ending.is_struck();
+    let started = Instant::now();
+    let clock = ready.inner.clock.clone();
+    let seed = journal.header.seed;
+    let mut ledger =
+        Ledger::new(Tape::Replay(Box::new(Player::new(journal))), true, Logs::new(clock.clone()));
+    ledger.replay_input = input.body;
+    let ledger = Arc::new(std::sync::Mutex::new(ledger));
+    let state = Setting {
+        context: context.clone(),
+        unit: unit.clone(),
+        host: None,
+        clock: clock.clone(),
+        ledger: ledger.clone(),
+        seed,
+        started,
+        stop_at: StopAt {
+            deadline: started + TIME_MAX,
+            struck_budget: struck.then_some(STRUCK_BUDGET),
+        },
+        cancel: Cancel::default(),
+        stdin: input.stdin.clone(),
+        arguments: input.arguments,
+    }
+    .state();
+    let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
+    let ledger =
+        std::mem::replace(&mut *lock(&ledger), Ledger::new(Tape::Off(0), false, Logs::new(clock)));
+    let end = End::of(&ledger, &executed, struck);
+    let played = ledger.operations();
+    let facts = finish::Facts {
+        unit: &unit,
+        context: &context,
+        event: input.event.as_ref(),
+        stdin: input.stdin,
+        timeout: TIME_MAX,
+    };
+    let ended = finish::finish(ledger, executed, facts);
+    let divergence = match end {
+        End::Diverged(divergence) => Some(divergence),
+        End::Struck => compare_prefix(record, &ended),
+        End::Complete => compare(record, &ended),
+    };
+    let view = view(record, (divergence, struck), (played, started.elapsed(), &ended));
+    Ok(Replayed { view, ended })
+}
+
+/// How a replay came to its end.
+enum End {
+    Diverged(Divergence),
+    /// At the place where the recording was stopped from outside.
+    Struck,
+    Complete,
+}
+
+impl End {
+    fn of(ledger: &Ledger, executed: &Executed, struck: bool) -> Self {
+        let stop = ledger.stop.clone().or_else(|| match &executed.result {
+            Err(Stopped::Failed(error)) => error.downcast_ref::<Stop>().cloned(),
+            _ => None,
+        });
+        match stop {
+            Some(Stop::Diverged(divergence)) => return End::Diverged(divergence),
+            Some(Stop::Struck { .. }) => return End::Struck,
+            None => {}
+        }
+        if let Err(Stopped::Interrupted(_)) = executed.result {
+            return End::Diverged(Divergence {
+                operation: ledger.operations(),
+                what: "end".to_owned(),
+                expected: "the end of the function".to_owned(),
+                actual: format!("still computing after {TIME_MAX:?}"),
+            });
+        }
+        if let Tape::Replay(player) = &ledger.tape
+            && let Some(left) = player.left_over()
+        {
+            return End::Diverged(left);
+        }
+        if struck { End::Struck } else { End::Complete }
+    }
+}
+
+fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
+    if !record.not_replayable.is_empty() {
+        return Err(not_replayable(record.not_replayable.clone()));
+    }
+    let bytes = record.journal.as_ref().map(|journal| journal.inline.clone()).unwrap_or_default();
+    if bytes.is_empty() {
+        return Err(not_replayable("it has no journal"));
+    }
+    Journal::decode(&bytes).map_err(Error::Journal)
+}
+
+fn check_identity(journal: &Journal, unit: &Unit) -> Result<(), Error> {
+    let semantics = engine::semantics();
+    if journal.header.semantics != semantics {
+        return Err(not_replayable(format!(
+            "it was recorded with engine semantics {}, this engine has {}",
+            Digest::from_bytes(journal.header.semantics).short(),
+            Digest::from_bytes(semantics).short(),
+        )));
+    }
+    let recorded = Digest::from_bytes(journal.header.component);
+    if recorded != unit.component {
+        return Err(not_replayable(format!(
+            "it was recorded with component {}, this is component {}",
+            recorded.hex(),
+            unit.component.hex(),
+        )));
+    }
+    Ok(())
+}
+
+/// The unit with the environment as it was.
+fn unit_of(journal: &Journal, unit: &Unit) -> Result<Unit, Error> {
+    let mut env = Vec::with_capacity(journal.header.env.len());
+    for entry in &journal.header.env {
+        env.push(match entry {
+            EnvEntry::Plain { name, value } => {
+                EnvVar { name: name.clone(), value: value.clone(), secret: None }
+            }
+            EnvEntry::Secret { name, secret, version } => unit
+                .env
+                .iter()
+                .find(|var| {
+                    var.secret
+                        .as_ref()
+                        .is_some_and(|(known, at)| known.as_str() == secret && at == version)
+                })
+                .map(|var| EnvVar { name: name.clone(), ..var.clone() })
+                .ok_or_else(|| {
+                    not_replayable(format!("version {version} of secret {secret} is gone"))
+                })?,
+        });
+    }
+    Ok(Unit { env, ..unit.clone() })
+}
+
+fn secret(unit: &Unit, env: u32) -> Option<&[u8]> {
+    let var = unit.env.get(env as usize)?;
+    var.secret.as_ref().map(|_| var.value.as_bytes())
+}
+
+fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> CallContext {
+    CallContext {
+        id: InvocationId::try_from(&journal.header.invocation[..])
+            .unwrap_or_else(|_| unreachable_id()),
+        project: Name::new(&record.meta.project).unwrap_or_else(|_| unit.project.clone()),
+        function: Name::new(&record.function).unwrap_or_else(|_| unit.function.clone()),
+        version: VersionId::try_from(&record.version[..]).unwrap_or(unit.version),
+        attempt: journal.header.attempt,
+        traceparent: Arc::from(journal.header.traceparent.as_str()),
+        accepted: Timestamp::from_unix_ns(record.accepted_ns),
+        deadline: Timestamp::from_unix_ns(journal.header.deadline_ns),
+    }
+}
+
+/// Any sixteen bytes make an id.
+fn unreachable_id() -> InvocationId {
+    InvocationId::from(uuid::Uuid::nil())
+}
+
+/// What the guest is given again.
+struct Input {
+    guest: GuestInput,
+    body: Bytes,
+    stdin: Bytes,
+    arguments: Vec<String>,
+    event: Option<Event>,
+}
+
+fn input_of(
+    record: &InvocationRecord,
+    event: Option<Event>,
+    (journal, unit): (&Journal, &Unit),
+) -> Result<Input, Error> {
+    let form = record.input.as_ref().and_then(|input| input.form.as_ref());
+    let kept = |body: &Body| {
+        if body.dropped {
+            return Err(not_replayable(format!("its input of {} bytes was not kept", body.size)));
+        }
+        Ok(journal.unmask_input(body.inline.clone(), |env| secret(unit, env)))
+    };
+    let input = |guest, body| Input {
+        guest,
+        body,
+        stdin: Bytes::new(),
+        arguments: Vec::new(),
+        event: None,
+    };
+    let event = match form {
+        Some(input::Form::Event(stored)) => Some(stored.to_event()),
+        Some(input::Form::EventRef(_)) => {
+            Some(event.ok_or_else(|| not_replayable("the event it handled is gone"))?)
+        }
+        _ => None,
+    };
+    match (unit.world, form, event) {
+        (World::Http, Some(input::Form::Http(request)), _) => {
+            let guest = GuestInput::Http(Box::new(with_host(request_of(request)?)));
+            Ok(input(guest, kept(&request.body)?))
+        }
+        (World::Http, _, Some(event)) => {
+            let request = event_request(&event).map_err(not_replayable)?;
+            let body = event.data.clone().unwrap_or_default();
+            Ok(Input { event: Some(event), ..input(GuestInput::Http(Box::new(request)), body) })
+        }
+        (World::Event, _, Some(event)) => {
+            let guest = GuestInput::Event(Box::new(event::to_guest(&event)));
+            Ok(Input { event: Some(event), ..input(guest, Bytes::new()) })
+        }
+        (World::Command, _, Some(event)) => {
+            let stdin = Bytes::from(event.to_json());
+            Ok(Input { event: Some(event), stdin, ..input(GuestInput::Command, Bytes::new()) })
+        }
+        (World::Command, Some(input::Form::Command(command)), _) => Ok(Input {
+            stdin: kept(&command.stdin)?,
+            arguments: command.arguments.clone(),
+            ..input(GuestInput::Command, Bytes::new())
+        }),
+        (_, None, _) => Err(not_replayable("its input was not kept")),
+        _ => Err(not_replayable("its input does not fit the function's world")),
+    }
+}
+
+/// The request as it came; its body comes from the journal, piece by piece.
+fn request_of(input: &HttpInput) -> Result<http::Request<WasiBody>, Error> {
+    let wrong = |what: &str| not_replayable(format!("the recorded request has an invalid {what}"));
+    let host = input.headers.iter().find(|header| header.name == "host");
+    let from_header = host.is_some_and(|host| host.value == input.authority.as_bytes());
+    let uri = if input.authority.is_empty() || (from_header && input.scheme != "https") {
+        http::Uri::builder().path_and_query(input.path_and_query.as_str()).build()
+    } else {
+        http::Uri::builder()
+            .scheme(input.scheme.as_str())
+            .authority(input.authority.as_str())
+            .path_and_query(input.path_and_query.as_str())
+            .build()
+    };
+    let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let mut request = http::Request::new(body);
+    *request.uri_mut() = uri.map_err(|_| wrong("URI"))?;
+    *request.method_mut() =
+        http::Method::from_bytes(input.method.as_bytes()).map_err(|_| wrong("method"))?;
+    for header in &input.headers {
+        let name = http::HeaderName::from_bytes(header.name.as_bytes());
+        let value = http::HeaderValue::from_maybe_shared(header.value.clone());
+        let (Ok(name), Ok(value)) = (name, value) else { return Err(wrong("header")) };
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+fn differs(what: &str, expected: impl ToString, actual: impl ToString) -> Option<Divergence> {
+    Some(Divergence {
+        operation: u32::MAX,
+        what: what.to_owned(),
+        expected: expected.to_string(),
+        actual: actual.to_string(),
+    })
+}
+
+/// Compares everything that an invocation leaves behind.
+fn compare(record: &InvocationRecord, ended: &Ended) -> Option<Divergence> {
+    let status = Status::try_from(record.status).unwrap_or(Status::Unknown);
+    if status != ended.status {
+        return differs("status", status.word(), ended.status.word());
+    }
+    let failure = |failure: Option<&nexus_model::record::Failure>| {
+        failure.map_or_else(String::new, |failure| format!("{} {}", failure.code, failure.message))
+    };
+    let (expected, actual) = (failure(record.failure.as_ref()), failure(ended.failure.as_ref()));
+    if expected != actual {
+        return differs("failure", expected, actual);
+    }
+    let nothing = Output::default();
+    let output = record.output.as_ref().unwrap_or(&nothing);
+    compare_output(output, ended).or_else(|| compare_rest(record, output, ended))
+}
+
+fn compare_output(output: &Output, ended: &Ended) -> Option<Divergence> {
+    if output.http_status != u32::from(ended.http_status) {
+        return differs("output status", output.http_status, ended.http_status);
+    }
+    let expected = output.headers.iter().map(|header| (header.name.as_str(), &header.value));
+    let expected: Vec<_> = expected.filter(|(name, _)| !is_hop_by_hop(name)).collect();
+    let actual = ended.headers.iter().map(|(name, value)| (name.as_str(), value));
+    let actual: Vec<_> = actual.filter(|(name, _)| !is_hop_by_hop(name)).collect();
+    if expected != actual {
+        return differs("output headers", format!("{expected:?}"), format!("{actual:?}"));
+    }
+    let body = output.body.clone().unwrap_or_default();
+    if body.size != ended.output.size {
+        let bytes = |size: u64| format!("{size} bytes");
+        return differs("output body", bytes(body.size), bytes(ended.output.size));
+    }
+    if !body.dropped && body.inline != ended.output.bytes {
+        return first_difference(&body.inline, &ended.output.bytes);
+    }
+    None
+}
+
+fn compare_rest(record: &InvocationRecord, output: &Output, ended: &Ended) -> Option<Divergence> {
+    if output.events != ended.events {
+        let events = |count: usize| format!("{count} events");
+        let (expected, actual) = (events(output.events.len()), events(ended.events.len()));
+        return differs("returned events", expected, actual);
+    }
+    if output.exit_code != ended.exit_code {
+        let code = |code: Option<i32>| format!("{code:?}");
+        return differs("exit code", code(output.exit_code), code(ended.exit_code));
+    }
+    if record.logs.len() != ended.logs.len() || record.logs_dropped != ended.logs_dropped {
+        let lines = |count: usize| format!("{count} lines");
+        return differs("logs", lines(record.logs.len()), lines(ended.logs.len()));
+    }
+    for (expected, actual) in record.logs.iter().zip(&ended.logs) {
+        if expected.text != actual.text || expected.fields != actual.fields {
+            return differs("logs", &expected.text, &actual.text);
+        }
+    }
+    if let (false, Some(actual)) = (record.memory_hash.is_empty(), ended.memory_hash)
+        && record.memory_hash[..] != actual[..]
+    {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        return differs("memory", hex(&record.memory_hash), hex(&actual));
+    }
+    None
+}
+
+/// Compares what both have of a recording that was stopped at an arbitrary instruction.
+fn compare_prefix(record: &InvocationRecord, ended: &Ended) -> Option<Divergence> {
+    let nothing = Output::default();
+    let output = record.output.as_ref().unwrap_or(&nothing);
+    if output.http_status != 0
+        && ended.http_status != 0
+        && output.http_status != u32::from(ended.http_status)
+    {
+        return differs("output status", output.http_status, ended.http_status);
+    }
+    let body = output.body.clone().unwrap_or_default();
+    let common = body.inline.len().min(ended.output.bytes.len());
+    if body.inline[..common] != ended.output.bytes[..common] {
+        return first_difference(&body.inline[..common], &ended.output.bytes[..common]);
+    }
+    // The last line of either may have been cut in the middle.
+    let whole = record.logs.len().min(ended.logs.len()).saturating_sub(1);
+    record
+        .logs
+        .iter()
+        .zip(&ended.logs)
+        .take(whole)
+        .find(|(expected, actual)| expected.text != actual.text)
+        .and_then(|(expected, actual)| differs("logs", &expected.text, &actual.text))
+}
+
+fn first_difference(expected: &[u8], actual: &[u8]) -> Option<Divergence> {
+    const SHOWN: usize = 40;
+    let at = expected.iter().zip(actual).take_while(|(a, b)| a == b).count();
+    let from = at.saturating_sub(8);
+    let shown = |bytes: &[u8]| {
+        let part = &bytes[from.min(bytes.len())..bytes.len().min(from + SHOWN)];
+        format!("byte {at}: …{}…", String::from_utf8_lossy(part))
+    };
+    differs("output body", shown(expected), shown(actual))
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" | "te"
+    )
+}
+
+fn view(
+    record: &InvocationRecord,
+    (divergence, struck): (Option<Divergence>, bool),
+    (operations, took, ended): (u32, Duration, &Ended),
+) -> ReplayView {
+    let verdict = match (&divergence, struck) {
+        (Some(_), _) => Verdict::Diverged,
+        (None, true) => Verdict::IdenticalUpTo,
+        (None, false) => Verdict::Identical,
+    };
+    let memory_compared = verdict == Verdict::Identical
+        && !record.memory_hash.is_empty()
+        && ended.memory_hash.is_some();
+    let divergence = divergence.map(|divergence| DivergenceView {
+        operation: (divergence.operation != u32::MAX).then_some(divergence.operation),
+        what: divergence.what,
+        expected: divergence.expected,
+        actual: divergence.actual,
+    });
+    let summary = match (&divergence, verdict) {
+        (Some(at), _) => {
+            let place = match at.operation {
+                Some(operation) => format!("operation {operation} ({})", at.what),
+                None => at.what.clone(),
+            };
+            format!("differs at {place}: expected {}, found {}", at.expected, at.actual)
+        }
+        (None, Verdict::IdenticalUpTo) => {
+            format!("identical up to operation {operations}, where the recording was stopped")
+        }
+        _ if memory_compared => format!("identical: {operations} operations, output and memory"),
+        _ => format!("identical: {operations} operations and output"),
+    };
+    ReplayView {
+        invocation: record.invocation_id().unwrap_or_else(unreachable_id),
+        verdict,
+        operations,
+        summary,
+        divergence,
+        duration_ns: nanoseconds(took),
+        original_ns: record.timings.total_ns,
+        output: serde_json::Value::Null,
+        memory_compared,
+    }
+}
