@@ -13,7 +13,7 @@ fn main() -> anyhow::Result<()> {
     options.sink = Arc::new(|line| eprintln!("{}", line.text));
     let source =
         FunctionSource { name: dir.clone(), dir: dir.into(), language: None, custom: None };
-    let built = build(&source, &options).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let built = build(&source, &options)?;
     println!("{} bytes of {} in {:?}", built.component.len(), built.language, built.elapsed);
     std::fs::write(out, built.component)?;
     Ok(())

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::{self, Stdout};
-use crate::{Cancel, Error, Language, Line, Sink, Stream, source_hash};
+use crate::{Cancel, Error, Language, Sink, source_hash};
 
 /// Changes whenever the same sources would give another component.
 const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
@@ -62,10 +62,6 @@ impl BuildOptions {
             sink: std::sync::Arc::new(|_| {}),
             cancel: Cancel::default(),
         }
-    }
-
-    pub(crate) fn note(&self, text: impl Into<String>) {
-        (self.sink)(Line { stream: Stream::Note, text: text.into() });
     }
 }
 

@@ -13,8 +13,6 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// Which stream a line of build output came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stream {
-    /// The builder's own words.
-    Note,
     /// A child's standard output.
     Stdout,
     /// A child's standard error.

@@ -99,16 +99,19 @@ fn redirect_drain(bindings: &[u8]) -> Result<Vec<u8>> {
     impl Reencode for Redirect {
         type Error = std::convert::Infallible;
 
-        fn parse_import(
+        fn parse_import_section(
             &mut self,
             imports: &mut ImportSection,
-            import: wasmparser::Import<'_>,
+            section: wasmparser::ImportSectionReader<'_>,
         ) -> Result<(), wasm_encoder::reencode::Error> {
-            let (module, name) = match (import.module, import.name) {
-                (JOBS, DRAIN) => ("env", DRAIN_SYMBOL),
-                other => other,
-            };
-            imports.import(module, name, RoundtripReencoder.entity_type(import.ty)?);
+            for import in section.into_imports() {
+                let import = import?;
+                let (module, name) = match (import.module, import.name) {
+                    (JOBS, DRAIN) => ("env", DRAIN_SYMBOL),
+                    other => other,
+                };
+                imports.import(module, name, RoundtripReencoder.entity_type(import.ty)?);
+            }
             Ok(())
         }
     }

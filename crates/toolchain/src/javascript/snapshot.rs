@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, ResourceTable, ResourceType};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -63,9 +64,9 @@ async fn snapshot_async(linked: &[u8], modules: Arc<Modules>, cache_dir: &Path) 
     let mut store = Store::new(&engine, State { wasi, table: ResourceTable::new() });
     let mut linker = Linker::new(&engine);
     linker.allow_shadowing(true);
-    linker.define_unknown_imports_as_traps(&component)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     add_module_loader(&mut linker, &modules)?;
+    refuse_capabilities(&mut linker, &component)?;
     let instance = linker.instantiate_async(&mut store, &component).await?;
     let init = instance
         .get_typed_func::<(&str, &str, Option<&str>, bool), (Result<(), String>,)>(
@@ -104,6 +105,50 @@ fn add_module_loader(linker: &mut Linker<State>, modules: &Arc<Modules>) -> Resu
     })?;
     let loader = modules.clone();
     instance.func_wrap("load", move |_, (path,): (String,)| Ok((loader.load(&path),)))?;
+    Ok(())
+}
+
+/// The resources that `wasi:http/types` defines itself, as opposed to those that it takes from
+/// `wasi:io`.
+const HTTP_RESOURCES: &[&str] = &[
+    "fields",
+    "future-incoming-response",
+    "future-trailers",
+    "incoming-body",
+    "incoming-request",
+    "incoming-response",
+    "outgoing-body",
+    "outgoing-request",
+    "outgoing-response",
+    "request-options",
+    "response-outparam",
+];
+
+/// What a module must not use while it loads is there, and refuses.
+fn refuse_capabilities(linker: &mut Linker<State>, component: &Component) -> Result<()> {
+    let engine = component.engine().clone();
+    for (interface, item) in component.component_type().imports(&engine) {
+        let ComponentItem::ComponentInstance(item) = item.ty else { continue };
+        if !interface.starts_with("wasi:http/") && !interface.starts_with("nexus:") {
+            continue;
+        }
+        let mut instance = linker.instance(interface)?;
+        for (name, export) in item.exports(&engine) {
+            match export.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let what = format!("{interface} {name}");
+                    instance.func_new(name, move |_, _, _, _| {
+                        wasmtime::bail!("{what} cannot be called while the module loads")
+                    })?;
+                }
+                ComponentItem::Resource(_) if HTTP_RESOURCES.contains(&name) => {
+                    let ty = ResourceType::host::<()>();
+                    instance.resource(name, ty, |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
     Ok(())
 }
 
