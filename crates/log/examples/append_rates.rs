@@ -102,7 +102,12 @@ fn open(dir: &Path) -> Result<Log, Failure> {
 }
 
 /// Appends batches from `appenders` tasks, sealing included.
-async fn log_rate(dir: &Path, batch: usize, appenders: usize, time: Duration) -> Result<f64, Failure> {
+async fn log_rate(
+    dir: &Path,
+    batch: usize,
+    appenders: usize,
+    time: Duration,
+) -> Result<f64, Failure> {
     let dir = dir.join("log");
     let log = open(&dir)?;
     let template = events(batch);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use nexus_model::record::Record;
 
-use crate::row::{NAMES_MAX, NO_NAME, Row, names, table_form};
 use crate::Error;
+use crate::row::{NAMES_MAX, NO_NAME, Row, names, table_form};
 
 /// Records in one group commit at most: so many can never fill a fresh string table.
 pub(crate) const GROUP_RECORDS_MAX: usize = NAMES_MAX / 3;
@@ -61,9 +61,7 @@ impl PayloadKey {
     /// A number that tells keys apart and says nothing about them.
     pub(crate) fn number(&self) -> u64 {
         let hash = blake3::derive_key("nexus log payload key number v1", &self.0);
-        u64::from_le_bytes([
-            hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
-        ])
+        u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
     }
 
     pub(crate) fn hash(&self, payloads: &[u8]) -> [u8; 16] {
@@ -128,10 +126,6 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn len(&self) -> usize {
         self.batch.rows.len()
-    }
-
-    pub(crate) fn payload_bytes(&self) -> usize {
-        self.batch.payloads.len()
     }
 
     pub(crate) fn finish(mut self) -> Batch {

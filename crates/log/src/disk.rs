@@ -73,7 +73,11 @@ pub trait DiskLock: Send + Sync {}
 ///
 /// # Errors
 /// The file ends before ([`io::ErrorKind::UnexpectedEof`]), or reading fails.
-pub(crate) fn read_exact_at(file: &dyn DiskFile, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_exact_at(
+    file: &dyn DiskFile,
+    mut offset: u64,
+    mut buffer: &mut [u8],
+) -> io::Result<()> {
     while !buffer.is_empty() {
         match file.read_at(offset, buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

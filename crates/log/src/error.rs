@@ -112,7 +112,9 @@ pub enum Error {
     },
     /// A recording with [`record_durable`](crate::Log::record_durable) met a full buffer, or the
     /// queue of waiting appends is full.
-    #[error("the log's queue is full: {waiting_bytes} bytes are waiting, the limit is {limit_bytes}")]
+    #[error(
+        "the log's queue is full: {waiting_bytes} bytes are waiting, the limit is {limit_bytes}"
+    )]
     Busy {
         /// What waits.
         waiting_bytes: u64,
@@ -162,7 +164,11 @@ impl Error {
         matches!(self, Error::NoSpace { .. } | Error::Stopped { .. } | Error::Busy { .. })
     }
 
-    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    pub(crate) fn io(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+        source: std::io::Error,
+    ) -> Self {
         let path = path.into();
         let no_space = matches!(
             source.kind(),

@@ -11,8 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::Disk;
 use crate::Error;
+use crate::disk::Disk;
 
 /// What a file is, by its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -167,11 +167,7 @@ impl<'a> InvocationTest<'a> {
             [] => u32::MAX,
             some => some.iter().fold(0, |bits, status| bits | 1 << (*status as u32)),
         };
-        InvocationTest {
-            filter,
-            statuses,
-            event: filter.event.map(|id| hash_of(id.as_bytes())),
-        }
+        InvocationTest { filter, statuses, event: filter.event.map(|id| hash_of(id.as_bytes())) }
     }
 
     fn has_status(&self, status: u8) -> bool {
@@ -195,9 +191,8 @@ impl<'a> InvocationTest<'a> {
         }
         let whole = since.is_none_or(|since| since.unix_ns() <= bounds.time_min)
             && until.is_none_or(|until| bounds.time_max < until.unix_ns());
-        let summarised = filter.version.is_none()
-            && filter.duration_ns_min.is_none()
-            && filter.event.is_none();
+        let summarised =
+            filter.version.is_none() && filter.duration_ns_min.is_none() && filter.event.is_none();
         if !whole || !summarised {
             return None;
         }

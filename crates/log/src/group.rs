@@ -250,7 +250,8 @@ impl SegmentHeader {
         bytes[56..64].copy_from_slice(&self.created_ns.to_le_bytes());
         bytes[64..72].copy_from_slice(&self.key_number.to_le_bytes());
         bytes[72..104].copy_from_slice(&self.link);
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..HEADER_USED_BYTES]);
+        let crc =
+            crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..HEADER_USED_BYTES]);
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
         bytes
     }

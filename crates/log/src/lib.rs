@@ -27,9 +27,9 @@ mod batch;
 mod group;
 mod row;
 
+mod new_segment;
 mod shared;
 mod writer;
-mod new_segment;
 
 mod seal;
 mod sealed;

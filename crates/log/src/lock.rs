@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use crate::Error;
 use crate::disk::{Disk, DiskLock};
 use crate::real::lock_holder;
-use crate::Error;
 
 /// The name of the lock file inside a folder.
 pub const LOCK_FILE: &str = "LOCK";

@@ -101,7 +101,8 @@ impl Log {
             return Ok(());
         }
         let before = shared.buffered.fetch_add(size, Ordering::AcqRel);
-        if before > 0 && before + size > limit_bytes {
+        // A half empty buffer takes any record, so that whoever waits for one to be ready gets on.
+        if before > limit_bytes / 2 && before + size > limit_bytes {
             shared.buffered.fetch_sub(size, Ordering::AcqRel);
             if shared.config.on_pressure == OnPressure::Drop {
                 shared.counters.lost.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +130,8 @@ impl Log {
         Ok(())
     }
 
-    /// Returns when there is room in the recording buffer, or the log is closed. Cancel safe.
+    /// Returns when the recording buffer is at least half empty, so that the next record is taken, or
+    /// when the log is closed. Cancel safe.
     pub async fn ready_to_record(&self) {
         let shared = self.shared();
         let limit = shared.config.recording_buffer_bytes as u64;
@@ -137,7 +139,8 @@ impl Log {
             let recorded = shared.recorded.notified();
             tokio::pin!(recorded);
             recorded.as_mut().enable();
-            if shared.buffered.load(Ordering::Acquire) < limit || *shared.closed.borrow() {
+            let half_empty = shared.buffered.load(Ordering::Acquire) <= limit / 2;
+            if half_empty || *shared.closed.borrow() {
                 return;
             }
             recorded.await;

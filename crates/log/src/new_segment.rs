@@ -6,13 +6,13 @@ use std::sync::Arc;
 use nexus_model::record::{NoteRecord, Record};
 use nexus_model::{Clock, IdMint, Partition, PrincipalId};
 
+use crate::Error;
 use crate::disk::{Disk, DiskFile};
 use crate::files::{FileKind, path_of};
 use crate::group::{Link, SegmentHeader, TAIL_VERSION};
 use crate::shared::Shared;
 use crate::tail_segment::TailSegment;
 use crate::writer::Active;
-use crate::Error;
 
 /// How much is zero-filled with one write, in bytes.
 const FILL_BYTES: usize = 1 << 20;

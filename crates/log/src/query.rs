@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
 use nexus_model::view::InvocationRow;
-use nexus_model::{Cursor, CursorError, EventFilter, InvocationFilter, InvocationId, Page, Timestamp, VersionId};
+use nexus_model::{
+    Cursor, CursorError, EventFilter, InvocationFilter, InvocationId, Page, Timestamp, VersionId,
+};
 
 use crate::filter::{EventTest, InvocationTest, Test, event_matches, invocation_matches};
 use crate::recover::position;
@@ -31,7 +33,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Durable records after `after`.
-pub(crate) async fn read_from(shared: Arc<Shared>, after: u64, max: usize) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn read_from(
+    shared: Arc<Shared>,
+    after: u64,
+    max: usize,
+) -> Result<Vec<Entry>, Error> {
     let segments = shared.segments();
     let durable = *shared.durable.borrow();
     let first = segments.first().map_or(1, Segment::first_sequence);
@@ -41,7 +47,8 @@ pub(crate) async fn read_from(shared: Arc<Shared>, after: u64, max: usize) -> Re
     if after >= durable || max == 0 {
         return Ok(Vec::new());
     }
-    let index = segments.partition_point(|segment| segment.first_sequence() <= after + 1).max(1) - 1;
+    let index =
+        segments.partition_point(|segment| segment.first_sequence() <= after + 1).max(1) - 1;
     // What was written just now lies in the page cache: going through another thread would cost more
     // than reading it.
     if matches!(&segments[index], Segment::Tail(_)) {
@@ -50,7 +57,12 @@ pub(crate) async fn read_from(shared: Arc<Shared>, after: u64, max: usize) -> Re
     blocking(move || read_entries(&segments, index, after, max)).await
 }
 
-fn read_entries(segments: &[Segment], index: usize, after: u64, max: usize) -> Result<Vec<Entry>, Error> {
+fn read_entries(
+    segments: &[Segment],
+    index: usize,
+    after: u64,
+    max: usize,
+) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     let mut next = after + 1;
     for segment in &segments[index..] {
@@ -75,7 +87,11 @@ pub(crate) fn decode(row: &Row, payload: Bytes, sequence: u64) -> Result<Record,
 }
 
 /// The newest record of this kind and id. Pages whose ids are of other times are not read.
-pub(crate) fn find(segments: &[Segment], id: &[u8; 16], kind: RecordKind) -> Result<Option<Record>, Error> {
+pub(crate) fn find(
+    segments: &[Segment],
+    id: &[u8; 16],
+    kind: RecordKind,
+) -> Result<Option<Record>, Error> {
     let ms = id_ms(id);
     for segment in segments.iter().rev().filter(|segment| segment.bounds().has_id_ms(ms)) {
         for number in (0..segment.page_count()).rev() {
@@ -242,7 +258,10 @@ fn handled(
 
 /// How many invocations match. Segments that lie wholly in the time range are counted from their
 /// summaries where the filter asks for nothing else that the summary does not have.
-pub(crate) fn count_invocations(segments: &[Segment], filter: &InvocationFilter) -> Result<u64, Error> {
+pub(crate) fn count_invocations(
+    segments: &[Segment],
+    filter: &InvocationFilter,
+) -> Result<u64, Error> {
     let test = InvocationTest::new(filter);
     let mut count = 0;
     for segment in segments {
@@ -263,7 +282,10 @@ pub(crate) fn count_invocations(segments: &[Segment], filter: &InvocationFilter)
 }
 
 /// The newest record of an invocation's end.
-pub(crate) fn invocation(segments: &[Segment], id: InvocationId) -> Result<Option<InvocationRecord>, Error> {
+pub(crate) fn invocation(
+    segments: &[Segment],
+    id: InvocationId,
+) -> Result<Option<InvocationRecord>, Error> {
     Ok(match find(segments, id.as_bytes(), RecordKind::Invocation)? {
         Some(Record::Invocation(record)) => Some(*record),
         _ => None,

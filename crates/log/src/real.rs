@@ -88,7 +88,8 @@ impl DiskFile for RealFile {
             return self.0.write_all_at(one, offset);
         }
         for batch in slices.chunks(SLICES_MAX) {
-            let mut vectors: Vec<IoSlice<'_>> = batch.iter().map(|slice| IoSlice::new(slice)).collect();
+            let mut vectors: Vec<IoSlice<'_>> =
+                batch.iter().map(|slice| IoSlice::new(slice)).collect();
             let mut rest = &mut vectors[..];
             IoSlice::advance_slices(&mut rest, 0);
             while !rest.is_empty() {

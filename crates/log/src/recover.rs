@@ -81,9 +81,7 @@ pub(crate) fn find(dir: &Path, disk: &dyn Disk) -> Result<Found, Error> {
 fn beginning(dir: &Path, disk: &dyn Disk, number: u64, sealed: bool) -> Result<(u64, Link), Error> {
     if sealed {
         let segment = open_sealed(dir, disk, number)?;
-        let mut link = [0; 32];
-        link.copy_from_slice(&segment.footer.link_before);
-        return Ok((segment.footer.first_sequence, link));
+        return Ok((segment.footer.first_sequence, segment.link_before()));
     }
     let reader = open_tail(dir, disk, number)?;
     Ok((reader.header.first_sequence, reader.header.link))
@@ -109,13 +107,13 @@ fn find_sealed(dir: &Path, disk: &dyn Disk, number: u64, found: &mut Found) -> R
         if number != found.next_segment || footer.first_sequence != found.next_sequence {
             return corrupt("the segment before it is missing");
         }
-        if footer.link_before[..] != found.link {
+        if segment.link_before() != found.link {
             return corrupt("hash chain to the segment before");
         }
     }
     found.next_segment = number + 1;
     found.next_sequence = footer.first_sequence + footer.count;
-    found.link.copy_from_slice(&footer.link);
+    found.link = segment.link();
     found.epoch = found.epoch.max(footer.epoch);
     found.segments.push(Segment::Sealed(Arc::new(segment)));
     Ok(())
@@ -228,8 +226,9 @@ pub(crate) fn payload_key(dir: &Path, disk: &dyn Disk) -> Result<PayloadKey, Err
     }
     let path = files::key_path(dir);
     let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|source| Error::io("make a key for", &path, std::io::Error::other(source.to_string())))?;
+    getrandom::fill(&mut key).map_err(|source| {
+        Error::io("make a key for", &path, std::io::Error::other(source.to_string()))
+    })?;
     let file = disk.create(&path).map_err(|source| Error::io("create", &path, source))?;
     let crc = crc32c::crc32c(&key).to_le_bytes();
     file.write_at(0, &[&key, &crc]).map_err(|source| Error::io("write", &path, source))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::files::{FileKind, path_of};
 use crate::group::{Link, encode_run};
@@ -15,7 +16,6 @@ use crate::sealed::{
 use crate::shared::{Shared, lock};
 use crate::tail_reader::{Step, TailReader};
 use crate::tail_segment::{Bounds, PAGE_ROWS, Placed, TailSegment};
-use crate::Error;
 
 /// A block takes payloads until it has this many bytes uncompressed.
 const BLOCK_BYTES: usize = 128 << 10;

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use prost::Message;
 
+use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
-use crate::group::Fields;
+use crate::group::{Fields, Link};
 use crate::row::{ROW_BYTES, Row};
 use crate::shared::lock;
 use crate::tail_segment::{Bounds, NameTable, PAGE_ROWS, Placed};
-use crate::Error;
 
 /// The first bytes of a sealed file.
 pub(crate) const SEALED_MAGIC: &[u8; 8] = b"NXSEGSL\0";
@@ -163,7 +163,11 @@ pub(crate) struct SealedSegment {
 
 impl SealedSegment {
     /// Opens a sealed file and reads its footer.
-    pub(crate) fn open(file: Arc<dyn DiskFile>, path: PathBuf, segment: u64) -> Result<Self, Error> {
+    pub(crate) fn open(
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        segment: u64,
+    ) -> Result<Self, Error> {
         let size = file.size().map_err(|source| Error::io("read", &path, source))?;
         let corrupt = |offset, what| Error::Corrupt { segment, path: path.clone(), offset, what };
         let trailer_at = size
@@ -171,8 +175,7 @@ impl SealedSegment {
             .filter(|at| *at >= SEALED_HEADER_BYTES as u64)
             .ok_or_else(|| corrupt(0, "length of a sealed file"))?;
         let mut header = [0; SEALED_HEADER_BYTES];
-        read_exact_at(&*file, 0, &mut header)
-            .map_err(|source| Error::io("read", &path, source))?;
+        read_exact_at(&*file, 0, &mut header).map_err(|source| Error::io("read", &path, source))?;
         let mut trailer = [0; TRAILER_BYTES];
         read_exact_at(&*file, trailer_at, &mut trailer)
             .map_err(|source| Error::io("read", &path, source))?;
@@ -186,7 +189,8 @@ impl SealedSegment {
         }
         let place = parse_trailer(&trailer, trailer_at)
             .ok_or_else(|| corrupt(trailer_at, "trailer of a sealed file"))?;
-        let raw = read_block(&*file, &place).map_err(|fault| fault.name(segment, &path, &place, "footer"))?;
+        let raw = read_block(&*file, &place)
+            .map_err(|fault| fault.name(segment, &path, &place, "footer"))?;
         let mut footer = Footer::decode(&raw[..])
             .ok()
             .filter(|footer| footer.segment == segment && plausible(footer, place.offset))
@@ -207,6 +211,16 @@ impl SealedSegment {
             file_bytes: size,
             cache: Mutex::default(),
         })
+    }
+
+    /// The last link of the segment before.
+    pub(crate) fn link_before(&self) -> Link {
+        link_of(&self.footer.link_before)
+    }
+
+    /// The last link of this segment.
+    pub(crate) fn link(&self) -> Link {
+        link_of(&self.footer.link)
     }
 
     pub(crate) fn page_bounds(&self, page: usize) -> Option<Bounds> {
@@ -313,6 +327,13 @@ impl SealedSegment {
     }
 }
 
+fn link_of(bytes: &[u8]) -> Link {
+    // Opening has checked the length.
+    let mut link = [0; 32];
+    link.copy_from_slice(bytes);
+    link
+}
+
 /// The header of a sealed file.
 pub(crate) fn encode_header(segment: u64) -> [u8; SEALED_HEADER_BYTES] {
     let mut bytes = [0; SEALED_HEADER_BYTES];
@@ -372,11 +393,13 @@ fn parse_trailer(bytes: &[u8; TRAILER_BYTES], trailer_at: u64) -> Option<BlockEn
 
 /// Whether everything that the footer points to lies before it and adds up.
 fn plausible(footer: &Footer, footer_at: u64) -> bool {
-    let inside = |offset: u64, len: u64| offset.checked_add(len).is_some_and(|end| end <= footer_at);
+    let inside =
+        |offset: u64, len: u64| offset.checked_add(len).is_some_and(|end| end <= footer_at);
     let blocks = footer.blocks.iter().chain([&footer.chain]);
-    let pages_full = footer.pages.iter().enumerate().all(|(index, page)| {
-        page.count as usize == PAGE_ROWS || index + 1 == footer.pages.len()
-    });
+    let pages_full =
+        footer.pages.iter().enumerate().all(|(index, page)| {
+            page.count as usize == PAGE_ROWS || index + 1 == footer.pages.len()
+        });
     let rows: u64 = footer.pages.iter().map(|page| u64::from(page.count)).sum();
     pages_full
         && rows == footer.count
@@ -399,7 +422,13 @@ pub(crate) enum BlockFault {
 }
 
 impl BlockFault {
-    fn name(self, segment: u64, path: &std::path::Path, at: &BlockEntry, what: &'static str) -> Error {
+    fn name(
+        self,
+        segment: u64,
+        path: &std::path::Path,
+        at: &BlockEntry,
+        what: &'static str,
+    ) -> Error {
         let corrupt = |what| Error::Corrupt { segment, path: path.into(), offset: at.offset, what };
         match (self, what) {
             (BlockFault::Read(source), _) => Error::io("read", path, source),

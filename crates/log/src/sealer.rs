@@ -181,7 +181,10 @@ impl Sealer {
             }
             Err(error @ (Error::Corrupt { .. } | Error::NewerFormat { .. })) => {
                 // It stays readable record by record as a tail; `verify` names the damage.
-                tracing::error!(error = &error as &dyn std::error::Error, "a segment stays unsealed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a segment stays unsealed"
+                );
                 state.full.pop_front();
             }
             Err(error) => {

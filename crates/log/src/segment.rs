@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::Error;
+use crate::group::Link;
 use crate::sealed::SealedSegment;
 use crate::tail_segment::{Bounds, NameTable, PAGE_ROWS, Placed, TailSegment};
-use crate::Error;
 
 /// One segment of the log.
 #[derive(Clone)]
@@ -30,6 +31,14 @@ impl Segment {
         match self {
             Segment::Tail(tail) => tail.header.first_sequence,
             Segment::Sealed(sealed) => sealed.footer.first_sequence,
+        }
+    }
+
+    /// The last link of the segment before.
+    pub(crate) fn link_before(&self) -> Link {
+        match self {
+            Segment::Tail(tail) => tail.header.link,
+            Segment::Sealed(sealed) => sealed.link_before(),
         }
     }
 

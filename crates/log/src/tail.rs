@@ -64,7 +64,11 @@ impl LocalTail {
         &self.shared.key
     }
 
-    fn enqueue(&self, batch: Batch, epoch: u32) -> Result<oneshot::Receiver<Result<u64, Error>>, Error> {
+    fn enqueue(
+        &self,
+        batch: Batch,
+        epoch: u32,
+    ) -> Result<oneshot::Receiver<Result<u64, Error>>, Error> {
         let size_bytes = batch.group_bytes() as u64;
         let limit_bytes = append_bytes_max(self.shared.config.segment_bytes);
         if size_bytes > limit_bytes {

@@ -3,21 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::Error;
 use crate::batch::{PayloadKey, Run};
 use crate::disk::{DiskFile, read_up_to};
 use crate::group::{
     GROUP_ALIGN, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, HeaderFault, Heads, Link,
     SEGMENT_HEADER_BYTES, SegmentHeader, TAIL_VERSION, parse_heads,
 };
-use crate::Error;
 
 /// How much is read at once, in bytes.
 const WINDOW_BYTES: usize = 4 << 20;
 
 /// One group of a tail file.
 pub(crate) struct Group<'a> {
-    /// Where its header is.
-    pub(crate) offset: u64,
     pub(crate) header: GroupHeader,
     pub(crate) heads: Heads,
     /// Where its payloads begin.
@@ -49,7 +47,11 @@ pub(crate) struct TailReader {
 
 impl TailReader {
     /// Reads the file's header.
-    pub(crate) fn open(file: Arc<dyn DiskFile>, path: PathBuf, segment: u64) -> Result<Self, Error> {
+    pub(crate) fn open(
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        segment: u64,
+    ) -> Result<Self, Error> {
         let bytes = read_up_to(&*file, 0, SEGMENT_HEADER_BYTES)
             .map_err(|source| Error::io("read", &path, source))?;
         let header = match SegmentHeader::parse(&bytes) {
@@ -139,7 +141,8 @@ impl TailReader {
         let Some(heads) = parse_heads(&header, heads_bytes) else {
             return Ok(Step::Torn("row contents"));
         };
-        if header.next_link(&link, &[&heads_bytes[..header.chained_len() as usize]]) != header.link {
+        if header.next_link(&link, &[&heads_bytes[..header.chained_len() as usize]]) != header.link
+        {
             return Ok(Step::Torn("hash chain"));
         }
         let mut rest = payloads;
@@ -157,7 +160,7 @@ impl TailReader {
         // The slices of the window are taken again: the borrow above ended with the fields' update.
         let from = (payloads_offset - self.window_offset) as usize;
         let payloads = &self.window[from..from + payloads_len];
-        Ok(Step::Group(Group { offset: start, header, heads, payloads_offset, payloads }))
+        Ok(Step::Group(Group { header, heads, payloads_offset, payloads }))
     }
 
     /// Whether a sound group header of this life of the file lies after the place where reading
@@ -207,7 +210,12 @@ impl TailReader {
 }
 
 /// Checks the keyed hashes of a group's payloads; the index of the first wrong run.
-pub(crate) fn wrong_run(key: &PayloadKey, runs: &[Run], lens: &[u32], payloads: &[u8]) -> Option<usize> {
+pub(crate) fn wrong_run(
+    key: &PayloadKey,
+    runs: &[Run],
+    lens: &[u32],
+    payloads: &[u8],
+) -> Option<usize> {
     let mut lens = lens.iter();
     let mut rest = payloads;
     for (index, run) in runs.iter().enumerate() {

@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::group::SegmentHeader;
 use crate::row::Row;
-use crate::Error;
 
 /// Rows on one page of a catalogue, in memory and in sealed files.
 pub(crate) const PAGE_ROWS: usize = 1024;

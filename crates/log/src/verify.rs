@@ -15,11 +15,16 @@ use crate::tail_segment::{PAGE_ROWS, Placed, TailSegment};
 use crate::{Error, FolderLock, files, recover};
 
 /// Verifies the segments of a running log as they are now.
-pub(crate) fn verify(segments: &[Segment], key: Option<&PayloadKey>) -> Result<VerifyReport, Error> {
+pub(crate) fn verify(
+    segments: &[Segment],
+    key: Option<&PayloadKey>,
+) -> Result<VerifyReport, Error> {
     let mut check = Check { key, report: VerifyReport::default(), link: None, next_sequence: 0 };
-    for segment in segments {
+    for (index, segment) in segments.iter().enumerate() {
         match segment {
-            Segment::Tail(tail) => check.tail(tail)?,
+            Segment::Tail(tail) => {
+                check.tail(tail, segments.get(index + 1).map(Segment::link_before))?;
+            }
             Segment::Sealed(sealed) => check.sealed(sealed)?,
         }
     }
@@ -35,8 +40,12 @@ pub(crate) fn verify_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<VerifyReport
         Err(error) => {
             // The log cannot be opened as a whole: check each sealed file alone, so that all damage
             // is named and not only the first.
-            let mut check =
-                Check { key: key.as_ref(), report: VerifyReport::default(), link: None, next_sequence: 0 };
+            let mut check = Check {
+                key: key.as_ref(),
+                report: VerifyReport::default(),
+                link: None,
+                next_sequence: 0,
+            };
             check.damage(error)?;
             for (kind, number) in files::list(dir, &*disk)? {
                 if kind == FileKind::Sealed {
@@ -67,8 +76,12 @@ impl Check<'_> {
     /// Notes damage; passes on what is none.
     fn damage(&mut self, error: Error) -> Result<(), Error> {
         let (segment, path, offset, what) = match error {
-            Error::Corrupt { segment, path, offset, what } => (segment, path, offset, what.to_owned()),
-            Error::NewerFormat { path, found, .. } => (0, path, 8, format!("format version {found}")),
+            Error::Corrupt { segment, path, offset, what } => {
+                (segment, path, offset, what.to_owned())
+            }
+            Error::NewerFormat { path, found, .. } => {
+                (0, path, 8, format!("format version {found}"))
+            }
             other => return Err(other),
         };
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,7 +102,12 @@ impl Check<'_> {
         }
     }
 
-    fn begin(&mut self, first_sequence: u64, link: &Link, corrupt: impl Fn(&'static str) -> Error) -> Result<(), Error> {
+    fn begin(
+        &mut self,
+        first_sequence: u64,
+        link: &Link,
+        corrupt: impl Fn(&'static str) -> Error,
+    ) -> Result<(), Error> {
         self.report.segments += 1;
         if let Some(before) = self.link {
             if before != *link {
@@ -104,7 +122,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn tail(&mut self, tail: &TailSegment) -> Result<(), Error> {
+    /// Verifies what was published of a tail; `next` is where the following segment's chain begins.
+    fn tail(&mut self, tail: &TailSegment, next: Option<Link>) -> Result<(), Error> {
         let end = tail.header.first_sequence + tail.len() as u64;
         let opened = TailReader::open(tail.file.clone(), tail.path.clone(), tail.header.segment);
         let mut reader = match opened {
@@ -112,7 +131,6 @@ impl Check<'_> {
             Err(error) => return self.damage(error),
         };
         let header = reader.header;
-        let at_start = reader.corrupt("group header");
         let path = tail.path.clone();
         self.begin(header.first_sequence, &header.link, |what| Error::Corrupt {
             segment: header.segment,
@@ -120,10 +138,10 @@ impl Check<'_> {
             offset: 0,
             what,
         })?;
-        drop(at_start);
         let keyed = self.key.is_some_and(|key| key.number() == header.key_number);
         let mut wrong = None;
-        while reader.next_sequence() < end {
+        // The empty group of a clean end may follow the last record.
+        while reader.next_sequence() < end || next.is_some_and(|next| next != reader.link()) {
             let group = match reader.step()? {
                 Step::Group(group) => group,
                 Step::Torn(what) => {
@@ -160,8 +178,7 @@ impl Check<'_> {
     }
 
     fn sealed(&mut self, sealed: &SealedSegment) -> Result<(), Error> {
-        let mut link = [0; 32];
-        link.copy_from_slice(&sealed.footer.link_before);
+        let link = sealed.link_before();
         self.begin(sealed.footer.first_sequence, &link, |what| sealed.corrupt(0, what))?;
         self.report.bytes += sealed.file_bytes;
         let damaged = self.report.damage.len();
@@ -185,9 +202,7 @@ impl Check<'_> {
             self.recompute(sealed, &rows, &chain, link)?;
         }
         // The footer says where the chain goes on, also past damage.
-        let mut end = [0; 32];
-        end.copy_from_slice(&sealed.footer.link);
-        self.link = Some(end);
+        self.link = Some(sealed.link());
         self.next_sequence = sealed.footer.first_sequence + sealed.footer.count;
         Ok(())
     }
@@ -220,7 +235,8 @@ impl Check<'_> {
         let mut rest = Rest { rows, runs: &chain.runs, names: &sealed.names };
         for group in &chain.groups {
             let Some((rows, runs, names)) = rest.take(group) else {
-                return self.damage(sealed.corrupt(sealed.footer.chain.offset, "groups of the chain"));
+                return self
+                    .damage(sealed.corrupt(sealed.footer.chain.offset, "groups of the chain"));
             };
             link = next_link(group, sequence, &link, &Parts { rows, runs, names });
             sequence += u64::from(group.count);

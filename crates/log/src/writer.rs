@@ -213,7 +213,8 @@ impl Writer {
                     self.restart(error);
                 } else if self.carried.is_some() {
                     // No new file could be made (a full disk): try again soon, nobody else asks.
-                    lock(&self.shared.queue).recordings_due = Some(Instant::now() + RESTART_WAIT_MIN);
+                    lock(&self.shared.queue).recordings_due =
+                        Some(Instant::now() + RESTART_WAIT_MIN);
                 }
                 false
             }
@@ -312,7 +313,10 @@ impl Writer {
     /// group. Checks that everything acknowledged is there, gives the file up and begins a new one,
     /// which says where the old one ends. Never syncs the same file again.
     fn restart(&mut self, error: Error) {
-        tracing::error!(error = &error as &dyn std::error::Error, "the log stopped; it starts again");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the log stopped; it starts again"
+        );
         self.shared.counters.restarts.fetch_add(1, Ordering::Relaxed);
         let mut wait = RESTART_WAIT_MIN;
         let mut suspect = self.active.take().map(|active| active.segment);
@@ -380,8 +384,7 @@ impl Writer {
             .disk
             .open(&segment.path)
             .map_err(|source| Error::io("open", &segment.path, source))?;
-        let mut reader =
-            crate::tail_reader::TailReader::open(file, segment.path.clone(), number)?;
+        let mut reader = crate::tail_reader::TailReader::open(file, segment.path.clone(), number)?;
         while reader.next_sequence() < self.next_sequence {
             if !matches!(reader.step()?, crate::tail_reader::Step::Group(_)) {
                 return Err(reader.corrupt("acknowledged records are missing after a failed sync"));
@@ -447,7 +450,8 @@ fn answer(pending: Pending, result: Result<u64, Error>) {
 
 fn write_and_sync(active: &Active, slices: &[&[u8]]) -> Result<(), Error> {
     let segment = active.segment.header.segment;
-    let stopped = |operation, source| Error::Stopped { operation, segment, source: Arc::new(source) };
+    let stopped =
+        |operation, source| Error::Stopped { operation, segment, source: Arc::new(source) };
     active.file.write_at(active.offset, slices).map_err(|source| stopped("write", source))?;
     active.file.sync().map_err(|source| stopped("sync", source))
 }
@@ -512,7 +516,11 @@ fn place_rows(batches: &[&Batch], translated: &[Vec<u16>], heads: &mut Vec<u8>) 
         let translate = |index: u16| indexes.get(usize::from(index)).copied().unwrap_or(NO_NAME);
         for (row, crc) in batch.rows.iter().zip(&batch.crcs) {
             let mut row = *row;
-            row.set_names(translate(row.project()), translate(row.name()), translate(row.version()));
+            row.set_names(
+                translate(row.project()),
+                translate(row.name()),
+                translate(row.version()),
+            );
             heads.extend_from_slice(&row.0);
             placed.push(Placed { row, place: 0, detail: *crc });
         }

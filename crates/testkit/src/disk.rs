@@ -248,7 +248,8 @@ impl State {
         let bytes: Vec<u8> = slices.concat();
         let offset = offset as usize;
         let grows = (offset + bytes.len()).saturating_sub(self.files[index].seen.len()) as u64;
-        let full = self.faults.capacity.is_some_and(|capacity| self.used_bytes() + grows > capacity);
+        let full =
+            self.faults.capacity.is_some_and(|capacity| self.used_bytes() + grows > capacity);
         let broken = failing > 0 && self.random.one_in(failing);
         let dies = self.operate().is_err();
         let count = if full || broken || dies {

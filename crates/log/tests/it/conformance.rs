@@ -68,8 +68,10 @@ fn ids_are_found_in_tails_and_sealed_segments() {
             for _ in 0..200 {
                 let event = maker.event_of("p", "t", vec![1; 200]);
                 let invocation = maker.invocation_of("p", "f", Status::Succeeded);
-                let batch =
-                    vec![Record::Event(event.clone()), Record::Invocation(invocation.clone().into())];
+                let batch = vec![
+                    Record::Event(event.clone()),
+                    Record::Invocation(invocation.clone().into()),
+                ];
                 log.append(batch).await.unwrap();
                 events.push(event);
                 invocations.push(invocation);
@@ -96,7 +98,8 @@ fn recordings_reach_the_disk_by_themselves_and_on_flush() {
         run(async {
             let mut maker = Maker::new(3);
             let (log, _) = open(&LogConfig::new(&dir), &disk, &maker);
-            let record = Record::Invocation(maker.invocation_of("p", "f", Status::Succeeded).into());
+            let record =
+                Record::Invocation(maker.invocation_of("p", "f", Status::Succeeded).into());
             log.record(record.clone()).unwrap();
             log.wait_past(Position::START).await;
             assert_eq!(all(&log).await, [record]);

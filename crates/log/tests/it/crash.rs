@@ -10,8 +10,8 @@ use nexus_testkit::{Faults, Seeded, SimDisk};
 
 use crate::kit::{Maker, run, small};
 
-/// How many seeds each simulation runs. Some thousands take a few seconds.
-const SEEDS: u64 = 1_500;
+/// How many seeds the simulation of power failures runs, each with four lives of the machine.
+const SEEDS: u64 = 1_000;
 
 fn config() -> LogConfig {
     small(Path::new("/log"))

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_log::{Disk, Log, LogConfig, Opened};
-use nexus_model::record::{Body, EventRecord, InvocationRecord, Meta, Record, Status, StoredEvent, Timings};
+use nexus_model::record::{
+    Body, EventRecord, InvocationRecord, Meta, Record, Status, StoredEvent, Timings,
+};
 use nexus_model::{EventId, IdMint, InvocationId, ManualClock, Partition, Timestamp};
 
 /// The moment at which every test begins.
@@ -52,7 +54,7 @@ impl Maker {
                 id: self.made.to_string(),
                 source: format!("/source/{}", self.made % 3),
                 ty: ty.into(),
-                subject: (self.made % 4 > 0).then(|| format!("s{}", self.made % 4)),
+                subject: (!self.made.is_multiple_of(4)).then(|| format!("s{}", self.made % 4)),
                 data: Some(Body::inline(data.into())),
                 ..StoredEvent::default()
             },
@@ -66,7 +68,12 @@ impl Maker {
         Record::Event(self.event_of(&project, &ty, vec![fill; size]))
     }
 
-    pub(crate) fn invocation_of(&mut self, project: &str, function: &str, status: Status) -> InvocationRecord {
+    pub(crate) fn invocation_of(
+        &mut self,
+        project: &str,
+        function: &str,
+        status: Status,
+    ) -> InvocationRecord {
         let accepted_ns = self.tick();
         let id: InvocationId = self.mint.mint(Partition::of(project, ""));
         InvocationRecord {
@@ -79,7 +86,7 @@ impl Maker {
             accepted_ns,
             ended_ns: accepted_ns + 1_000,
             timings: Timings { total_ns: 1_000 * (self.made % 7), ..Timings::default() },
-            cold: if self.made % 10 == 0 { "first call".into() } else { String::new() },
+            cold: if self.made.is_multiple_of(10) { "first call".into() } else { String::new() },
             ..InvocationRecord::default()
         }
     }

@@ -67,9 +67,9 @@ fn pages_of_invocations_agree_with_a_naive_model() {
                 version: random.one_in(4).then(|| VersionId::from_bytes([2; 16])),
                 statuses: if some(&mut random) { vec![Status::Failed] } else { vec![] },
                 duration_ns_min: random.one_in(4).then_some(3_000),
-                event: random.one_in(6).then(|| {
-                    history.events[random.below(700) as usize].event_id().unwrap()
-                }),
+                event: random
+                    .one_in(6)
+                    .then(|| history.events[random.below(700) as usize].event_id().unwrap()),
             };
             let expected: Vec<&InvocationRecord> =
                 history.invocations.iter().rev().filter(|it| matches(&filter, it)).collect();
@@ -186,7 +186,9 @@ fn retention_removes_whole_segments_and_expires_cursors() {
         let expired = log.events(&EventFilter::default(), Some(old.parse().unwrap()), 10).await;
         assert!(matches!(expired, Err(Error::CursorExpired { .. })));
         let removed = log.read_from(Position::START, 10).await;
-        assert!(matches!(removed, Err(Error::Retained { first }) if first == report.first_sequence));
+        assert!(
+            matches!(removed, Err(Error::Retained { first }) if first == report.first_sequence)
+        );
         log.close().await.unwrap();
         sim.restart();
         let (log, opened) = open(&config, &disk, &maker);
