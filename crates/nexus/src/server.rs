@@ -14,10 +14,14 @@ use nexus_observe::Metrics;
 use nexus_policy::Token;
 use nexus_store::{Blobs, Store, StoreConfig};
 
-use crate::config::{Config, Connections, OnPressure, Tls};
+use crate::config::{Config, Connections, OnPressure, Retention, Tls};
+use crate::task;
 
 /// The name of the token in the data folder.
 const LOCAL_TOKEN: &str = "local";
+
+/// How often retention is enforced.
+const RETENTION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The log's folder inside a data folder.
 pub(crate) fn log_dir(data: &Path) -> PathBuf {
@@ -44,7 +48,7 @@ pub(crate) struct Server {
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{}", locked(data, *pid, file.as_ref()))]
+    #[error("{}", locked(data, *pid, file.as_deref()))]
     Locked { data: PathBuf, pid: u32, file: Option<Box<ServerFile>> },
     #[error("cannot listen on {address} for {purpose}")]
     Bind {
@@ -69,10 +73,10 @@ pub(crate) enum Error {
     #[error("failed to start the node")]
     Node(#[source] nexus_node::Error),
     #[error(transparent)]
-    Gateway(nexus_gateway::StartError),
+    Gateway(Box<nexus_gateway::StartError>),
 }
 
-fn locked(data: &Path, pid: u32, file: Option<&Box<ServerFile>>) -> String {
+fn locked(data: &Path, pid: u32, file: Option<&ServerFile>) -> String {
     let holder = match pid {
         0 => "another server".to_owned(),
         pid => format!("the server with process id {pid}"),
@@ -116,6 +120,7 @@ impl Server {
         let addresses = Addresses::of(&config, &ingress, &api)?;
 
         let parts = open(&config, &data).await?;
+        let log = parts.log.clone();
         let node_config = NodeConfig {
             concurrency: config.functions.concurrency,
             waiting_calls_max: config.functions.waiting_max,
@@ -128,7 +133,7 @@ impl Server {
         let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
         let token_file = ensure_token(&node, &data).await?;
         let gateway = Gateway::start(node.clone(), gateway_config(&config, ingress, api))
-            .map_err(Error::Gateway)?;
+            .map_err(|error| Error::Gateway(Box::new(error)))?;
         let file = ServerFile {
             pid: std::process::id(),
             api: addresses.api,
@@ -139,6 +144,9 @@ impl Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         announce(&data, &file)?;
+        if config.log.retention != Retention::default() {
+            task::spawn("retention", retain(log));
+        }
         Ok(Server { node, gateway, file, drain: config.drain.0, _lock: lock })
     }
 
@@ -151,6 +159,18 @@ impl Server {
             tracing::warn!(connections = drained.closed, "closed before they had finished");
         }
         self.node.shutdown(self.drain).await;
+    }
+}
+
+/// Removes what retention says, now and then. Ends with the process.
+async fn retain(log: Log) {
+    let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        ticks.tick().await;
+        match log.enforce_retention().await {
+            Ok(report) => tracing::debug!(?report, "retention"),
+            Err(error) => tracing::error!(%error, "retention failed; it is tried again"),
+        }
     }
 }
 
@@ -236,7 +256,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
         ..LogConfig::new(log_dir(data))
     };
     let (log, opened) =
-        Log::open(log_config, Arc::new(RealDisk), clock.clone()).await.map_err(Error::Log)?;
+        Log::open(log_config, Arc::new(RealDisk), clock.clone()).map_err(Error::Log)?;
     for note in &opened.notes {
         tracing::warn!("{note}");
     }

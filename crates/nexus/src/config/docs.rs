@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Config;
 
 /// The JSON schema of the configuration file.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     let schema = settings.into_generator().into_root_schema_for::<Config>();
@@ -69,7 +69,7 @@ fn collect(value: &Value, path: &str, each: &mut dyn FnMut(&str, &Value)) {
 }
 
 /// `docs/configuration.md`.
-pub fn reference() -> String {
+pub(crate) fn reference() -> String {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
     let mut page = String::from(HEAD);
     let root = schema();

@@ -17,20 +17,20 @@ const NO_KEYS: &[&str] =
 
 /// Where configuration comes from, the later ones winning.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// What holds before anything was said.
-    pub defaults: Config,
+    pub(crate) defaults: Config,
     /// The file.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The environment.
-    pub environment: Vec<(OsString, OsString)>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// `key=value` from the command line.
-    pub set: Vec<String>,
+    pub(crate) set: Vec<String>,
 }
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("failed to read the configuration {}", path.display())]
     Read {
@@ -74,7 +74,7 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// A source cannot be read, has an unknown key, or a value breaks a rule.
-pub fn load(sources: &Sources) -> Result<(Config, Vec<String>), ConfigError> {
+pub(crate) fn load(sources: &Sources) -> Result<(Config, Vec<String>), ConfigError> {
     let mut table = as_table(&sources.defaults);
     if let Some(path) = &sources.file {
         merge(&mut table, read(path)?);

@@ -17,140 +17,140 @@ use nexus_model::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use docs::{reference, schema};
-pub use load::{ConfigError, Sources, load};
-pub use units::{Duration, Size};
+pub(crate) use docs::{reference, schema};
+pub(crate) use load::{Sources, load};
+pub(crate) use units::{Duration, Size};
 
 /// Everything that a server can be told.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     /// The folder of everything that the server keeps: log, resources, components, keys. One server
     /// at a time has it. In `nexus dev`: `.nexus` in the first project.
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// How long calls may go on after the server was told to stop.
-    pub drain: Duration,
+    pub(crate) drain: Duration,
     /// Where functions answer.
-    pub ingress: Ingress,
+    pub(crate) ingress: Ingress,
     /// Where people and tools ask.
-    pub api: Api,
+    pub(crate) api: Api,
     /// How functions run.
-    pub functions: Functions,
+    pub(crate) functions: Functions,
     /// How events reach functions.
-    pub events: Events,
+    pub(crate) events: Events,
     /// The event log: what happened and what ran.
-    pub log: Log,
+    pub(crate) log: Log,
     /// The resource store.
-    pub store: Store,
+    pub(crate) store: Store,
     /// The server's own log lines.
-    pub logging: Logging,
+    pub(crate) logging: Logging,
 }
 
 /// The ingress: the listener of functions.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Ingress {
+pub(crate) struct Ingress {
     /// Its address. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// How its address looks from outside, such as `https://functions.example.com`; shown in URLs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Networks whose `Forwarded` and `X-Forwarded-…` headers are believed, such as `10.0.0.0/8`.
-    pub trusted_proxies: Vec<String>,
+    pub(crate) trusted_proxies: Vec<String>,
     /// Certificate and key; without them the listener speaks clear text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// What bounds its connections.
-    pub connections: Connections,
+    pub(crate) connections: Connections,
 }
 
 /// The API: the listener of people and tools.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Api {
+pub(crate) struct Api {
     /// Its address. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Whether `/metrics` answers without a token.
-    pub metrics_open: bool,
+    pub(crate) metrics_open: bool,
     /// Certificate and key; without them the listener speaks clear text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// What bounds its connections.
-    pub connections: Connections,
+    pub(crate) connections: Connections,
 }
 
 /// Files for TLS, in PEM. They are read again when they change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The certificate with its chain.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// The private key.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// What bounds the connections of a listener.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// Open connections at the same time; more are answered 503 and closed.
-    pub open_max: usize,
+    pub(crate) open_max: usize,
     /// The head of one request; larger ones are answered 431.
-    pub header_size_max: Size,
+    pub(crate) header_size_max: Size,
     /// Requests at the same time on one HTTP/2 connection.
-    pub streams_max: u32,
+    pub(crate) streams_max: u32,
     /// How long the head of a request may take; slower ones are answered 408 and closed.
-    pub header_timeout: Duration,
+    pub(crate) header_timeout: Duration,
     /// How long the next piece of a request body may take; slower ones are answered 408.
-    pub body_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     /// How long a connection may stand without a request.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
 }
 
 /// How functions run. What a single function may use is said in its own resource.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Functions {
+pub(crate) struct Functions {
     /// Calls at the same time on this node.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// Calls that may wait for their turn; more are answered 503.
-    pub waiting_max: usize,
+    pub(crate) waiting_max: usize,
     /// Components that are loaded at the same time; the least recently used make room.
-    pub loaded_max: usize,
+    pub(crate) loaded_max: usize,
     /// Record a hash of the final memory with each call, so that `nexus replay --verify` compares
     /// it. Calls become several times slower.
-    pub verify_memory: bool,
+    pub(crate) verify_memory: bool,
 }
 
 /// How events reach functions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Events {
+pub(crate) struct Events {
     /// Deliveries at the same time.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
 }
 
 /// The event log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Log {
+pub(crate) struct Log {
     /// The size of one segment file. Takes effect with the next segment.
-    pub segment_size: Size,
+    pub(crate) segment_size: Size,
     /// How long a recording may wait for the disk behind the response: a crash loses at most this.
-    pub recording_delay: Duration,
+    pub(crate) recording_delay: Duration,
     /// How many bytes of recordings may wait for the disk: a crash loses at most these.
-    pub recording_buffer: Size,
+    pub(crate) recording_buffer: Size,
     /// What happens when recordings come faster than the disk takes them: `wait` delays calls and
     /// then answers 503, `drop` serves them and counts each lost recording.
-    pub on_pressure: OnPressure,
+    pub(crate) on_pressure: OnPressure,
     /// What is removed.
-    pub retention: Retention,
+    pub(crate) retention: Retention,
 }
 
 /// What happens when recordings come faster than the disk takes them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum OnPressure {
+pub(crate) enum OnPressure {
     /// Calls are delayed and then answered 503.
     #[default]
     Wait,
@@ -161,38 +161,38 @@ pub enum OnPressure {
 /// What is removed from the log; whole segments, the oldest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// Segments whose newest record is older than this. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
     /// The oldest segments while the whole log is larger than this. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<Size>,
+    pub(crate) max_size: Option<Size>,
 }
 
 /// The resource store.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Store {
+pub(crate) struct Store {
     /// How large the database may grow; beyond it changes fail, and everything else goes on.
-    pub max_size: Size,
+    pub(crate) max_size: Size,
 }
 
 /// The server's own log lines, on standard error.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Logging {
+pub(crate) struct Logging {
     /// `text` for people, `json` for machines: one object a line.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// A level, or levels by part: `info`, `warn,nexus_node=debug`. Empty: warnings, and what Nexus
     /// itself has to say.
-    pub filter: String,
+    pub(crate) filter: String,
 }
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -288,15 +288,9 @@ impl Default for Store {
     }
 }
 
-impl Default for Logging {
-    fn default() -> Self {
-        Logging { format: LogFormat::default(), filter: String::new() }
-    }
-}
-
 impl Config {
     /// What no type can say. Each complaint begins with the key.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         let mut want = |good: bool, complaint: &str| {
             if !good {

@@ -1,6 +1,5 @@
 //! What `nexus dev` tells: for people, or one JSON object a line.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use nexus_cli::units::show_duration;

@@ -1,0 +1,8 @@
+//! The real binary in folders of its own: the daily loop, and wrong ways.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod daily_loop;
+mod harness;
+mod production;
+mod wrong_ways;

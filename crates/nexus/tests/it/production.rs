@@ -1,0 +1,49 @@
+//! `nexus serve`, and deploying to it from elsewhere.
+
+use crate::harness::{Server, nexus};
+
+#[test]
+fn a_project_is_deployed_to_a_server() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let mut server = Server::serve(&data, &[]);
+    let token = std::fs::read_to_string(data.join("token")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(data.join("token")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+
+    let shop = home.path().join("shop");
+    std::fs::create_dir(&shop).unwrap();
+    std::fs::write(
+        shop.join("nexus.toml"),
+        "project = \"shop\"\n[functions.hello]\nhttp = { path = \"/hello\", auth = \"none\" }\n",
+    )
+    .unwrap();
+    std::fs::write(
+        shop.join("index.js"),
+        "export default { fetch: () => new Response('deployed') };\n",
+    )
+    .unwrap();
+    let remote = ["--server", &server.api, "--token", token.trim()];
+    let with = |line: &[&str]| nexus(&shop, &[line, &remote].concat());
+    with(&["deploy"]).ok();
+    assert_eq!(with(&["invoke", "hello", "-X", "GET", "--quiet"]).ok().out, "deployed");
+    let unchanged = with(&["deploy", "--json"]).ok().values();
+    assert_eq!(unchanged[0]["unchanged"], true);
+
+    let made = with(&["tokens", "create", "ci", "--scope", "emit"]).ok().out;
+    let emit = nexus(&shop, &["emit", "t", "--server", &server.api, "--token", made.trim()]);
+    assert_eq!(emit.code, 0, "{}", emit.err);
+    let denied = nexus(&shop, &["functions", "--server", &server.api, "--token", made.trim()]);
+    assert_eq!(denied.code, 1);
+    assert!(denied.err.contains("NX2002"), "{}", denied.err);
+    let nobody = nexus(&shop, &["functions", "--server", &server.api]);
+    assert!(nobody.err.contains("NX2001") && nobody.err.contains("hint:"), "{}", nobody.err);
+
+    assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0), "{}", server.err());
+    let data = data.display().to_string();
+    nexus(home.path(), &["log", "verify", "--data", &data]).ok();
+    let stats = nexus(home.path(), &["log", "stats", "--data", &data, "--json"]).ok();
+    assert_eq!(stats.values().len(), 1);
+}
