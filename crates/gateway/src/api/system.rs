@@ -1,11 +1,13 @@
 //! The server itself: limits, log, health, metrics, and the document of this API.
 
+use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nexus_model::limits::Limit;
+use nexus_model::{Code, OpContext, Scope};
 use nexus_node::Readiness;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -95,8 +97,16 @@ async fn readyz(State(app): State<App>) -> (StatusCode, Answer<Readiness>) {
     (status, Answer(readiness))
 }
 
-async fn metrics(State(app): State<App>) -> (HeaderMap, String) {
+/// Without a caller, the configuration leaves the metrics open.
+async fn metrics(
+    State(app): State<App>,
+    caller: Option<Extension<OpContext>>,
+) -> Result<(HeaderMap, String), Fault> {
+    if caller.is_some_and(|Extension(ctx)| !ctx.allows(Scope::Read, None)) {
+        let detail = "metrics need the scope 'read' for every project";
+        return Err(Fault::new(Code::Forbidden, detail));
+    }
     const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(TYPE))]);
-    (headers, app.node.metrics().encode())
+    Ok((headers, app.node.metrics().encode()))
 }

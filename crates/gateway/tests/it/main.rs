@@ -1,4 +1,11 @@
 //! The gateway over real sockets, with a real node on a real log and store and a runtime of the
 //! test kit behind it.
 
+mod access;
+mod api;
 mod document;
+mod events;
+mod hostile;
+mod ingress;
+mod live;
+mod world;

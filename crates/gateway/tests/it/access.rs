@@ -1,0 +1,142 @@
+//! Every route of the document: nobody passes without a token, nor with one of another scope.
+
+use http::Method;
+use nexus_model::Scope;
+use serde_json::Value;
+
+use crate::world::{Send, World};
+
+const OPEN: [&str; 4] = ["version", "openapi", "healthz", "readyz"];
+const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
+const PROJECT: &str =
+    r#"{"apiVersion":"nexus/v1","kind":"Project","metadata":{"name":"other"},"spec":{}}"#;
+
+struct Route {
+    id: String,
+    method: Method,
+    path: String,
+}
+
+fn routes() -> Vec<Route> {
+    let document = nexus_gateway::openapi();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let path = path
+                .replace("{project}", "shop")
+                .replace("{function}", "hello")
+                .replace("{event}", "evt_01krs8xj0000000000000000a0")
+                .replace("{invocation}", "inv_01krs8xj0000000000000000a0")
+                .replace("{secret}", "key")
+                .replace("{token}", "ci")
+                .replace("{kind}", "functions")
+                .replace("{name}", "hello?project=shop");
+            let path = if path.ends_with("/functions") && path.contains("resources") {
+                format!("{path}?project=shop")
+            } else {
+                path
+            };
+            assert!(!path.contains('{'), "give {path} its parameters");
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let method = method.to_uppercase().parse().unwrap();
+            routes.push(Route { id, method, path });
+        }
+    }
+    routes
+}
+
+fn body(route: &Route) -> (&'static str, &'static str) {
+    match route.id.as_str() {
+        "function_deploy" => ("application/wasm", "http echo"),
+        "event_emit" => ("application/cloudevents+json", EVENT),
+        "resource_apply" => ("application/json", PROJECT),
+        "token_create" => ("application/json", r#"{"name":"x","scopes":["read"]}"#),
+        "secret_set" => ("text/plain", "hush"),
+        _ => ("application/json", "{}"),
+    }
+}
+
+async fn send(world: &World, route: &Route, token: &str) -> crate::world::Answer {
+    let (content_type, body) = body(route);
+    let send = Send { token, content_type, body: body.into(), ..Send::default() };
+    world.api(route.method.clone(), &route.path, send).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_open_without_a_token() {
+    let world = World::new().await;
+    for route in routes() {
+        for token in ["", "nx_nonsense"] {
+            let answer = send(&world, &route, token).await;
+            if OPEN.contains(&route.id.as_str()) {
+                assert_eq!(answer.status, 200, "{}", route.id);
+                continue;
+            }
+            assert_eq!(answer.problem(), "401 NX2001", "{}", route.id);
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_scope_does_not_pass() {
+    let world = World::new().await;
+    world.deploy("hello", "http echo").await;
+    let emit = world.token(&[Scope::Emit]).await;
+    let read = world.token(&[Scope::Read]).await;
+    for route in routes() {
+        // Limits are for everybody with a token.
+        if OPEN.contains(&route.id.as_str()) || route.id == "limit_list" {
+            continue;
+        }
+        let token = if route.id == "event_emit" { &read } else { &emit };
+        let answer = send(&world, &route, token).await;
+        let problem = answer.problem();
+        assert!(
+            ["403 NX2002", "404 NX3001"].contains(&problem.as_str()),
+            "{} gave {problem}: {}",
+            route.id,
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_the_headers_of_a_careful_server() {
+    let world = World::new().await;
+    for path in ["/healthz", "/api/v1/openapi.json", "/nowhere", "/api/v1/projects"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+        assert!(answer.header("x-request-id").starts_with("req_"));
+        assert_eq!(answer.header("access-control-allow-origin"), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_can_be_opened() {
+    let world = World::with(|config| config.metrics_open = true).await;
+    let answer = world.api(Method::GET, "/metrics", Send::default()).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().ends_with("# EOF\n"));
+    assert!(answer.text().contains("http_server_request_duration_seconds"));
+    let closed = World::new().await;
+    let bound = closed.token(&[Scope::Read]).await;
+    let answer = closed.api(Method::GET, "/metrics", Send { token: &bound, ..Send::default() });
+    assert_eq!(answer.await.problem(), "403 NX2002");
+    assert_eq!(closed.get("/metrics").await.status, 200);
+}
+
+#[test]
+fn the_document_says_which_routes_are_open() {
+    let document = nexus_gateway::openapi();
+    for operations in document["paths"].as_object().unwrap().values() {
+        for operation in operations.as_object().unwrap().values() {
+            let open = operation["security"] == Value::Array(Vec::new());
+            assert_eq!(open, OPEN.contains(&operation["operationId"].as_str().unwrap()));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The API as a tool uses it, and its problems.
+
+use expect_test::{Expect, expect};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, Send, World};
+
+impl World {
+    async fn post(&self, path: &str, content_type: &str, body: impl Into<bytes::Bytes>) -> Answer {
+        let body = body.into();
+        let send = Send { token: &self.admin, content_type, body, ..Send::default() };
+        self.api(Method::POST, path, send).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_call_and_look_at_it() {
+    let world = World::new().await;
+    let one = "/api/v1/projects/shop/functions/hello";
+    let deployed =
+        world.post(&format!("{one}/deploy?language=rust"), "application/wasm", "http echo").await;
+    assert_eq!(deployed.status, 200, "{}", deployed.text());
+    assert_eq!(deployed.json()["function"]["version"]["language"], "rust");
+
+    let answer = world
+        .post(&format!("{one}/invoke?path=/a/b"), "application/json", "{\"name\":\"Ada\"}")
+        .await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "{\"name\":\"Ada\"}"));
+    assert!(answer.header("nexus-invocation-id").starts_with("inv_"));
+    assert!(answer.header("content-security-policy").contains("sandbox"));
+
+    let list = world.get("/api/v1/projects/shop/functions").await.json();
+    assert_eq!(list["items"][0]["name"], "hello");
+    assert_eq!(world.get(&format!("{one}/versions")).await.json()["items"][0]["number"], 1);
+    assert_eq!(world.get(one).await.json()["version"]["number"], 1);
+
+    let send = || Send { token: &world.admin, ..Send::default() };
+    assert_eq!(world.api(Method::DELETE, one, send()).await.status, 204);
+    assert_eq!(world.get(one).await.problem(), "404 NX3001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_in_parts_brings_its_configuration() {
+    let world = World::new().await;
+    let body = "--b\r\ncontent-disposition: form-data; name=\"spec\"\r\n\r\n\
+         {\"timeout-ms\":1234}\r\n--b\r\ncontent-disposition: form-data; name=\"component\"; \
+         filename=\"c\"\r\ncontent-type: application/wasm\r\n\r\nevent echo\r\n--b--\r\n";
+    let path = "/api/v1/projects/shop/functions/orders/deploy";
+    let answer = world.post(path, "multipart/form-data; boundary=b", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["function"]["config"]["timeout-ms"], 1234);
+
+    let wrong = |part: &str| {
+        format!("--b\r\ncontent-disposition: form-data; name=\"{part}\"\r\n\r\nx\r\n--b--\r\n")
+    };
+    for (part, detail) in [
+        ("code", "the part 'code' is not known; accepted: component, spec, bundle"),
+        ("bundle", "the part 'component' is missing"),
+    ] {
+        let answer = world.post(path, "multipart/form-data; boundary=b", wrong(part)).await;
+        assert_eq!(answer.problem(), "400 NX1001");
+        assert_eq!(answer.json()["detail"], detail);
+    }
+    assert_eq!(world.post(path, "text/html", "x").await.problem(), "415 NX1004");
+    assert_eq!(world.post(path, "application/wasm", "nonsense").await.problem(), "422 NX4001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn direct_calls_of_events_and_commands() {
+    let world = World::new().await;
+    world.deploy("orders", "event return com.shop.done").await;
+    let answer = world.post("/api/v1/projects/shop/functions/orders/invoke", "", "{}").await;
+    assert_eq!(answer.header("content-type"), "application/cloudevents-batch+json");
+    assert_eq!(answer.json()[0]["type"], "com.shop.done");
+    world.deploy("tool", "command echo").await;
+    let path = "/api/v1/projects/shop/functions/tool/invoke?argument=-v&argument=x";
+    assert_eq!(world.post(path, "", "stdin").await.text(), "stdin");
+    world.deploy("broken", "event trap").await;
+    let failed = world.post("/api/v1/projects/shop/functions/broken/invoke", "", "{}").await;
+    assert_eq!(failed.problem(), "502 NX5001");
+    assert_eq!(failed.json()["invocation_id"], failed.header("nexus-invocation-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_come_in_three_languages() {
+    let world = World::new().await;
+    let project = r#"{"apiVersion":"nexus/v1","kind":"Project","metadata":{"name":"a"},"spec":{}}"#;
+    let applied = world.post("/api/v1/apply", "application/json", project).await.json();
+    assert_eq!(applied["items"][0]["effect"], "created");
+    let again = world.post("/api/v1/apply", "application/json", project).await.json();
+    assert_eq!(again["items"][0]["effect"], "unchanged");
+    let yaml = "apiVersion: nexus/v1\nkind: Function\nmetadata: { name: f }\n\
+                spec: { description: hi, on: { events: [{ type: t }] } }\n";
+    let applied = world.post("/api/v1/apply?project=a", "application/yaml", yaml).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    let manifest = "project = \"m\"\n[functions.g]\nhttp = \"/g\"\n";
+    assert_eq!(world.post("/api/v1/apply", "text/toml", manifest).await.status, 200);
+
+    let names = |list: Value| -> Vec<String> {
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(world.get("/api/v1/projects").await.json()), ["a", "m", "shop"]);
+    let functions = world.get("/api/v1/resources/functions?project=a").await.json();
+    assert_eq!(names(functions), ["f"]);
+    let one = world.get("/api/v1/resources/Function/f?project=a").await.json();
+    assert_eq!(one["spec"]["description"], "hi");
+    assert_eq!(world.get("/api/v1/resources/pods").await.problem(), "404 NX3001");
+    let wrong = world.post("/api/v1/apply", "text/toml", "projet = 1").await;
+    assert_eq!(wrong.problem(), "422 NX1006");
+
+    let send = |body: &str| Send {
+        token: &world.admin,
+        content_type: "application/json",
+        body: body.to_owned().into(),
+        ..Send::default()
+    };
+    let put = world.api(Method::PUT, "/api/v1/projects/b", send("{\"description\":\"x\"}")).await;
+    assert_eq!(put.json()["spec"]["description"], "x");
+    let stale = world.api(Method::DELETE, "/api/v1/projects/b?revision=1", send("")).await;
+    assert_eq!(stale.problem(), "409 NX3002");
+    assert_eq!(world.api(Method::DELETE, "/api/v1/projects/b", send("")).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_go_in_and_never_come_out() {
+    let world = World::new().await;
+    let path = "/api/v1/projects/shop/secrets/key";
+    let send =
+        |body: &str| Send { token: &world.admin, body: body.to_owned().into(), ..Send::default() };
+    let set = world.api(Method::PUT, path, send("hush-hush")).await;
+    assert_eq!(set.json(), json!({ "version": 1 }), "{}", set.text());
+    let shown = world.get(path).await;
+    assert!(shown.status == 200 && !shown.text().contains("hush"));
+    assert!(!shown.text().contains("versions"), "{}", shown.text());
+    let listed = world.get("/api/v1/projects/shop/secrets").await;
+    assert!(listed.text().contains("key") && !listed.text().contains("versions"));
+    assert_eq!(world.api(Method::DELETE, path, send("")).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_work_until_they_are_deleted() {
+    let world = World::new().await;
+    let body = r#"{"name":"ci","scopes":["read"],"project":"shop","ttl_seconds":3600}"#;
+    let made = world.post("/api/v1/tokens", "application/json", body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    let list = "/api/v1/projects/shop/functions";
+    let with = || Send { token: &token, ..Send::default() };
+    assert_eq!(world.api(Method::GET, list, with()).await.status, 200);
+    assert!(!world.get("/api/v1/tokens").await.text().contains(&token));
+    let admin = Send { token: &world.admin, ..Send::default() };
+    assert_eq!(world.api(Method::DELETE, "/api/v1/tokens/ci", admin).await.status, 204);
+    assert_eq!(world.api(Method::GET, list, with()).await.problem(), "401 NX2001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_about_itself() {
+    let world = World::new().await;
+    assert_eq!(world.get("/healthz").await.text(), "ok\n");
+    assert_eq!(world.get("/readyz").await.json()["ready"], true);
+    assert_eq!(world.get("/api/v1/version").await.json()["api"], "v1");
+    let limits = world.get("/api/v1/limits").await.json();
+    assert!(limits["items"].as_array().unwrap().iter().any(|it| it["name"] == "event-bytes-max"));
+    assert!(world.get("/api/v1/log/stats").await.json().is_object());
+    assert!(world.post("/api/v1/log/verify", "", "").await.json().is_object());
+    assert_eq!(world.get("/api/v1/openapi.json").await.json(), nexus_gateway::openapi());
+}
+
+async fn check(world: &World, answer: Answer, expected: Expect) {
+    let mut problem = answer.json();
+    // Ids differ in each run.
+    problem["request_id"] = "req_…".into();
+    let _ = world;
+    let retry = answer.header("retry-after");
+    let allow = answer.header("allow");
+    let text = format!(
+        "{} retry-after={retry} allow={allow}\n{}\n",
+        answer.problem(),
+        serde_json::to_string_pretty(&problem).unwrap()
+    );
+    expected.assert_eq(&text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_look_like_this() {
+    let world = World::new().await;
+    check(&world, world.get("/nowhere").await, expect![[""]]).await;
+    let send = Send { token: &world.admin, ..Send::default() };
+    let answer = world.api(Method::PATCH, "/api/v1/projects", send).await;
+    check(&world, answer, expect![[""]]).await;
+    let answer = world.api(Method::GET, "/api/v1/projects", Send::default()).await;
+    check(&world, answer, expect![[""]]).await;
+    let answer = world.get("/api/v1/projects/shop/invocations?status=sideways").await;
+    check(&world, answer, expect![[""]]).await;
+    let answer = world.get("/api/v1/projects/Shop/functions").await;
+    check(&world, answer, expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_queries_are_explained() {
+    let world = World::new().await;
+    for (path, detail) in [
+        ("events?typo=x", "the query is wrong: unknown field `typo`"),
+        ("events?limit=many", "the query is wrong: limit: invalid digit"),
+        ("events?limit=0", "limit is 0; it must lie between 1 and 1000"),
+        (
+            "events?since=yesterday",
+            "the query is wrong: since: 'yesterday' is not an RFC 3339 time",
+        ),
+        ("events?cursor=x", "'x' is not a cursor"),
+        ("invocations?min_duration=soon", "min_duration: "),
+        ("invocations?version=x", "the query is wrong: version: "),
+        ("events/evt_x", "event: "),
+        ("invocations/evt_01krs8xj0000000000000000a0", "invocation: "),
+    ] {
+        let answer = world.get(&format!("/api/v1/projects/shop/{path}")).await;
+        assert_eq!(answer.problem(), "400 NX1001", "{path}");
+        let found = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(found.starts_with(detail), "{path}: {found}");
+    }
+}
