@@ -55,7 +55,7 @@ pub(crate) fn open(
     });
     let kept = (durable + 1).saturating_sub(shared.first_sequence());
     let mut opened = Opened { notes: Vec::new(), records_recovered: kept };
-    take_files(&shared, &found, &mut opened);
+    take_files(&shared, &found);
     let mut writer = make_writer(&shared, &mut found, &mut opened)?;
     for note in &opened.notes {
         let record = new_segment::note(&*shared.clock, "torn-tail", note.clone(), 1);
@@ -77,7 +77,7 @@ fn check(config: &LogConfig) -> Result<(), Error> {
 }
 
 /// Spare files, and tails that were sealed before a crash could take them again.
-fn take_files(shared: &Shared, found: &Found, opened: &mut Opened) {
+fn take_files(shared: &Shared, found: &Found) {
     let mut state = lock(&shared.sealer);
     for path in &found.spares {
         let size = shared.disk.open(path).and_then(|file| file.size());
@@ -94,7 +94,6 @@ fn take_files(shared: &Shared, found: &Found, opened: &mut Opened) {
     if !found.half_sealed.is_empty() {
         tracing::info!(segments = found.half_sealed.len(), "sealing begins again after a crash");
     }
-    let _ = opened;
 }
 
 fn make_writer(

@@ -146,3 +146,69 @@ fn lists_are_empty_on_an_empty_log() {
         });
     });
 }
+
+#[test]
+fn appends_recordings_and_readers_at_the_same_time_get_on() {
+    on_each_disk(|disk, dir| {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let maker = Maker::new(6);
+            let (log, _) = open(&small(&dir), &disk, &maker);
+            let mut tasks = tokio::task::JoinSet::new();
+            for salt in 0..4 {
+                let log = log.clone();
+                tasks.spawn(async move {
+                    let mut maker = Maker::new(100 + salt);
+                    for _ in 0..50 {
+                        let batch = vec![maker.event(100), maker.event(100)];
+                        let positions = log.append(batch.clone()).await.unwrap();
+                        assert_eq!(positions[1].sequence, positions[0].sequence + 1);
+                        let before =
+                            Position { sequence: positions[0].sequence - 1, ..positions[0] };
+                        let entries = log.read_from(before, 2).await.unwrap();
+                        let read: Vec<Record> = entries.into_iter().map(|it| it.record).collect();
+                        assert_eq!(read, batch[..read.len()]);
+                        let record = maker.invocation_of("p", "f", Status::Succeeded);
+                        while log.record(Record::Invocation(record.clone().into())).is_err() {
+                            log.ready_to_record().await;
+                        }
+                        log.events(&EventFilter::default(), None, 5).await.unwrap();
+                    }
+                });
+            }
+            while let Some(ended) = tasks.join_next().await {
+                ended.unwrap();
+            }
+            log.flush().await.unwrap();
+            assert_eq!(log.durable().sequence, 4 * 50 * 3);
+            let count = log.count_invocations(&InvocationFilter::default()).await.unwrap();
+            assert_eq!(count, 200);
+            assert!(log.verify().await.unwrap().sound());
+            log.close().await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_log_that_is_dropped_closes_itself() {
+    on_each_disk(|disk, dir| {
+        run(async {
+            let mut maker = Maker::new(7);
+            let config = small(&dir);
+            let (log, _) = open(&config, &disk, &maker);
+            let record = Record::Invocation(maker.invocation_of("p", "f", Status::Failed).into());
+            log.record(record.clone()).unwrap();
+            drop(log);
+            let log = loop {
+                match Log::open(config.clone(), disk.clone(), maker.clock.clone()) {
+                    Ok((log, _)) => break log,
+                    Err(Error::Locked { .. }) => std::thread::yield_now(),
+                    Err(other) => panic!("{other}"),
+                }
+            };
+            assert_eq!(all(&log).await, [record]);
+            log.close().await.unwrap();
+        });
+    });
+}
