@@ -22,18 +22,18 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
         let path = place.folder.join(name);
         std::fs::write(&path, text).context("failed to write a script of wrk").map(|()| path)
     };
-    let load = |address, path: &str, script| Load {
+    let load = |server, path: &str, script| Load {
         headers: vec![format!("Authorization: Bearer {}", nexus.token)],
         script: Some(script),
-        ..Load::get(address, path, MANY)
+        ..Load::get(server, path, MANY)
     };
     let single = script("single.lua", single_script())?;
     let batch = script("batch.lua", batch_script())?;
     let events = format!("{project}/events");
     let candidates = [
-        ("axum, POST 1 KiB", 1, load(axum.address, "/take", single.clone())),
-        ("Nexus, durable accept, 1 KiB events", 1, load(nexus.admin, &events, single)),
-        ("Nexus, durable accept, batches of 32", BATCH, load(nexus.admin, &events, batch)),
+        ("axum, POST 1 KiB", 1, load(&axum, "/take", single.clone())),
+        ("Nexus, durable accept, 1 KiB events", 1, load(&nexus.server, &events, single)),
+        ("Nexus, durable accept, batches of 32", BATCH, load(&nexus.server, &events, batch)),
     ];
     let mut values = vec![(Vec::new(), Vec::new()); candidates.len()];
     for round in 0..bench.options.rounds {

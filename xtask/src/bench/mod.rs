@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Functions that are registered to measure idle ones.
     #[arg(long, default_value_t = 100_000)]
     functions: u32,
+    /// Measure the build that is there.
+    #[arg(long)]
+    no_build: bool,
     /// Where the results go.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -71,7 +74,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
         "wrk is missing: install it with 'cargo xtask setup --bench'"
     );
     let build = ["build", "--release", "--locked", "--package", "nexus"];
-    shell::run(&mut workspace.cargo(&build))?;
+    if !options.no_build {
+        shell::run(&mut workspace.cargo(&build))?;
+    }
     let guests = guests::build(workspace)?;
     let bench = Bench { workspace, options, guests };
     let mut report = Report::new(workspace)?;

@@ -37,6 +37,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory that is resident and memory of its own (not of files), in KiB.
     pub(crate) fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
         let path = format!("/proc/{}/status", self.child.id());
@@ -49,6 +54,19 @@ impl Server {
         let all = field("VmRSS:").context("no VmRSS")?;
         Ok((all, field("RssAnon:").context("no RssAnon")?))
     }
+}
+
+/// The processor time that a process has used, in microseconds.
+pub(crate) fn processor_time_us(process: u32) -> anyhow::Result<f64> {
+    /// What the kernel counts in `/proc/…/stat`: hundredths of a second.
+    const TICK_US: f64 = 10_000.0;
+    let path = format!("/proc/{process}/stat");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
+    // The name of the program may hold anything; it ends with the last parenthesis.
+    let (_, fields) = text.rsplit_once(')').context("no program name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>());
+    let ticks: Result<Vec<f64>, _> = ticks.collect();
+    Ok(ticks.context("no processor time")?.iter().sum::<f64>() * TICK_US)
 }
 
 impl Drop for Server {

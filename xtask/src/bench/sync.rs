@@ -32,31 +32,36 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
     let script = place.folder.join("post.lua");
     std::fs::write(&script, post_script()).context("failed to write the script of wrk")?;
     let host = format!("Host: {PROJECT}.localhost");
-    let ours = Load { headers: vec![host], ..Load::get(nexus.ingress, "/hello", MANY) };
-    let post = |address, path: &str, headers: Vec<String>| Load {
+    let ours = Load {
+        headers: vec![host],
+        address: nexus.ingress,
+        ..Load::get(&nexus.server, "/hello", MANY)
+    };
+    let post = |server, path: &str, headers: Vec<String>| Load {
         headers,
         script: Some(script.clone()),
-        ..Load::get(address, path, MANY)
+        ..Load::get(server, path, MANY)
     };
     let bearer = format!("Authorization: Bearer {}", nexus.token);
     let invoke = format!("/api/v1/projects/{PROJECT}/functions/order/invoke");
     let mut candidates = vec![
-        Candidate::new("axum, GET", None, Load::get(axum.address, "/hello", MANY)),
+        Candidate::new("axum, GET", None, Load::get(&axum, "/hello", MANY)),
         Candidate::new("Nexus, wasi:http component", Some("axum, GET"), ours),
-        Candidate::new("axum, POST 1 KiB", None, post(axum.address, "/take", Vec::new())),
+        Candidate::new("axum, POST 1 KiB", None, post(&axum, "/take", Vec::new())),
         Candidate::new(
             "Nexus, nexus:function component, POST 1 KiB",
             Some("axum, POST 1 KiB"),
-            post(nexus.admin, &invoke, vec![bearer]),
+            post(&nexus.server, &invoke, vec![bearer]),
         ),
     ];
     if let Some(wasmtime) = &wasmtime {
-        let load = Load::get(wasmtime.address, "/hello", MANY);
+        let load = Load::get(wasmtime, "/hello", MANY);
         candidates.push(Candidate::new("wasmtime serve, the same component", None, load));
     }
     rounds(bench, &mut candidates)?;
     for candidate in &candidates {
         candidate.report(report, "requests/s, 64 connections", |at| at.per_second);
+        candidate.report(report, "server CPU in µs per request, 64 connections", |at| at.cpu_us);
         candidate.report(report, "p99 in µs, 64 connections", |at| at.p99_us);
     }
     if wasmtime.is_some() {
