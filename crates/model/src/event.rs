@@ -459,8 +459,9 @@ fn serialize_data<M: SerializeMap>(
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw: Box<RawValue> = Deserialize::deserialize(deserializer)?;
-        Event::from_json(raw.get().as_bytes()).map_err(serde::de::Error::custom)
+        // Not a raw value: those cannot be read inside untagged or flattened shapes, as views are.
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Event::from_json(value.to_string().as_bytes()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -525,6 +526,20 @@ mod tests {
             event.data = Some(Bytes::copy_from_slice(data));
             assert_eq!(Event::from_json(&event.to_json()), Ok(event));
         }
+    }
+
+    #[test]
+    fn events_can_be_read_inside_other_shapes() {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Items {
+            Page { items: Vec<Event> },
+        }
+        let mut event = Event::new("1", "/s", "t");
+        event.data = Some(Bytes::from_static(br#"{"b":1,"a":2}"#));
+        let text = format!(r#"{{"items":[{}]}}"#, String::from_utf8(event.to_json()).unwrap());
+        let Items::Page { items } = serde_json::from_str(&text).unwrap();
+        assert_eq!(items, [event]);
     }
 
     proptest! {
