@@ -97,6 +97,9 @@ pub(crate) fn write(path: &Path, shard: &Shard, dedup: &Dedup) -> Result<(), Err
     let temporary = path.with_extension("new");
     let failed =
         |operation| move |source| Error::Checkpoint { operation, path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
+    }
     let mut file = std::fs::File::create(&temporary).map_err(failed("create"))?;
     file.write_all(&bytes).map_err(failed("write"))?;
     file.sync_all().map_err(failed("sync"))?;
@@ -261,6 +264,15 @@ mod tests {
         let mut newer = good.clone();
         newer[4] = 2;
         assert!(decode(&newer).unwrap_err().to_string().contains("version 2"));
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_back_from_a_folder_that_was_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine/checkpoint");
+        assert!(read(&path).unwrap().is_none());
+        write(&path, &Shard { position: 9, ..Shard::default() }, &Dedup::new()).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().0.position, 9);
     }
 
     proptest! {
