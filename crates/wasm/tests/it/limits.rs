@@ -1,0 +1,81 @@
+//! Guests that take too much.
+
+use nexus_exec::{Prepared as _, Runtime as _};
+use nexus_model::limits;
+use nexus_model::record::Status;
+
+use super::world::{World, text};
+
+#[tokio::test]
+async fn memory_is_limited_and_said_so() {
+    let world = World::of("event").await;
+    let (ended, _) = world.event("oom", "").await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((ended.status, failure.code.as_str()), (Status::OutOfMemory, "NX5005"));
+    assert!(failure.message.contains(&(64 << 20).to_string()), "{failure:?}");
+    assert!(ended.meter.memory_grown_pages > 100);
+}
+
+#[tokio::test]
+async fn output_is_limited() {
+    let world = World::of("command").await;
+    let (ended, _) = world.command(&["flood"], "").await;
+    assert_eq!(ended.failure.unwrap().code, "NX5008");
+}
+
+#[tokio::test]
+async fn log_lines_are_limited() {
+    let world = World::of("command").await;
+    let (ended, _) = world.command(&["noise"], "").await;
+    assert_eq!(ended.status, Status::Succeeded);
+    assert_eq!(ended.logs.len(), limits::LOG_LINES_MAX);
+    assert_eq!(ended.logs_dropped, 5_000 - limits::LOG_LINES_MAX as u64);
+}
+
+#[tokio::test]
+async fn a_trap_tells_where() {
+    let world = World::of("http").await;
+    let (ended, _) = world.http("/trap").await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((ended.status, failure.code.as_str()), (Status::Trapped, "NX5001"));
+    let trace = failure.backtrace.join("\n");
+    assert!(trace.contains("outer_of_the_trap") || trace.contains("guest_http"), "{trace}");
+    let logs: Vec<_> = ended.logs.iter().map(|line| line.text.as_str()).collect();
+    assert!(logs.join("\n").contains("as asked"), "{logs:?}");
+}
+
+#[tokio::test]
+async fn a_computing_guest_lets_others_run() {
+    let world = World::of("http").await;
+    let spin = world.call(super::world::request("GET", "/spin", nexus_exec::empty_body()));
+    let cancel = spin.cancel.clone();
+    // One thread: the second call can only run when the first one yields.
+    let other = async {
+        let (ended, _) = world.http("/hello").await;
+        cancel.cancel();
+        ended
+    };
+    let ((spun, _), ended) = tokio::join!(world.record(spin), other);
+    assert_eq!((spun.status, ended.status), (Status::Cancelled, Status::Succeeded));
+}
+
+#[tokio::test]
+async fn what_is_unused_is_unmapped_and_mapped_again() {
+    let mut config = nexus_wasm::Config::new(super::guests::code_dir());
+    config.instances = 10;
+    config.loaded_max = 1;
+    let clock = std::sync::Arc::new(nexus_model::SystemClock);
+    let runtime = nexus_wasm::Runtime::new(config, clock).unwrap();
+    let (http, event) = (World::of("http").await, World::of("event").await);
+    let first = runtime.prepare(http.unit.clone()).await.unwrap();
+    let second = runtime.prepare(event.unit.clone()).await.unwrap();
+    assert_eq!((runtime.stats().loaded, runtime.stats().evicted), (1, 1));
+    let call = || http.call(super::world::request("GET", "/hello?x", nexus_exec::empty_body()));
+    let ended = first.invoke(call(), http.upstream.clone()).await;
+    assert_eq!((ended.cold, ended.status), ("evicted", Status::Succeeded));
+    assert!(ended.timings.load_ns > 0);
+    assert_eq!(text(&ended.output.bytes), "hello x 0");
+    let ended = first.invoke(call(), http.upstream.clone()).await;
+    assert_eq!(ended.cold, "");
+    drop(second);
+}
