@@ -66,9 +66,14 @@ fn quote(text: &str) -> String {
     out
 }
 
-/// Writes a line. The macros [`crate::info!`] and so on are shorter.
+/// Writes a line. The macros [`crate::info!`] and so on are shorter. On your own machine, that is in
+/// tests, lines go to standard error.
 pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
-    crate::bindings::nexus::function::log::write(level, message, fields);
+    if cfg!(target_arch = "wasm32") {
+        crate::bindings::nexus::function::log::write(level, message, fields);
+    } else {
+        eprintln!("{level:?} {message} {fields:?}");
+    }
 }
 
 #[doc(hidden)]

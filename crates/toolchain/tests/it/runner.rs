@@ -1,0 +1,170 @@
+//! Runs a built component once, as the server would.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use nexus_exec::{
+    Body, Call, CallContext, CallInput, Cancel, EmitError, Ended, Host, HttpError, HttpTimeouts,
+    Prepared, Recording, Runtime as _, Unit, UnitLimits, full_body,
+};
+use nexus_model::resource::World;
+use nexus_model::{
+    Clock as _, Digest, Event, EventId, IdMint, Name, Partition, SystemClock, VersionId, limits,
+};
+
+/// Answers every request with its method, path and body; `/delay/20` does so after 20 ms.
+struct Echo {
+    mint: IdMint,
+}
+
+#[async_trait]
+impl Host for Echo {
+    async fn http(
+        &self,
+        _: &CallContext,
+        request: http::Request<Body>,
+        _: HttpTimeouts,
+    ) -> Result<http::Response<Body>, HttpError> {
+        let path = request.uri().path().to_owned();
+        if path == "/refused" {
+            return Err(HttpError::Refused("nobody listens".into()));
+        }
+        if let Some(delay) = path.strip_prefix("/delay/") {
+            tokio::time::sleep(Duration::from_millis(delay.parse().unwrap())).await;
+        }
+        let method = request.method().clone();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let text = format!("{method} {path} {}", String::from_utf8_lossy(&body));
+        Ok(http::Response::new(full_body(text)))
+    }
+
+    async fn emit(
+        &self,
+        _: &CallContext,
+        events: Vec<Event>,
+    ) -> Result<Vec<EventId>, EmitError> {
+        Ok(events.iter().map(|_| self.mint.mint(Partition::of("shop", ""))).collect())
+    }
+}
+
+pub struct Guest {
+    pub world: World,
+    pub imports: Vec<String>,
+    runtime: tokio::runtime::Runtime,
+    prepared: Arc<dyn Prepared>,
+    mint: IdMint,
+    version: VersionId,
+    // Machine code lies here as long as the guest lives.
+    _code: tempfile::TempDir,
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+impl Guest {
+    pub fn new(component: &[u8]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let code = tempfile::tempdir().unwrap();
+        let mut config = nexus_wasm::Config::new(code.path());
+        config.instances = 8;
+        config.warm_slots = 8;
+        let clock = Arc::new(SystemClock);
+        let mint = IdMint::new(clock.clone(), 7);
+        let version: VersionId = mint.mint(Partition::of("shop", ""));
+        let bytes = Bytes::copy_from_slice(component);
+        let digest = Digest::of(component);
+        let (world, imports, prepared) = runtime.block_on(async {
+            let wasm = nexus_wasm::Runtime::new(config, clock).unwrap();
+            let inspected = wasm.inspect(bytes.clone()).await.unwrap();
+            wasm.compile(digest, bytes).await.unwrap();
+            let unit = Unit {
+                project: name("shop"),
+                function: name("hello"),
+                version,
+                component: digest,
+                world: inspected.world,
+                env: Vec::new(),
+                limits: UnitLimits {
+                    memory_bytes: limits::MEMORY_BYTES_DEFAULT,
+                    table_elements: limits::TABLE_ELEMENTS_MAX,
+                },
+                bundle: None,
+            };
+            let prepared = wasm.prepare(Arc::new(unit)).await.unwrap();
+            (inspected.world, inspected.imports, prepared)
+        });
+        Guest { world, imports, runtime, prepared, mint, version, _code: code }
+    }
+
+    pub fn get(&self, path: &str) -> (u16, String, Ended) {
+        self.http("GET", path, "")
+    }
+
+    pub fn http(&self, method: &str, path: &str, body: &str) -> (u16, String, Ended) {
+        let uri = format!("http://shop.localhost{path}");
+        let request = http::Request::builder().method(method).uri(uri);
+        let request = request.body(full_body(body.to_owned())).unwrap();
+        self.runtime.block_on(async {
+            let (respond, response) = tokio::sync::oneshot::channel();
+            let call = self.call(CallInput::Http(request), Some(respond));
+            let invoke = self.prepared.invoke(call, self.host());
+            let read = async {
+                let Ok(response) = response.await else { return (0, String::new()) };
+                let status = response.status().as_u16();
+                let mut body = response.into_body();
+                let mut text = Vec::new();
+                while let Some(Ok(frame)) = body.frame().await {
+                    text.extend(frame.into_data().unwrap_or_default());
+                }
+                (status, String::from_utf8_lossy(&text).into_owned())
+            };
+            let (ended, (status, text)) = tokio::join!(invoke, read);
+            (status, text, ended)
+        })
+    }
+
+    pub fn event(&self, event: Event) -> Ended {
+        self.runtime.block_on(async {
+            self.prepared.invoke(self.call(CallInput::Event(event), None), self.host()).await
+        })
+    }
+
+    fn host(&self) -> Arc<dyn Host> {
+        Arc::new(Echo { mint: IdMint::new(Arc::new(SystemClock), 11) })
+    }
+
+    fn call(
+        &self,
+        input: CallInput,
+        respond: Option<tokio::sync::oneshot::Sender<http::Response<Body>>>,
+    ) -> Call {
+        let now = SystemClock.now();
+        let context = CallContext {
+            id: self.mint.mint(Partition::of("shop", "")),
+            project: name("shop"),
+            function: name("hello"),
+            version: self.version,
+            attempt: 1,
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            accepted: now,
+            deadline: now,
+        };
+        Call {
+            context: Arc::new(context),
+            input,
+            respond,
+            timeout: Duration::from_secs(20),
+            started: Instant::now(),
+            cancel: Cancel::default(),
+            recording: Recording::Full,
+        }
+    }
+}
