@@ -9,8 +9,8 @@ use crate::setup;
 use crate::shell::{self, Workspace};
 use crate::tidy;
 
-/// Crates that reach Wasmtime. They are tested without counting coverage: instrumenting them means
-/// building Wasmtime a second time.
+/// Crates that reach Wasmtime. Their coverage is not counted: instrumenting them means building
+/// Wasmtime a second time.
 const HEAVY: &[&str] = &["nexus-wit", "nexus-wasm", "nexus-toolchain", "nexus"];
 
 /// Guest workspaces of their own, with the native tests that they have.
@@ -90,19 +90,16 @@ fn full(workspace: &Workspace, options: &Options, tally: &mut Tally) {
         let mut doc = workspace.cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
         shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
-    tally.check("build", || {
-        shell::run(&mut workspace.cargo(&["build", "--locked", "--package", "nexus"]))
-    });
     let coverage = !options.no_coverage && workspace.which("cargo-llvm-cov").is_some();
-    let mut heavy = workspace.cargo(&["test", "--no-fail-fast", "--locked"]);
+    // Always the whole workspace: another choice of packages chooses other features of the
+    // dependencies, and builds Wasmtime once more.
+    let tests = ["test", "--workspace", "--no-fail-fast", "--locked"];
+    tally.tests("tests", &mut workspace.cargo(&tests));
     if coverage {
-        tally.tests("tests of the light crates, with coverage", &mut light(workspace));
-        heavy.args(HEAVY.iter().flat_map(|name| ["--package", *name]));
+        tally.check("coverage of the light crates", || shell::run(&mut light(workspace)));
     } else {
         println!("coverage: not counted");
-        heavy.arg("--workspace");
     }
-    tally.tests("tests", &mut heavy);
     for folder in GUEST_WORKSPACES {
         let manifest = workspace.root.join(folder).join("Cargo.toml");
         if manifest.is_file() {
@@ -115,7 +112,7 @@ fn full(workspace: &Workspace, options: &Options, tally: &mut Tally) {
     tally.check("tour", || demo::check(workspace));
 }
 
-/// Tests of the default members under `cargo llvm-cov`, which prints a table at the end.
+/// The tests of the default members once more, under `cargo llvm-cov`, which prints a table.
 fn light(workspace: &Workspace) -> Command {
     let mut command = workspace.cargo(&[
         "llvm-cov",

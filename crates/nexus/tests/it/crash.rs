@@ -1,0 +1,224 @@
+//! The server is killed again and again while events and calls come in. Afterwards every event that
+//! was acknowledged is in the log once and was handled, and every record is whole.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Server, nexus};
+
+/// How often the server is killed; `NEXUS_CRASH_ROUNDS` asks for more.
+const ROUNDS: usize = 12;
+const SENDERS: usize = 4;
+/// How many acknowledged events are followed to their invocation.
+const FOLLOWED: usize = 150;
+
+/// A command that writes "ok": a core WASI 0.1 module, so that no tool chain is needed.
+const COMMAND: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "ok\n")
+    (func (export "_start")
+        (i32.store (i32.const 0) (i32.const 16))
+        (i32.store (i32.const 4) (i32.const 3))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let rounds = std::env::var("NEXUS_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap());
+    let next = AtomicU64::new(0);
+    let mut acknowledged: HashMap<String, String> = HashMap::new();
+    let mut server = start(&data);
+    deploy(home.path(), &server, &data);
+    for round in 0..rounds {
+        acknowledged.extend(load(&mut server, &data, &next, round as u64));
+        server = start(&data);
+    }
+    assert!(acknowledged.len() > rounds, "only {} acknowledgements", acknowledged.len());
+
+    let api = Api::new(&server, &data);
+    check_events(&api, &acknowledged);
+    check_outcomes(&api, &acknowledged);
+    let verified = api.post("/api/v1/log/verify");
+    assert_eq!(verified["damage"], Value::Array(Vec::new()), "{verified}");
+    println!("{rounds} kills, {} events acknowledged, none lost", acknowledged.len());
+}
+
+fn start(data: &Path) -> Server {
+    // The file of the server that was killed would be taken for this one's.
+    let _ = std::fs::remove_file(data.join("server.json"));
+    Server::serve(data, &[])
+}
+
+fn deploy(home: &Path, server: &Server, data: &Path) {
+    let component = home.join("ok.wasm");
+    std::fs::write(&component, wat::parse_str(COMMAND).unwrap()).unwrap();
+    let resources = home.join("ok.yaml");
+    std::fs::write(
+        &resources,
+        "apiVersion: nexus/v1\nkind: Project\nmetadata: { name: crash }\nspec: {}\n---\n\
+         apiVersion: nexus/v1\nkind: Function\nmetadata: { project: crash, name: ok }\n\
+         spec: { on: { events: [ { type: crash.test } ] } }\n",
+    )
+    .unwrap();
+    let token = std::fs::read_to_string(data.join("token")).unwrap();
+    let remote = ["--server", &server.api, "--token", token.trim(), "--project", "crash"];
+    let with = |line: &[&str]| nexus(home, &[line, &remote].concat());
+    with(&["apply", "-f", resources.to_str().unwrap()]).ok();
+    with(&["deploy", "--component", component.to_str().unwrap(), "--name", "ok"]).ok();
+}
+
+/// Sends events from several threads until the server is killed in the midst of it. Gives what was
+/// acknowledged: the id in the log by the sender's id.
+fn load(server: &mut Server, data: &Path, next: &AtomicU64, round: u64) -> HashMap<String, String> {
+    let stop = AtomicBool::new(false);
+    let api = Api::new(server, data);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> =
+            (0..SENDERS).map(|_| scope.spawn(|| send_until(&api, next, &stop))).collect();
+        // Wait for a number of requests rather than for a time, another one in each round.
+        let target = next.load(Ordering::Relaxed) + 20 + (round * 37) % 200;
+        let end = Instant::now() + Duration::from_secs(60);
+        while next.load(Ordering::Relaxed) < target && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        server.stop(rustix::process::Signal::KILL);
+        stop.store(true, Ordering::Relaxed);
+        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
+    })
+}
+
+fn send_until(api: &Api, next: &AtomicU64, stop: &AtomicBool) -> Vec<(String, String)> {
+    let mut acknowledged = Vec::new();
+    let Ok(mut stream) = TcpStream::connect(&api.address) else { return acknowledged };
+    while !stop.load(Ordering::Relaxed) {
+        let id = next.fetch_add(1, Ordering::Relaxed).to_string();
+        let head = format!(
+            "ce-specversion: 1.0\r\nce-id: {id}\r\nce-source: /crash\r\nce-type: crash.test\r\n"
+        );
+        let answer = api.request(&mut stream, "POST /api/v1/projects/crash/events", &head);
+        match answer {
+            Some((202, body)) => {
+                let log_id = body["events"][0]["id"].as_str().unwrap().to_owned();
+                acknowledged.push((id, log_id));
+            }
+            Some((status, body)) => panic!("{status} {body}"),
+            None => break,
+        }
+    }
+    acknowledged
+}
+
+fn check_events(api: &Api, acknowledged: &HashMap<String, String>) {
+    let mut kept: HashMap<String, String> = HashMap::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/api/v1/projects/crash/events?type=crash.test&limit=1000{cursor}");
+        let page = api.get(&path);
+        for item in page["items"].as_array().unwrap() {
+            let id = item["event"]["id"].as_str().unwrap().to_owned();
+            let twice = kept.insert(id, item["id"].as_str().unwrap().to_owned());
+            assert_eq!(twice, None, "an event is in the log twice");
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    for (id, log_id) in acknowledged {
+        assert_eq!(kept.get(id), Some(log_id), "event {id} was acknowledged");
+    }
+}
+
+fn check_outcomes(api: &Api, acknowledged: &HashMap<String, String>) {
+    let mut open: HashSet<&String> = acknowledged.values().take(FOLLOWED).collect();
+    let end = Instant::now() + Duration::from_secs(180);
+    while !open.is_empty() {
+        assert!(Instant::now() < end, "{} events were not handled: {open:?}", open.len());
+        open.retain(|event| {
+            let found = api.get(&format!("/api/v1/projects/crash/invocations?event={event}"));
+            let rows = found["items"].as_array().unwrap();
+            !rows.iter().any(|row| row["status"] == "succeeded")
+        });
+    }
+    // Whole: each can be read with its input, output and journal.
+    let page = api.get("/api/v1/projects/crash/invocations?limit=200");
+    for row in page["items"].as_array().unwrap() {
+        let whole =
+            api.get(&format!("/api/v1/projects/crash/invocations/{}", row["id"].as_str().unwrap()));
+        assert_eq!(whole["status"], row["status"], "{whole}");
+        if row["status"] == "succeeded" {
+            assert!(!whole["output"].is_null() && !whole["input"].is_null(), "{whole}");
+        }
+    }
+}
+
+/// The API of a server, spoken over plain sockets, so that a broken connection is seen as it is.
+struct Api {
+    address: String,
+    token: String,
+}
+
+impl Api {
+    fn new(server: &Server, data: &Path) -> Self {
+        let address = server.api.trim_start_matches("http://").to_owned();
+        let token = std::fs::read_to_string(data.join("token")).unwrap().trim().to_owned();
+        Api { address, token }
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Value {
+        self.must(&format!("GET {path}"))
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str) -> Value {
+        self.must(&format!("POST {path}"))
+    }
+
+    #[track_caller]
+    fn must(&self, line: &str) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (status, body) = self.request(&mut stream, line, "").unwrap();
+        assert_eq!(status, 200, "{line}: {body}");
+        body
+    }
+
+    /// One request on a connection that is kept; `None` when the server went away.
+    fn request(&self, stream: &mut TcpStream, line: &str, head: &str) -> Option<(u16, Value)> {
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{head}content-length: 0\r\n\r\n",
+            self.address, self.token
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut reader = BufReader::new(stream);
+        let mut first = String::new();
+        reader.read_line(&mut first).ok()?;
+        let status = first.split(' ').nth(1)?.parse().ok()?;
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            if reader.read_line(&mut header).ok()? == 0 {
+                return None;
+            }
+            let header = header.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        Some((status, serde_json::from_slice(&body).ok()?))
+    }
+}
