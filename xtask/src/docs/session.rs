@@ -98,11 +98,13 @@ impl Session {
     }
 
     fn once(&mut self, command: &Command) -> anyhow::Result<()> {
+        println!("  $ {}", command.line);
         let shown = self.execute(command)?;
         self.compare(command, &shown)
     }
 
     fn until_it_matches(&mut self, command: &Command) -> anyhow::Result<()> {
+        println!("  $ {}", command.line);
         let deadline = Instant::now() + PATIENCE;
         loop {
             let result = self.execute(command).and_then(|shown| self.compare(command, &shown));
@@ -115,11 +117,15 @@ impl Session {
 
     /// Runs a command; gives what the terminal shows, with the documented addresses.
     fn execute(&mut self, command: &Command) -> anyhow::Result<Shown> {
-        println!("  $ {}", command.line);
         let line = self.fill(&command.line)?;
         let place = self.folder.path.join(".current");
-        let script =
-            format!("exec 2>&1\n{line}\nstatus=$?\npwd >'{}'\nexit $status", place.display());
+        let exported = self.folder.path.join(".exported");
+        let script = format!(
+            "exec 2>&1\n[ -f '{exported}' ] && . '{exported}'\n{line}\nstatus=$?\n\
+             pwd >'{place}'\nexport -p >'{exported}'\nexit $status",
+            exported = exported.display(),
+            place = place.display()
+        );
         let output = self
             .shell(&script)
             .stdin(Stdio::null())
