@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Which build to use: `release` or `debug`.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Use the build that is there.
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// Runs `cargo xtask demo`.
@@ -33,12 +36,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     let started = Instant::now();
     let missing = setup::for_demo(workspace)?;
     anyhow::ensure!(missing.is_empty(), "missing: {}", missing.join(", "));
-    let mut build = workspace.cargo(&["build", "--locked", "--package", "nexus"]);
-    if options.profile == "release" {
-        println!("building Nexus; the first time this takes some minutes");
-        build.arg("--release");
+    if !options.no_build {
+        build(workspace, &options.profile)?;
     }
-    shell::run(&mut build)?;
     let tour = Tour::prepare(workspace, options)?;
     let mut server = tour.start()?;
     let shown = tour.walk();
@@ -54,9 +54,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tour against the debug build, for the tests.
+fn build(workspace: &Workspace, profile: &str) -> anyhow::Result<()> {
+    let mut build = workspace.cargo(&["build", "--locked", "--package", "nexus"]);
+    if profile == "release" {
+        println!("building Nexus; the first time this takes some minutes");
+        build.arg("--release");
+    }
+    shell::run(&mut build)
+}
+
+/// The tour with the debug build that the tests have made.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
-    let options = Options { exit: true, profile: "debug".to_owned() };
+    let options = Options { exit: true, profile: "debug".to_owned(), no_build: true };
     run(workspace, &options).map(drop)
 }
 

@@ -173,7 +173,7 @@ impl Edge<'_> {
     /// What is wrong with it, if anything.
     fn check(&self) -> Option<String> {
         if let Some(ours) = self.to.strip_prefix("nexus-") {
-            let tested = TEST_EDGES.iter().any(|edge| *edge == (self.from, ours));
+            let tested = TEST_EDGES.contains(&(self.from, ours));
             let test = self.test_only
                 && (tested || ours == "testkit" || reachable(self.from).contains(ours));
             let good = self.allowed.contains(ours) || test;
