@@ -1,6 +1,6 @@
-//! Parts that are programs of their crates: each prints one JSON object a line with `name`, `unit`
-//! and `value`; other lines are for people.
+//! Parts that are examples of their crates: each prints one JSON document.
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use super::Bench;
@@ -9,35 +9,69 @@ use crate::shell;
 
 /// Append rates of the log beside a raw preallocated file.
 pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    example(bench, report, ("nexus-log", "append_rates"))
+    let folder = bench.workspace.target.to_string_lossy().into_owned();
+    let document = example(bench, ("nexus-log", "append_rates"), &[&folder])?;
+    for rates in document["append"].as_array().into_iter().flatten() {
+        let unit = format!("records/s of 1 KiB, batches of {}", rates["batch"]);
+        let candidates = [
+            ("raw preallocated file", "raw_per_s"),
+            ("log, one appender", "log_per_s"),
+            ("log, several appenders", "log_pipelined_per_s"),
+        ];
+        for (name, field) in candidates {
+            report.add(Row {
+                name: name.to_owned(),
+                unit: unit.clone(),
+                values: rates[field].as_f64().into_iter().collect(),
+                baseline: (field != "raw_per_s").then(|| "raw preallocated file".to_owned()),
+            });
+        }
+    }
+    flatten(report, "recording", &document["recording"]);
+    Ok(())
 }
 
 /// Fresh instances on one and two threads, without HTTP.
 pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    example(bench, report, ("nexus-wasm", "fresh"))
-}
-
-fn example(
-    bench: &Bench<'_>,
-    report: &mut Report,
-    (package, name): (&str, &str),
-) -> anyhow::Result<()> {
-    let mut command = bench.workspace.cargo(&["run", "--release", "--locked", "--quiet"]);
-    command.args(["--package", package, "--example", name]);
-    let mut rows = Vec::new();
-    let good = shell::watch(&mut command, &mut |line| rows.extend(row(line)))?;
-    anyhow::ensure!(good, "the example {name} of {package} failed");
-    anyhow::ensure!(!rows.is_empty(), "the example {name} of {package} printed no results");
-    rows.into_iter().for_each(|row| report.add(row));
+    let document = example(bench, ("nexus-wasm", "fresh"), &[])?;
+    flatten(report, "fresh", &document);
     Ok(())
 }
 
-fn row(line: &str) -> Option<Row> {
-    let value: Value = serde_json::from_str(line).ok()?;
-    Some(Row {
-        name: value["name"].as_str()?.to_owned(),
-        unit: value["unit"].as_str()?.to_owned(),
-        values: vec![value["value"].as_f64()?],
-        baseline: value["baseline"].as_str().map(str::to_owned),
-    })
+/// Runs an example and reads the document that it prints.
+fn example(
+    bench: &Bench<'_>,
+    (package, name): (&str, &str),
+    arguments: &[&str],
+) -> anyhow::Result<Value> {
+    let mut command = bench.workspace.cargo(&["run", "--release", "--locked", "--quiet"]);
+    command.args(["--package", package, "--example", name, "--"]).args(arguments);
+    println!("$ {}", shell::line(&command));
+    let text = shell::output(&mut command)?;
+    print!("{text}");
+    let start = text.find('{').with_context(|| format!("{name} printed no JSON"))?;
+    serde_json::from_str(&text[start..]).with_context(|| format!("{name} printed no JSON"))
+}
+
+/// A row for each number of a document, named by the way to it.
+fn flatten(report: &mut Report, name: &str, value: &Value) {
+    match value {
+        Value::Number(number) => report.add(Row {
+            name: name.to_owned(),
+            unit: String::new(),
+            values: number.as_f64().into_iter().collect(),
+            baseline: None,
+        }),
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten(report, &format!("{name}, {}", field.replace('_', " ")), value);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in (1..).zip(items) {
+                flatten(report, &format!("{name} {index}"), value);
+            }
+        }
+        _ => {}
+    }
 }
