@@ -8,14 +8,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http::header::EXPECT;
+use http::{Request, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use nexus_model::Code;
 use tokio::time::{Instant, Sleep};
 
 use crate::fault::Fault;
 use crate::server::Body;
+use crate::task;
 
 /// Why a request body broke off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -24,6 +27,8 @@ pub(crate) enum BodyBroken {
     TooLarge,
     #[error("the request body came too slowly")]
     TooSlow,
+    #[error("the request body broke off before its end")]
+    BrokeOff,
 }
 
 /// Tells the one who answers why the body broke off, after the one who read it gave up.
@@ -39,7 +44,8 @@ impl Outcome {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(BodyBroken::TooLarge),
-            _ => Some(BodyBroken::TooSlow),
+            2 => Some(BodyBroken::TooSlow),
+            _ => Some(BodyBroken::BrokeOff),
         }
     }
 }
@@ -53,9 +59,17 @@ pub(crate) struct BodyLimits {
     pub(crate) timeout: Duration,
 }
 
+/// How much of a body that nobody wants is read all the same, and for how long: a client that is
+/// still sending when its connection is closed would lose the answer that says why.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
 /// A request body that breaks off at its limit or when nothing comes.
 struct Guarded {
-    inner: Incoming,
+    /// Absent only while it is dropped.
+    inner: Option<Incoming>,
+    /// What is left unread is read and thrown away.
+    lingers: bool,
     left: usize,
     timeout: Duration,
     /// Made at the first wait: most bodies come with their head.
@@ -63,11 +77,51 @@ struct Guarded {
     outcome: Outcome,
 }
 
-/// Puts a body under its limits.
-pub(crate) fn guard(inner: Incoming, limits: BodyLimits, outcome: &Outcome) -> Body {
-    let outcome = outcome.clone();
-    Guarded { inner, left: limits.bytes_max, timeout: limits.timeout, timer: None, outcome }
-        .boxed_unsync()
+/// Puts the body of a request under its limits.
+pub(crate) fn guard(
+    request: Request<Incoming>,
+    limits: BodyLimits,
+    outcome: &Outcome,
+) -> Request<Body> {
+    let (head, inner) = request.into_parts();
+    if inner.is_end_stream() {
+        let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        return Request::from_parts(head, empty);
+    }
+    // A client that waits for "100 Continue" is not sending; a stream of HTTP/2 is closed alone.
+    let lingers = head.version <= Version::HTTP_11 && !head.headers.contains_key(EXPECT);
+    let guarded = Guarded {
+        inner: Some(inner),
+        lingers,
+        left: limits.bytes_max,
+        timeout: limits.timeout,
+        timer: None,
+        outcome: outcome.clone(),
+    };
+    Request::from_parts(head, guarded.boxed_unsync())
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let rest = self.inner.take().filter(|rest| self.lingers && !rest.is_end_stream());
+        // Without a runtime the server is gone already.
+        if let (Some(rest), Ok(_)) = (rest, tokio::runtime::Handle::try_current()) {
+            task::spawn("linger", linger(rest));
+        }
+    }
+}
+
+async fn linger(mut rest: Incoming) {
+    let discard = async {
+        let mut left = LINGER_BYTES_MAX;
+        while let Some(Ok(frame)) = rest.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(fewer) => left = fewer,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER_TIME, discard).await;
 }
 
 impl Guarded {
@@ -87,7 +141,8 @@ impl http_body::Body for Guarded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
             Poll::Pending => {
                 let timeout = self.timeout;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
@@ -110,17 +165,17 @@ impl http_body::Body for Guarded {
                     }
                 }
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(_))) => self.broke(BodyBroken::BrokeOff),
             Poll::Ready(None) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(Incoming::size_hint).unwrap_or_default()
     }
 }
 
@@ -178,6 +233,7 @@ impl BodyBroken {
             BodyBroken::TooSlow => {
                 Fault::new(Code::RequestTimeout, format!("{what} came too slowly"))
             }
+            BodyBroken::BrokeOff => Fault::bad_request(format!("{what} broke off before its end")),
         }
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use nexus_model::resource::RouteAuth;
 use nexus_model::{Code, Name, OpContext, Principal, Scope, limits};
@@ -53,11 +53,15 @@ impl Ingress {
     async fn answer(
         &self,
         peer: &Peer,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         request_id: &Arc<str>,
     ) -> Result<Response<Body>, Fault> {
-        let host = well_formed(&mut request)?;
         let size = request.body().size_hint().exact();
+        let outcome = Outcome::default();
+        let bounds =
+            BodyLimits { bytes_max: limits::REQUEST_BODY_BYTES_MAX, timeout: self.body_timeout };
+        let mut request = guard(request, bounds, &outcome);
+        let host = well_formed(&mut request)?;
         if request.uri().path().starts_with(OWN_PREFIX) {
             return self.own(request, request_id).await;
         }
@@ -79,9 +83,8 @@ impl Ingress {
             }
         };
         self.proxies.settle(peer, request.headers_mut());
-        let (request, outcome) = self.guarded(request);
         let answered = self.node.serve_http(context, &route, request).await;
-        if let Some(why) = outcome.and_then(|outcome| outcome.broken()) {
+        if let Some(why) = outcome.broken() {
             // Whatever the function made of its broken input: the caller is told what broke.
             return Err(why.fault(WHAT, limits::REQUEST_BODY_BYTES_MAX));
         }
@@ -101,22 +104,10 @@ impl Ingress {
         }
     }
 
-    fn guarded(&self, request: Request<Incoming>) -> (Request<Body>, Option<Outcome>) {
-        let (head, body) = request.into_parts();
-        if body.is_end_stream() {
-            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-            return (Request::from_parts(head, body), None);
-        }
-        let outcome = Outcome::default();
-        let bounds =
-            BodyLimits { bytes_max: limits::REQUEST_BODY_BYTES_MAX, timeout: self.body_timeout };
-        (Request::from_parts(head, guard(body, bounds, &outcome)), Some(outcome))
-    }
-
     /// Nexus' own doors on the ingress: events with a token of the scope `emit` (decision 17).
     async fn own(
         &self,
-        request: Request<Incoming>,
+        request: Request<Body>,
         request_id: &Arc<str>,
     ) -> Result<Response<Body>, Fault> {
         let project = request
@@ -134,8 +125,6 @@ impl Ingress {
         }
         let context = authenticate(&self.node, request.headers(), request_id)?;
         let (head, body) = request.into_parts();
-        let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
-        let body = guard(body, bounds, &Outcome::default());
         let body = collect(body, limits::BATCH_BYTES_MAX, WHAT).await?;
         let events = cloudevents::parse(&head.headers, body)?;
         let accepted = self.node.emit(&context, &project, events).await?;
@@ -150,17 +139,11 @@ impl Ingress {
     }
 }
 
-/// Refuses what HTTP forbids and the protocol library lets pass; returns the host.
-pub(crate) fn well_formed(request: &mut Request<Incoming>) -> Result<Option<Box<str>>, Fault> {
+/// Refuses what HTTP forbids and the protocol library lets pass; returns the host. (A message with
+/// both Content-Length and Transfer-Encoding is read as chunked, without the former, and its
+/// connection is closed behind it: RFC 9112, section 6.3. The library does that.)
+pub(crate) fn well_formed<B>(request: &mut Request<B>) -> Result<Option<Box<str>>, Fault> {
     refuse_upgrades(request)?;
-    let http1 = request.version() <= Version::HTTP_11;
-    // RFC 9112, 6.1 and 6.3: a message with both may be an attempt at request smuggling.
-    if http1
-        && request.headers().contains_key(TRANSFER_ENCODING)
-        && request.headers().contains_key(CONTENT_LENGTH)
-    {
-        return Err(Fault::bad_request("Transfer-Encoding and Content-Length exclude each other"));
-    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -190,7 +173,7 @@ pub(crate) fn well_formed(request: &mut Request<Incoming>) -> Result<Option<Box<
     Ok(host)
 }
 
-fn refuse_upgrades(request: &mut Request<Incoming>) -> Result<(), Fault> {
+fn refuse_upgrades<B>(request: &mut Request<B>) -> Result<(), Fault> {
     if request.method() == Method::CONNECT {
         return Err(Fault::new(Code::UpgradeRefused, "CONNECT is not supported"));
     }

@@ -125,15 +125,15 @@ impl Api {
 }
 
 impl Handler for Api {
-    async fn handle(self: Arc<Self>, _: &Peer, mut request: Request<Incoming>) -> Response<Body> {
+    async fn handle(self: Arc<Self>, _: &Peer, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
         let request_id = self.ids.of(request.headers());
+        let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
+        let mut request = guard(request, bounds, &Outcome::default());
         let response = match well_formed(&mut request) {
             Err(fault) => fault.into_response(&request_id),
             Ok(_) => {
-                let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
-                let mut request = request
-                    .map(|body| axum::body::Body::new(guard(body, bounds, &Outcome::default())));
+                let mut request = request.map(axum::body::Body::new);
                 request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
                 let answered = self.router.clone().oneshot(request).await;
                 finish(answered.unwrap_or_else(|never| match never {}), &request_id)

@@ -133,9 +133,10 @@ async fn secrets_go_in_and_never_come_out() {
     assert_eq!(set.json(), json!({ "version": 1 }), "{}", set.text());
     let shown = world.get(path).await;
     assert!(shown.status == 200 && !shown.text().contains("hush"));
-    assert!(!shown.text().contains("versions"), "{}", shown.text());
-    let listed = world.get("/api/v1/projects/shop/secrets").await;
-    assert!(listed.text().contains("key") && !listed.text().contains("versions"));
+    let spec = json!({ "current": 1, "versions": [1] });
+    assert_eq!(shown.json()["spec"], spec);
+    let listed = world.get("/api/v1/projects/shop/secrets").await.json();
+    assert_eq!(listed["items"][0]["spec"], spec);
     assert_eq!(world.api(Method::DELETE, path, send("")).await.status, 204);
 }
 
@@ -186,23 +187,90 @@ async fn check(world: &World, answer: Answer, expected: Expect) {
 #[tokio::test(flavor = "multi_thread")]
 async fn problems_look_like_this() {
     let world = World::new().await;
-    check(&world, world.get("/nowhere").await, expect![[""]]).await;
+    check(
+        &world,
+        world.get("/nowhere").await,
+        expect![[r#"
+        404 NX3001 retry-after= allow=
+        {
+          "type": "/docs/errors/NX3001",
+          "title": "not found",
+          "status": 404,
+          "detail": "/nowhere is no path of this API",
+          "code": "NX3001",
+          "hint": "the paths are listed at /api/v1/openapi.json",
+          "request_id": "req_…"
+        }
+    "#]],
+    )
+    .await;
     let send = Send { token: &world.admin, ..Send::default() };
     let answer = world.api(Method::PATCH, "/api/v1/projects", send).await;
-    check(&world, answer, expect![[""]]).await;
+    check(
+        &world,
+        answer,
+        expect![[r#"
+        405 NX1007 retry-after= allow=GET,HEAD
+        {
+          "type": "/docs/errors/NX1007",
+          "title": "the method is not allowed here",
+          "status": 405,
+          "detail": "/api/v1/projects does not answer PATCH",
+          "code": "NX1007",
+          "request_id": "req_…"
+        }
+    "#]],
+    )
+    .await;
     let answer = world.api(Method::GET, "/api/v1/projects", Send::default()).await;
-    check(&world, answer, expect![[""]]).await;
+    check(
+        &world,
+        answer,
+        expect![[r#"
+        401 NX2001 retry-after= allow=
+        {
+          "type": "/docs/errors/NX2001",
+          "title": "a valid token is needed",
+          "status": 401,
+          "detail": "there is no Authorization header",
+          "code": "NX2001",
+          "hint": "send 'Authorization: Bearer nx_…'; `nexus dev` writes its token to .nexus/token",
+          "request_id": "req_…"
+        }
+    "#]],
+    )
+    .await;
     let answer = world.get("/api/v1/projects/shop/invocations?status=sideways").await;
-    check(&world, answer, expect![[""]]).await;
+    check(&world, answer, expect![[r#"
+        400 NX1001 retry-after= allow=
+        {
+          "type": "/docs/errors/NX1001",
+          "title": "the request is not valid",
+          "status": 400,
+          "detail": "status: 'sideways' is none of unknown, succeeded, failed, refused, trapped, timed-out, out-of-memory, cancelled, crashed, rejected, running",
+          "code": "NX1001",
+          "request_id": "req_…"
+        }
+    "#]]).await;
     let answer = world.get("/api/v1/projects/Shop/functions").await;
-    check(&world, answer, expect![[""]]).await;
+    check(&world, answer, expect![[r#"
+        400 NX1001 retry-after= allow=
+        {
+          "type": "/docs/errors/NX1001",
+          "title": "the request is not valid",
+          "status": 400,
+          "detail": "project: 'Shop' is not a name: use 1 to 63 lowercase letters, digits or hyphens, starting and ending with a letter or digit",
+          "code": "NX1001",
+          "request_id": "req_…"
+        }
+    "#]]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_queries_are_explained() {
     let world = World::new().await;
     for (path, detail) in [
-        ("events?typo=x", "the query is wrong: unknown field `typo`"),
+        ("events?typo=x", "the query is wrong: typo: unknown field `typo`"),
         ("events?limit=many", "the query is wrong: limit: invalid digit"),
         ("events?limit=0", "limit is 0; it must lie between 1 and 1000"),
         (

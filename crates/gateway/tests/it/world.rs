@@ -28,6 +28,7 @@ pub(crate) struct World {
     /// A token with the scope `admin`.
     pub(crate) admin: String,
     pub(crate) runtime: Arc<FakeRuntime>,
+    pub(crate) log: Log,
     _dir: TempDir,
 }
 
@@ -89,7 +90,7 @@ impl World {
     pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let runtime = FakeRuntime::new();
-        let node = start_node(&dir, runtime.clone()).await;
+        let (node, log) = start_node(&dir, runtime.clone()).await;
         let listener = || Listener::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let mut config = Config {
             ingress: listener(),
@@ -106,7 +107,7 @@ impl World {
         let token =
             NewToken { name: name("admin"), scopes: vec![Scope::Admin], project: None, ttl: None };
         let admin = node.create_token(&ctx, token).await.unwrap().token;
-        World { node, gateway, admin, runtime, _dir: dir }
+        World { node, gateway, admin, runtime, log, _dir: dir }
     }
 
     /// A token with these scopes for the project `shop`.
@@ -152,7 +153,7 @@ impl World {
     }
 }
 
-async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> Arc<Node> {
+async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log) {
     let at = |part: &str| dir.path().join(part);
     let clock = Arc::new(SystemClock);
     let mint = Arc::new(IdMint::new(clock.clone(), 7));
@@ -160,7 +161,7 @@ async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> Arc<Node> {
     let store = StoreConfig::new(at("store.sqlite"));
     let store = Store::open(store, clock.clone(), mint.clone()).await.unwrap();
     let parts = Parts {
-        log,
+        log: log.clone(),
         store,
         blobs: Blobs::open(at("blobs")).unwrap(),
         runtime,
@@ -169,7 +170,7 @@ async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> Arc<Node> {
         metrics: Metrics::new(),
     };
     let config = NodeConfig::new(Mode::Dev, MasterKey::from_bytes([1; 32]), dir.path());
-    Node::start(config, parts).await.unwrap()
+    (Node::start(config, parts).await.unwrap(), log)
 }
 
 /// One request on a connection of its own, without reading the answer's body.
