@@ -1,6 +1,6 @@
 //! Guests that take too much.
 
-use nexus_exec::{Prepared as _, Runtime as _};
+use nexus_exec::Runtime as _;
 use nexus_model::limits;
 use nexus_model::record::Status;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_exec::{Prepared as _, Recording};
+use nexus_exec::Recording;
 use nexus_model::record::{InvocationRecord, Status};
 use nexus_model::view::Verdict;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nexus_exec::{CallInput, Prepared as _, Runtime as _, Unit};
+use nexus_exec::{CallInput, Runtime as _, Unit};
 use nexus_model::record::Status;
 use nexus_model::view::Verdict;
 

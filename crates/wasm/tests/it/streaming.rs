@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, StreamBody};
-use nexus_exec::{Body, Prepared as _};
+use nexus_exec::Body;
 use nexus_model::record::Status;
 use nexus_model::view::Verdict;
 use tokio::sync::oneshot;
