@@ -109,11 +109,12 @@ impl Engine {
         Self::start(&config, settings.tick)
     }
 
-    /// The engine that hashes final memories: slower, made when first asked for. It runs the same
-    /// machine code.
+    /// The engine that hashes final memories: slower, made when first asked for. Its machine code is
+    /// its own, because memories from outside cannot be copy-on-write images.
     pub(crate) fn verifying(settings: &Config) -> Result<Self, Error> {
         let mut config = common();
         config
+            .memory_init_cow(false)
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
             .with_host_memory(Arc::new(memory::Creator));
         Self::start(&config, settings.tick)

@@ -193,18 +193,15 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
 }
 
 async fn load(ready: &Ready, verify: bool) -> Result<(&Flavour, Arc<Loaded>, Cold), ExecError> {
-    let flavour = ready.inner.flavour(verify)?;
-    let loaded;
-    let cold;
-    if verify {
-        let slot = flavour.registry.slot(ready.slot.component, ready.slot.world());
-        loaded = flavour.registry.get(&slot).await?;
-        cold = slot.take_cold();
-    } else {
-        loaded = flavour.registry.get(&ready.slot).await?;
-        cold = ready.slot.take_cold();
+    if !verify {
+        let flavour = ready.inner.pooling();
+        let loaded = flavour.registry.get(&ready.slot).await?;
+        return Ok((flavour, loaded, ready.slot.take_cold().unwrap_or_default()));
     }
-    Ok((flavour, loaded, cold.unwrap_or_default()))
+    let flavour = ready.inner.verifying(ready.slot.component).await?;
+    let slot = flavour.registry.slot(ready.slot.component, ready.slot.world());
+    let loaded = flavour.registry.get(&slot).await?;
+    Ok((flavour, loaded, slot.take_cold().unwrap_or_default()))
 }
 
 /// An input in the form of a world, with what surrounds it.

@@ -43,7 +43,10 @@ pub(crate) async fn replay(
     journal.unmask(|env| secret(&unit, env));
     let input = input_of(record, event, (&journal, &unit))?;
     let verify = journal.header.verify;
-    let flavour = ready.inner.flavour(verify)?;
+    let flavour = match verify {
+        true => ready.inner.verifying(unit.component).await?,
+        false => ready.inner.pooling(),
+    };
     let slot = flavour.registry.slot(unit.component, unit.world);
     let loaded = flavour.registry.get(&slot).await?;
     let context = Arc::new(context_of(&journal, record, &unit));

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_exec::{
-    Call, Compiled, Ended, Error as ExecError, Host, Inspected, Prepared, Replayed, RuntimeStats,
-    Unit,
+    Artifacts, Call, Compiled, Ended, Error as ExecError, Host, Inspected, Prepared, Replayed,
+    RuntimeStats, Unit,
 };
 use nexus_model::record::InvocationRecord;
 use nexus_model::{Clock, Digest, Event};
@@ -22,41 +22,79 @@ pub struct Runtime {
     inner: Arc<Inner>,
 }
 
-/// One engine with what it has loaded.
+/// One engine with its machine code and what it has loaded.
 pub(crate) struct Flavour {
     pub(crate) engine: Engine,
     pub(crate) registry: Registry,
+    code: Arc<CodeCache>,
 }
 
 pub(crate) struct Inner {
     config: Config,
     pub(crate) clock: Arc<dyn Clock>,
-    code: Arc<CodeCache>,
+    artifacts: OnceLock<Arc<dyn Artifacts>>,
     pooling: Flavour,
     verifying: OnceLock<Result<Flavour, String>>,
     compiling: Arc<tokio::sync::Semaphore>,
 }
 
 impl Inner {
-    /// The engine for ordinary or for verifying runs; the latter is made when first asked for.
-    pub(crate) fn flavour(&self, verify: bool) -> Result<&Flavour, ExecError> {
-        if !verify {
-            return Ok(&self.pooling);
-        }
+    /// The engine of ordinary runs.
+    pub(crate) fn pooling(&self) -> &Flavour {
+        &self.pooling
+    }
+
+    /// The engine of verifying runs, made when first asked for, with code for this component.
+    pub(crate) async fn verifying(
+        self: &Arc<Self>,
+        component: Digest,
+    ) -> Result<&Flavour, ExecError> {
         let made = self.verifying.get_or_init(|| {
             let engine = Engine::verifying(&self.config).map_err(|error| error.to_string())?;
-            flavour(engine, &self.code, &self.config).map_err(|error| error.to_string())
+            flavour(engine, &self.config).map_err(|error| error.to_string())
         });
-        made.as_ref().map_err(|reason| ExecError::NotReplayable {
-            reason: format!("no verifying engine: {reason}"),
-        })
+        let refuse = |reason: String| ExecError::NotReplayable { reason };
+        let flavour = made
+            .as_ref()
+            .map_err(|reason| refuse(format!("there is no verifying engine: {reason}")))?;
+        if flavour.code.size(component).is_none() {
+            let artifacts = self.artifacts.get().ok_or_else(|| {
+                refuse("a verifying engine needs the component's bytes, which are not kept".into())
+            })?;
+            let failed = |source| ExecError::Code { operation: "fetch", component, source };
+            let bytes = artifacts.component(component).await.map_err(failed)?;
+            compile(self, (&flavour.engine, &flavour.code), (component, bytes)).await?;
+        }
+        Ok(flavour)
     }
 }
 
-fn flavour(engine: Engine, code: &Arc<CodeCache>, config: &Config) -> Result<Flavour, Error> {
+/// Compiles in a niced thread, one component at a time.
+async fn compile(
+    inner: &Inner,
+    (engine, code): (&Engine, &Arc<CodeCache>),
+    (component, bytes): (Digest, Bytes),
+) -> Result<Compiled, ExecError> {
+    if let Some(code_bytes) = code.size(component) {
+        return Ok(Compiled { cached: true, took_ms: 0, code_bytes });
+    }
+    let failed = |source| ExecError::Code { operation: "store", component, source };
+    let permit = inner.compiling.clone().acquire_owned().await;
+    let (engine, code) = (engine.wasmtime.clone(), code.clone());
+    niced(move || {
+        let _permit = permit;
+        code.compile(&engine, component, &bytes)
+    })
+    .await
+    .map_err(failed)?
+}
+
+fn flavour(engine: Engine, config: &Config) -> Result<Flavour, Error> {
+    let hash = engine::code_hash(&engine.wasmtime);
+    let code = Arc::new(CodeCache::new(config.code_dir.clone(), hash));
     let registry = Registry::new(engine.wasmtime.clone(), code.clone(), config.loaded_max)
         .map_err(|error| Error::Engine { reason: format!("{error:#}") })?;
-    Ok(Flavour { engine, registry })
+    Ok(Flavour { engine, registry, code })
 }
 
 impl Runtime {
@@ -67,14 +105,25 @@ impl Runtime {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         std::fs::create_dir_all(&config.code_dir)
             .map_err(|source| Error::CodeDir { dir: config.code_dir.clone(), source })?;
-        let engine = Engine::pooling(&config)?;
-        let hash = engine::code_hash(&engine.wasmtime);
-        let code = Arc::new(CodeCache::new(config.code_dir.clone(), hash));
-        let pooling = flavour(engine, &code, &config)?;
-        let compiling = Arc::new(tokio::sync::Semaphore::new(1));
-        let verifying = OnceLock::new();
-        let inner = Arc::new(Inner { config, clock, code, pooling, verifying, compiling });
-        Ok(Runtime { inner })
+        let pooling = flavour(Engine::pooling(&config)?, &config)?;
+        let inner = Inner {
+            config,
+            clock,
+            artifacts: OnceLock::new(),
+            pooling,
+            verifying: OnceLock::new(),
+            compiling: Arc::new(tokio::sync::Semaphore::new(1)),
+        };
+        Ok(Runtime { inner: Arc::new(inner) })
+    }
+
+    /// Says where the bytes of deployed components are kept. Verifying runs compile them for their
+    /// own engine; without this they are refused.
+    #[must_use]
+    pub fn with_artifacts(self, artifacts: Arc<dyn Artifacts>) -> Self {
+        // Set once, before the runtime is shared.
+        let _ = self.inner.artifacts.set(artifacts);
+        self
     }
 
     /// The hash of the engine's semantics: what a journal and the engine that replays it must share.
@@ -107,13 +156,14 @@ impl nexus_exec::Runtime for Runtime {
             let linked = |bytes: &[u8]| -> wasmtime::Result<()> {
                 let digest = Digest::of(bytes);
                 // Linking needs the compiled component; its code is kept for the deploy.
-                if let Err(error) = inner.code.compile(engine, digest, bytes) {
+                if let Err(error) = inner.pooling.code.compile(engine, digest, bytes) {
                     wasmtime::bail!("{error}");
                 }
                 #[expect(unsafe_code, reason = "mapping machine code that this program stored")]
                 // SAFETY: as in `Registry::map`.
-                let component =
-                    unsafe { Component::deserialize_file(engine, inner.code.path(digest)) }?;
+                let component = unsafe {
+                    Component::deserialize_file(engine, inner.pooling.code.path(digest))
+                }?;
                 inner.pooling.registry.linker().instantiate_pre(&component)?;
                 Ok(())
             };
@@ -124,22 +174,12 @@ impl nexus_exec::Runtime for Runtime {
     }
 
     async fn compile(&self, component: Digest, bytes: Bytes) -> Result<Compiled, ExecError> {
-        if let Some(code_bytes) = self.inner.code.size(component) {
-            return Ok(Compiled { cached: true, took_ms: 0, code_bytes });
-        }
-        let failed = |source| ExecError::Code { operation: "store", component, source };
-        let permit = self.inner.compiling.clone().acquire_owned().await;
-        let inner = self.inner.clone();
-        niced(move || {
-            let _permit = permit;
-            inner.code.compile(&inner.pooling.engine.wasmtime, component, &bytes)
-        })
-        .await
-        .map_err(failed)?
+        let pooling = &self.inner.pooling;
+        compile(&self.inner, (&pooling.engine, &pooling.code), (component, bytes)).await
     }
 
     fn is_compiled(&self, component: Digest) -> bool {
-        self.inner.code.size(component).is_some()
+        self.inner.pooling.code.size(component).is_some()
     }
 
     async fn prepare(&self, unit: Arc<Unit>) -> Result<Arc<dyn Prepared>, ExecError> {

@@ -1,5 +1,6 @@
 //! A world for guests: a runtime, a host with an upstream in it, and records as a node makes them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, StreamBody};
 use nexus_exec::{
-    Body, Call, CallContext, CallInput, Cancel, EmitError, Ended, EnvVar, Host, HttpError,
-    HttpTimeouts, Prepared, Recording, Runtime as _, Unit, UnitLimits,
+    Artifacts, Body, Call, CallContext, CallInput, Cancel, EmitError, Ended, EnvVar, Host,
+    HttpError, HttpTimeouts, Prepared, Recording, Runtime as _, Unit, UnitLimits,
 };
 use nexus_model::record::{
     Body as StoredBody, CommandInput, Header, HttpInput, Input, InvocationRecord, Meta, Output,
@@ -42,7 +43,9 @@ impl Host for Upstream {
             return Err(HttpError::Denied("no".into()));
         }
         if path == "/reflect" {
-            return Ok(http::Response::new(request.into_body()));
+            let whole = request.into_body().collect().await;
+            let whole = whole.map_err(|error| HttpError::Broken(error.to_string()))?;
+            return Ok(http::Response::new(nexus_exec::full_body(whole.to_bytes())));
         }
         let number: u64 = path.rsplit('/').next().unwrap_or("0").parse().unwrap_or(0);
         if path.starts_with("/delay/") {
@@ -79,10 +82,25 @@ pub struct World {
     mint: IdMint,
 }
 
+/// The components that a verifying engine may ask for.
+#[derive(Default)]
+struct Components(Mutex<HashMap<Digest, Bytes>>);
+
+#[async_trait]
+impl Artifacts for Components {
+    async fn component(&self, digest: Digest) -> std::io::Result<Bytes> {
+        Ok(self.0.lock().unwrap()[&digest].clone())
+    }
+}
+
 pub fn runtime() -> Arc<Runtime> {
+    Arc::new(start(Arc::default()))
+}
+
+fn start(components: Arc<Components>) -> Runtime {
     let mut config = Config::new(super::guests::code_dir());
     config.instances = 50;
-    Arc::new(Runtime::new(config, Arc::new(SystemClock)).unwrap())
+    Runtime::new(config, Arc::new(SystemClock)).unwrap().with_artifacts(components)
 }
 
 pub fn name(text: &str) -> Name {
@@ -95,10 +113,12 @@ impl World {
     }
 
     pub async fn with(component: Bytes, change: impl FnOnce(&mut Unit)) -> Self {
-        let runtime = runtime();
+        let components = Arc::new(Components::default());
+        let runtime = Arc::new(start(components.clone()));
         let inspected = runtime.inspect(component.clone()).await.unwrap();
         let executed = inspected.adapted.unwrap_or(component);
         let digest = Digest::of(&executed);
+        components.0.lock().unwrap().insert(digest, executed.clone());
         runtime.compile(digest, executed).await.unwrap();
         let mint = IdMint::new(Arc::new(SystemClock), 7);
         let mut unit = Unit {
