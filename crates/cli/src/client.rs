@@ -203,16 +203,15 @@ impl Client {
                 .clone()
                 .with("limit", left.clamp(1, limits::PAGE_ITEMS_MAX))
                 .maybe("cursor", cursor.as_ref());
-            let page: Items<T> = self.get(page)?;
-            let (items, next) = page.split();
-            for item in items {
+            let page: Page<T> = self.get(page)?;
+            for item in page.items {
                 if left == 0 {
                     return Ok(true);
                 }
                 left -= 1;
                 each(item)?;
             }
-            match next {
+            match page.next {
                 None => return Ok(false),
                 Some(_) if left == 0 => return Ok(true),
                 Some(next) => cursor = Some(next),
@@ -303,23 +302,6 @@ impl Client {
         match nobody {
             true => Error::Unreachable { server, source },
             false => Error::Connection { server, source },
-        }
-    }
-}
-
-/// A page, or a bare array for lists that have no pages.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Items<T> {
-    Page(Page<T>),
-    All(Vec<T>),
-}
-
-impl<T> Items<T> {
-    fn split(self) -> (Vec<T>, Option<String>) {
-        match self {
-            Items::Page(page) => (page.items, page.next),
-            Items::All(items) => (items, None),
         }
     }
 }

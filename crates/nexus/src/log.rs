@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nexus_cli::{Error, HostFailure, LogCommand, Terminal, log_report};
+use nexus_cli::{Error, HostFailure, LogCommand, Terminal, log_report, verify_report};
 use nexus_log::{RealDisk, stats_dir, verify_dir};
 
 pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), Error> {
@@ -27,7 +27,10 @@ pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), E
             false => failure,
         }
     })?;
-    log_report(terminal, &report)
+    match command {
+        LogCommand::Verify { .. } => verify_report(terminal, &report),
+        LogCommand::Stats { .. } => log_report(terminal, &report),
+    }
 }
 
 fn value(report: &impl serde::Serialize) -> serde_json::Value {

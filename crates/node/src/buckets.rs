@@ -9,7 +9,10 @@ use std::sync::Arc;
 const BUCKETS: usize = 64;
 
 /// See the module. Cloning copies pointers only.
-pub(crate) struct Buckets<K, V>(Arc<[Option<Arc<HashMap<K, V>>>]>);
+pub(crate) struct Buckets<K, V>(Arc<[Bucket<K, V>]>);
+
+/// Most projects are small: a bucket without entries takes no memory of its own.
+type Bucket<K, V> = Option<Arc<HashMap<K, V>>>;
 
 impl<K, V> Clone for Buckets<K, V> {
     fn clone(&self) -> Self {

@@ -88,7 +88,7 @@ impl Node {
         let input = InputHead::EventRef(attempt.delivery.key.event);
         let cancel = Cancel::default();
         let mut running =
-            begun.into_call(&self, CallInput::Event(event.to_event()), input, None, &cancel);
+            begun.into_call(&self, (CallInput::Event(event.to_event()), input), None, &cancel);
         running.facts.attempt = attempt.delivery.attempt;
         running.facts.cause_event = Some(attempt.delivery.key.event);
         running.facts.ordering_key = attempt.event.meta.ordering_key.clone();

@@ -220,7 +220,8 @@ impl Node {
             functions.filter_map(|(_, function)| function.current.map(|at| at.code())).collect();
         let missing: HashSet<Digest> =
             codes.into_iter().filter(|code| !self.parts.runtime.is_compiled(*code)).collect();
-        *lock(&self.compiling) = missing.clone();
+        lock(&self.compiling).extend(missing.iter().copied());
+        self.looked_through.store(true, Ordering::Release);
         for code in missing {
             if self.tasks.is_stopping() {
                 return;

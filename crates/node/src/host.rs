@@ -23,14 +23,14 @@ pub(crate) struct CallHost {
 }
 
 impl CallHost {
-    pub(crate) fn new(node: &Arc<Node>, facts: &Facts) -> Arc<dyn Host> {
-        Arc::new(CallHost {
+    pub(crate) fn new(node: &Arc<Node>, facts: &Facts) -> Self {
+        CallHost {
             node: Arc::clone(node),
             loaded: Arc::clone(&facts.loaded),
             requests: AtomicUsize::new(0),
             concurrent: Semaphore::new(limits::OUTBOUND_CONCURRENT_MAX),
             events: AtomicUsize::new(0),
-        })
+        }
     }
 }
 

@@ -107,9 +107,9 @@ impl Node {
     ) -> Result<InvokeOutput, Error> {
         let begun = self.begin(ctx, function, Trigger::Invoke).await?;
         let id = begun.id;
-        let (call_input, head) = value_input(&begun, input)?;
+        let input = value_input(&begun, input)?;
         let cancel = Cancel::default();
-        let mut running = begun.into_call(self, call_input, head, None, &cancel);
+        let mut running = begun.into_call(self, input, None, &cancel);
         // The caller wants the result, whatever the recording keeps of it.
         if running.call.recording == Recording::RowOnly {
             running.call.recording = Recording::Full;

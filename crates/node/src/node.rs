@@ -30,6 +30,9 @@ const PENDING_MAX: usize = 1_000_000;
 /// Log records after which the engine writes a checkpoint.
 const CHECKPOINT_RECORDS: u64 = 50_000;
 
+/// Name, help text, and how it is read.
+type Gauge = (&'static str, &'static str, fn(&Node) -> u64);
+
 /// The application layer of one server: one method per use case.
 pub struct Node {
     pub(crate) config: NodeConfig,
@@ -47,6 +50,8 @@ pub struct Node {
     pub(crate) audit_due: Notify,
     pub(crate) secret_key: Key,
     pub(crate) under_pressure: AtomicBool,
+    /// Whether `compiling` says what is missing: until then nobody knows.
+    pub(crate) looked_through: AtomicBool,
     pub(crate) compiling: std::sync::Mutex<HashSet<Digest>>,
     /// Why components could not be compiled at the start.
     pub(crate) failed: std::sync::Mutex<Vec<String>>,
@@ -74,6 +79,7 @@ impl Node {
             auditing: Mutex::new(()),
             audit_due: Notify::new(),
             under_pressure: AtomicBool::new(false),
+            looked_through: AtomicBool::new(false),
             compiling: std::sync::Mutex::default(),
             failed: std::sync::Mutex::default(),
             authenticator: ArcSwap::default(),
@@ -235,7 +241,11 @@ impl Node {
         if self.under_pressure.load(Ordering::Relaxed) {
             reasons.push("the recording cannot keep up with the calls".to_owned());
         }
-        let ready = compiling == 0 && !self.is_draining();
+        let looked_through = self.looked_through.load(Ordering::Acquire);
+        if !looked_through {
+            reasons.push("the stored code is being looked through".to_owned());
+        }
+        let ready = looked_through && compiling == 0 && !self.is_draining();
         Readiness { ready, compiling, reasons }
     }
 
@@ -267,7 +277,7 @@ impl Node {
     }
 
     fn register_metrics(self: &Arc<Self>) {
-        let gauges: [(&'static str, &'static str, fn(&Node) -> u64); 5] = [
+        let gauges: [Gauge; 5] = [
             ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
                 node.admission.waiting() as u64
             }),

@@ -78,7 +78,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn headers(&mut self, side: &str, headers: &mut [Header]) {
         for (index, header) in headers.iter_mut().enumerate() {
-            if self.rules.headers.iter().any(|name| *name == header.name) {
+            if self.rules.headers.contains(&header.name) {
                 let place = format!("{side} header {}", header.name);
                 header.sealed = self.seal(&format!("{side}/header/{index}"), &header.value, &place);
                 header.value = Bytes::from_static(TOKEN.as_bytes());

@@ -72,7 +72,7 @@ impl Node {
         let head_only = request.method() == http::Method::HEAD;
         let cancel = Cancel::default();
         let durable = begun.loaded.record == RecordPolicy::Durable;
-        let call = begun.into_call(self, CallInput::Http(request), input, Some(respond), &cancel);
+        let call = begun.into_call(self, (CallInput::Http(request), input), Some(respond), &cancel);
         let driven = Driven::new(call.run(), self.tasks.clone(), cancel.clone());
         let (head, rest) = driven.until_answer(answer).await;
         match head {
@@ -159,8 +159,7 @@ impl Begun {
     pub(crate) fn into_call(
         self,
         node: &Arc<Node>,
-        input: CallInput,
-        head: InputHead,
+        (input, head): (CallInput, InputHead),
         respond: Option<oneshot::Sender<Response<Body>>>,
         cancel: &Cancel,
     ) -> Running {
@@ -224,7 +223,7 @@ pub(crate) struct Finished {
 impl Running {
     /// Runs the guest to its very end.
     pub(crate) async fn run(self) -> Finished {
-        let host = CallHost::new(&self.node, &self.facts);
+        let host = Arc::new(CallHost::new(&self.node, &self.facts));
         let prepared = Arc::clone(&self.facts.loaded.prepared);
         let ended = prepared.invoke(self.call, host).await;
         // The slot is free as soon as the guest is gone; recording it takes none.

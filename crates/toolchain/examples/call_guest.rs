@@ -1,6 +1,13 @@
 //! Calls a component a few times and tells what it took: `call_guest FILE METHOD PATH [BODY]`, or
 //! `call_guest FILE EVENT TYPE JSON`.
 
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "shared with the tests, which use more of it"
+)]
 #[path = "../tests/it/runner.rs"]
 mod runner;
 

@@ -53,15 +53,15 @@ pub(crate) fn find_tool(dir: &Path) -> Result<PathBuf, MissingTool> {
     let in_environment = ancestors(dir)
         .flat_map(|it| [it.join(".venv/bin").join(TOOL), it.join("venv/bin").join(TOOL)]);
     let on_path = std::iter::once(PathBuf::from(TOOL));
-    in_environment.chain(on_path).find(|it| crate::check::runs(it, &["--version"])).ok_or_else(|| {
-        MissingTool {
+    in_environment.chain(on_path).find(|it| crate::check::runs(it, &["--version"])).ok_or_else(
+        || MissingTool {
             tool: TOOL.into(),
             why: "builds Python functions".into(),
             install: format!(
                 "python3 -m venv .venv && .venv/bin/pip install {TOOL}=={COMPONENTIZE_PY}"
             ),
-        }
-    })
+        },
+    )
 }
 
 #[derive(Clone, Copy)]
@@ -71,10 +71,8 @@ enum Entry {
 }
 
 pub(crate) fn build(source: &FunctionSource, options: &BuildOptions) -> Result<Vec<u8>, Error> {
-    let module = entry_module(&source.dir).ok_or_else(|| Error::NoEntry {
-        dir: source.dir.clone(),
-        expected: "app.py",
-    })?;
+    let module = entry_module(&source.dir)
+        .ok_or_else(|| Error::NoEntry { dir: source.dir.clone(), expected: "app.py" })?;
     let file = source.dir.join(format!("{module}.py"));
     let text = std::fs::read_to_string(&file).map_err(Error::file("read", file))?;
     let (first, second) = match guess_is_event(&text) {
@@ -127,7 +125,10 @@ impl Python<'_> {
             }
         };
         // A module of its own, because the tool takes no dotted names.
-        let main = format!("import {module} as user\nfrom nexus_sdk.{entry_module} import *\nregister(user)\n", module = self.module);
+        let main = format!(
+            "import {module} as user\nfrom nexus_sdk.{entry_module} import *\nregister(user)\n",
+            module = self.module
+        );
         write(&work.join("main/nexus_main.py"), &main)?;
         let mut paths = vec![work.join("main"), dir.clone(), sdk];
         paths.extend(site_packages(&dir));

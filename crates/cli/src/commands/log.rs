@@ -7,13 +7,16 @@ use crate::client::{Place, Send};
 use crate::{Error, Session, render};
 
 pub(crate) fn run(session: &mut Session, command: &LogCommand) -> Result<(), Error> {
-    let report: Value = match command {
-        LogCommand::Stats { .. } => session.client.get(Place::api(["log", "stats"]))?,
+    match command {
+        LogCommand::Stats { .. } => {
+            let report: Value = session.client.get(Place::api(["log", "stats"]))?;
+            render::log_report(&mut session.terminal, &report)
+        }
         LogCommand::Verify { .. } => {
             let place = Place::api(["log", "verify"]);
             let send = Send { method: "POST", place, content_type: "", body: Some(Vec::new()) };
-            session.client.json(send)?
+            let report: Value = session.client.json(send)?;
+            render::verify_report(&mut session.terminal, &report)
         }
-    };
-    render::log_report(&mut session.terminal, &report)
+    }
 }

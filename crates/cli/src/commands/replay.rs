@@ -80,8 +80,7 @@ fn print(session: &mut Session, args: &ReplayArgs, view: &ReplayView) -> Result<
         }
     }
     if args.show_output {
-        render::block(terminal, "Output", "of the replay")?;
-        render::payload(terminal, &view.output)?;
+        render::show_exchange(terminal, "Output", &view.output)?;
     }
     let memory = if view.memory_compared { ", memory compared" } else { "" };
     if !view.summary.is_empty() {
@@ -90,8 +89,8 @@ fn print(session: &mut Session, args: &ReplayArgs, view: &ReplayView) -> Result<
     terminal.say(Paint(
         Tone::Faint,
         format_args!(
-            "{} operations in {}; the original took {}{memory}",
-            view.operations,
+            "{} in {}; the original took {}{memory}",
+            render::counted(view.operations as usize, "operation"),
             show_duration(view.duration_ns),
             show_duration(view.original_ns)
         ),

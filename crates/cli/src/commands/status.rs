@@ -55,7 +55,10 @@ pub(crate) fn run(session: &mut Session) -> Result<(), Error> {
         let number = version.get("version").and_then(Value::as_str).unwrap_or_default();
         facts.push(("version", number.to_owned()));
         if let (Some(project), Some(functions)) = (&project, &functions) {
-            facts.push(("project", format!("{project}, {} functions", functions.len())));
+            facts.push((
+                "project",
+                format!("{project}, {}", render::counted(functions.len(), "function")),
+            ));
         }
         for (name, value) in facts {
             terminal.line(format_args!("{} {value}", Paint(Tone::Faint, format!("{name:<8}"))))?;

@@ -2,9 +2,9 @@
 
 use nexus_model::Code;
 use nexus_model::view::{FailureView, InvocationRow, InvocationView, JournalEntryView};
-use serde_json::Value;
 
-use super::{Align, Cell, Column, Table, block, log_line, payload, status_tone};
+use super::exchange::show_exchange;
+use super::{Align, Cell, Column, Table, block, counted, log_line, status_tone};
 use crate::units::{show_ago, show_duration, show_size};
 use crate::{Error, Paint, Terminal, Tone};
 
@@ -128,12 +128,12 @@ fn used(view: &InvocationView) -> String {
     };
     let fuel = if meter.fuel > 0 { format!(", {} fuel", meter.fuel) } else { String::new() };
     format!(
-        "{} CPU, {} memory{grown}, {} in, {} out, {} host calls{fuel}",
+        "{} CPU, {} memory{grown}, {} in, {} out, {}{fuel}",
         show_duration(meter.cpu_ns),
         show_size(meter.memory_peak_bytes),
         show_size(meter.bytes_in),
         show_size(meter.bytes_out),
-        meter.host_calls,
+        counted(usize::try_from(meter.host_calls).unwrap_or(usize::MAX), "host call"),
     )
 }
 
@@ -229,126 +229,11 @@ fn bar(before: u64, ns: u64, total: u64) -> String {
     bar
 }
 
-/// An HTTP request or response, an event, or a command's input.
-fn show_exchange(terminal: &mut Terminal, title: &str, value: &Value) -> Result<(), Error> {
-    let Value::Object(fields) = value else {
-        if value.is_null() {
-            return Ok(());
-        }
-        block(terminal, title, "")?;
-        return payload(terminal, value);
-    };
-    block(terminal, title, &exchange_head(fields))?;
-    if let Some(headers) = fields.get("headers") {
-        for (name, value) in header_fields(headers) {
-            terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name}:"))))?;
-        }
-    }
-    // What is neither head, headers nor body is shown as it is.
-    let known = [
-        "method",
-        "path",
-        "path_and_query",
-        "url",
-        "authority",
-        "scheme",
-        "status",
-        "http_status",
-        "headers",
-        "body",
-        "kind",
-        "content_type",
-        "exit_code",
-        "size",
-        "event_id",
-    ];
-    let rest: serde_json::Map<String, Value> = fields
-        .iter()
-        .filter(|(name, value)| !known.contains(&name.as_str()) && !is_empty(value))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    match fields.get("body") {
-        None | Some(Value::Null) => {}
-        Some(body) => {
-            if fields.contains_key("headers") {
-                terminal.line("")?;
-            }
-            body_of(terminal, body)?;
-        }
-    }
-    if rest.is_empty() { Ok(()) } else { payload(terminal, &Value::Object(rest)) }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
-/// A body: a value itself, or an object that wraps text, JSON or base 64 with its size.
-fn body_of(terminal: &mut Terminal, body: &Value) -> Result<(), Error> {
-    let wrapped = body.as_object().and_then(|fields| {
-        ["text", "json", "base64", "value"].into_iter().find_map(|name| fields.get(name))
-    });
-    if let Some(inner) = wrapped {
-        return payload(terminal, inner);
-    }
-    match body.get("dropped").and_then(Value::as_bool) {
-        Some(true) => terminal.line(Paint(Tone::Faint, "  not kept: larger than the record limit")),
-        _ => payload(terminal, body),
-    }
-}
-
-fn exchange_head(fields: &serde_json::Map<String, Value>) -> String {
-    let text = |name: &str| match fields.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
-    let first = |names: &[&str]| names.iter().find_map(|name| text(name)).unwrap_or_default();
-    let code = text("exit_code").map(|code| format!("exit code {code}")).unwrap_or_default();
-    let media_type = text("content_type").unwrap_or_default();
-    let parts = [
-        first(&["method"]),
-        first(&["status", "http_status"]),
-        first(&["url", "path_and_query", "path"]),
-        first(&["event_id"]),
-        code,
-        media_type,
-    ];
-    parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
-}
-
-/// Headers as an object, as pairs, or as objects with name and value.
-fn header_fields(headers: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match headers {
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
-        }
-        Value::Array(items) => items
-            .iter()
-            .filter_map(|item| match item {
-                Value::Array(pair) => Some((text(pair.first()?), text(pair.get(1)?))),
-                Value::Object(fields) => {
-                    Some((text(fields.get("name")?), text(fields.get("value")?)))
-                }
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn show_journal(terminal: &mut Terminal, journal: &[JournalEntryView]) -> Result<(), Error> {
     if journal.is_empty() {
         return Ok(());
     }
-    block(terminal, "Journal", &format!("{} operations", journal.len()))?;
+    block(terminal, "Journal", &counted(journal.len(), "operation"))?;
     let mut table = Table::new([
         Column { title: "  #", align: Align::Right, optional: false },
         Column::right("AT"),
@@ -384,7 +269,7 @@ fn show_logs(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error
         0 => String::new(),
         count => format!(", {count} more were not kept"),
     };
-    block(terminal, "Logs", &format!("{} lines{dropped}", view.logs.len()))?;
+    block(terminal, "Logs", &format!("{}{dropped}", counted(view.logs.len(), "line")))?;
     for line in &view.logs {
         let text = log_line(terminal, line);
         terminal.line(format_args!("  {text}"))?;

@@ -2,6 +2,7 @@
 //! always in the text and stripped where not wanted.
 
 mod event;
+mod exchange;
 mod function;
 mod invocation;
 mod report;
@@ -9,9 +10,10 @@ mod table;
 mod value;
 
 pub(crate) use event::{event_line, event_row, event_table, show_event};
+pub(crate) use exchange::show_exchange;
 pub(crate) use function::{function_table, show_function, version_table};
 pub use invocation::invocation_line;
 pub(crate) use invocation::{invocation_row, invocation_table, show_invocation};
-pub use report::log_report;
+pub use report::{log_report, verify_report};
 pub(crate) use table::{Align, Cell, Column, Table};
-pub(crate) use value::{block, log_line, payload, status_tone, text_or_base64};
+pub(crate) use value::{block, counted, log_line, payload, status_tone, text_or_base64};

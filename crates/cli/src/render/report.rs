@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::units::{show_duration, show_size};
-use crate::{Error, Paint, Terminal, Tone};
+use crate::{Error, Paint, Terminal, Tone, exit};
 
 /// Prints a report as aligned facts. Names ending in `bytes` and `ns` are shown with units, lists
 /// below their name.
@@ -15,6 +15,20 @@ pub fn log_report(terminal: &mut Terminal, report: &Value) -> Result<(), Error> 
         return terminal.value(report);
     }
     facts(terminal, report, 0)
+}
+
+/// Prints what `log verify` found, after one word that says whether all is well.
+///
+/// # Errors
+/// Standard output cannot be written; [`Error::Told`] when something is damaged.
+pub fn verify_report(terminal: &mut Terminal, report: &Value) -> Result<(), Error> {
+    let sound = report.get("damage").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if !terminal.json() {
+        let (tone, word) = if sound { (Tone::Good, "sound") } else { (Tone::Bad, "damaged") };
+        terminal.line(Paint(tone, word))?;
+    }
+    log_report(terminal, report)?;
+    if sound { Ok(()) } else { Err(Error::Told(exit::FAILED)) }
 }
 
 fn facts(terminal: &mut Terminal, report: &Value, depth: usize) -> Result<(), Error> {
@@ -39,14 +53,25 @@ fn facts(terminal: &mut Terminal, report: &Value, depth: usize) -> Result<(), Er
             Value::Array(items) => {
                 terminal.line(format_args!("{indent}{title}  {}", items.len()))?;
                 for item in items {
-                    let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-                    terminal.line(format_args!("{indent}  {text}"))?;
+                    terminal.line(format_args!("{indent}  {}", row(item)))?;
                 }
             }
             plain => terminal.line(format_args!("{indent}{title}  {}", fact(name, plain)))?,
         }
     }
     Ok(())
+}
+
+/// One item of a list on one line.
+fn row(item: &Value) -> String {
+    match item {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{} {}", label(name), fact(name, value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        other => fact("", other),
+    }
 }
 
 fn label(name: &str) -> String {

@@ -23,6 +23,11 @@ pub(crate) fn status_tone(status: Status) -> Tone {
     }
 }
 
+/// `1 line`, `2 lines`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A heading with what belongs beside it.
 pub(crate) fn block(terminal: &mut Terminal, title: &str, beside: &str) -> Result<(), Error> {
     let heading = format!("{}  {beside}", Paint(Tone::Strong, title));

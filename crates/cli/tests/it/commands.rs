@@ -128,10 +128,13 @@ fn events_are_listed_page_by_page() {
             json(second, json!({ "items": [event()], "next": "c1-0-4" })),
         ],
         expect![[r#"
-            exit 1
+            exit 0
             --- out
+            TIME                      ID                              TYPE                    SOURCE      SUBJECT  DATA
+            2026-11-20 19:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order.created  /nexus/cli  o-1      12 B
+            2026-11-20 19:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order.created  /nexus/cli  o-1      12 B
             --- err
-            error: the answer to GET /api/v1/projects/shop/events is not what a Nexus server answers: data did not match any variant of untagged enum Items
+            the newest 2; there are more: --limit N
         "#]],
     );
 }
@@ -145,10 +148,24 @@ fn an_event_is_shown_whole() {
             json("GET /api/v1/projects/shop/events/evt_01kagsk1s0e3s0000000000002", event()),
         ],
         expect![[r#"
-            exit 1
+            exit 0
             --- out
+            evt_01kagsk1s0e3s0000000000002  com.shop.order.created
+
+              project    shop
+              received   2026-11-20 19:00:00.000Z (10s ago)
+              by         token:dev
+              source     /nexus/cli
+              id         o-1
+              subject    o-1
+              datatype   application/json
+              region     eu
+
+            Data  12 B
+              {
+                "total": 12
+              }
             --- err
-            error: the answer to GET /api/v1/projects/shop/events is not what a Nexus server answers: data did not match any variant of untagged enum Items
         "#]],
     );
 }
@@ -220,10 +237,14 @@ fn whole_invocation() -> Value {
             "backtrace": ["hello::main", "wasi:http/incoming-handler#handle"],
         },
         "input": {
-            "method": "POST", "path_and_query": "/hello?name=Ada",
-            "headers": [["host", "localhost:8080"]], "body": "{\"name\":\"Ada\"}",
+            "method": "POST", "url": "http://localhost:8080/hello?name=Ada",
+            "headers": [["host", "localhost:8080"]],
+            "body": { "size": 14, "json": { "name": "Ada" } },
         },
-        "output": { "status": 200, "headers": [["content-type", "text/plain"]], "body": "Hello" },
+        "output": {
+            "status": 200, "headers": [["content-type", "text/plain"]],
+            "contentType": "text/plain", "body": { "size": 5, "text": "Hello" },
+        },
         "journal": [
             { "operation": 0, "function": "wasi:clocks/wall-clock.now", "summary": "2026-11-20",
               "at_ns": 12_000, "duration_ns": 35 },
@@ -277,7 +298,7 @@ fn an_invocation_is_shown_whole() {
               guest                      ███████████████████████▋    1.90 ms   first answer after 1.20 ms
               other                                             █▏    100 µs
 
-            Input  POST /hello?name=Ada
+            Input  POST http://localhost:8080/hello?name=Ada
               host: localhost:8080
 
               {
@@ -300,6 +321,77 @@ fn an_invocation_is_shown_whole() {
             --- err
         "#]],
     );
+}
+
+#[test]
+fn events_and_commands_are_shown_as_such() {
+    let mut view = whole_invocation();
+    for name in ["failure", "journal", "logs", "logs_dropped"] {
+        view[name] = match name {
+            "failure" => Value::Null,
+            "logs_dropped" => json!(0),
+            _ => json!([]),
+        };
+    }
+    view["input"] = json!({ "event": event()["event"] });
+    view["output"] = json!({
+        "contentType": "application/json", "body": { "size": 9_000_000, "dropped": true },
+        "events": [{ "specversion": "1.0", "type": "com.shop.mail", "source": "/shop",
+                     "data": { "to": "a" } }],
+    });
+    let route = "GET /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001";
+    let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
+    let (_, exchange) = shown.split_once("\nInput").unwrap();
+    expect![[r#"
+          event com.shop.order.created
+          id: o-1
+          source: /nexus/cli
+          subject: o-1
+          datacontenttype: application/json
+          region: eu
+
+          {
+            "total": 12
+          }
+
+        Output  application/json
+          8.6 MiB that were not kept
+          event com.shop.mail
+          source: /shop
+
+          {
+            "to": "a"
+          }
+    "#]].assert_eq(exchange);
+
+    view["input"] = json!({ "arguments": ["-v", "x"], "stdin": { "size": 3, "text": "abc" } });
+    view["output"] = json!({ "exitCode": 1, "body": { "size": 0 } });
+    let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
+    let (_, exchange) = shown.split_once("\nInput").unwrap();
+    expect![[r#"
+          arguments: -v x
+          abc
+
+        Output  exit code 1
+    "#]].assert_eq(exchange);
+}
+
+#[test]
+fn damage_in_the_log_fails() {
+    let report = json!({ "segments": 1, "bytes": 2048, "chain": "00", "damage": [
+        { "segment": 1, "file": "1.seg", "offset": 512, "what": "checksum" },
+    ] });
+    check(&["log", "verify"], vec![json("POST /api/v1/log/verify", report)], expect![[r#"
+        exit 1
+        --- out
+        damaged
+        segments  1
+        bytes     2 KiB
+        chain     00
+        damage    1
+          segment 1, file 1.seg, offset 512, what checksum
+        --- err
+    "#]]);
 }
 
 fn replay(verdict: &str, divergence: Value) -> Route {
@@ -395,7 +487,7 @@ fn function() -> Value {
 fn functions_are_listed_and_shown() {
     check(
         &["functions"],
-        vec![json("GET /api/v1/projects/shop/functions", json!([function()]))],
+        vec![json("GET /api/v1/projects/shop/functions", json!({ "items": [function()] }))],
         expect![[r#"
             exit 0
             --- out

@@ -1,5 +1,7 @@
 //! The application layer over a real log and store and a fake runtime.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod declare;
 mod deliver;
 mod serve;

@@ -87,9 +87,7 @@ pub(crate) fn link(entry: Entry) -> Result<Vec<u8>> {
     linker.library("quickjs.wasm", RUNTIME, false)?;
     linker.library("bindings.wasm", &bindings, false)?;
     linker.library("jobs.wasm", &drain_library(), false)?;
-    linker
-        .encoder()
-        .adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    linker.encoder().adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
     linker.encode().context("failed to link the JavaScript runtime")
 }
 

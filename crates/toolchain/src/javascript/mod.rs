@@ -26,7 +26,13 @@ use crate::{BuildOptions, Error, FunctionSource};
 
 /// Files that a function starts with, in the order in which they are looked for.
 const ENTRY_FILES: &[&str] = &[
-    "index.ts", "index.mts", "index.js", "index.mjs", "src/index.ts", "src/index.js", "main.ts",
+    "index.ts",
+    "index.mts",
+    "index.js",
+    "index.mjs",
+    "src/index.ts",
+    "src/index.js",
+    "main.ts",
     "main.js",
 ];
 
@@ -86,7 +92,8 @@ fn build_entry(file: &Path, entry: Entry, options: &BuildOptions) -> Result<Load
     let failed = |operation| move |source| Error::Componentize { operation, source };
     let linked = link::link(entry).map_err(failed("link the JavaScript runtime"))?;
     options.cancel.check()?;
-    let modules = Arc::new(Modules::new(file.to_owned(), entry));
+    let base = file.parent().unwrap_or(file).to_owned();
+    let modules = Arc::new(Modules::new(base, file.to_owned(), entry));
     snapshot::snapshot(&linked, modules, &options.cache_dir)
         .map_err(failed("snapshot the JavaScript function"))
 }

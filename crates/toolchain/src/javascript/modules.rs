@@ -1,5 +1,6 @@
 //! Which file an `import` means, and what is in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -38,17 +39,24 @@ const EVENT_ENTRY: &str = include_str!("prelude/event_entry.js");
 /// The runtime wants this for streams and futures of WASI 0.3, of which there are none here.
 const SHIM: &str = "globalThis.wit = {};\n";
 
+/// How the entry names the user's first module.
+const MAIN: &str = "user:main";
+
 /// The modules of one function.
 pub(crate) struct Modules {
+    /// The folder that modules' names are relative to, so that neither components nor stack traces
+    /// know where the project lies.
+    base: PathBuf,
     file: PathBuf,
     entry: Entry,
-    /// Files that were loaded, for limits and for messages.
-    loaded: Mutex<Vec<PathBuf>>,
+    /// The files behind the names that were given out.
+    files: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 impl Modules {
-    pub(crate) fn new(file: PathBuf, entry: Entry) -> Self {
-        Modules { file, entry, loaded: Mutex::new(Vec::new()) }
+    /// `file` must be canonical.
+    pub(crate) fn new(base: PathBuf, file: PathBuf, entry: Entry) -> Self {
+        Modules { base, file, entry, files: Mutex::default() }
     }
 
     pub(crate) fn shim(&self) -> &'static str {
@@ -56,20 +64,22 @@ impl Modules {
     }
 
     /// The module whose exports the component exports: it loads the prelude, then the user's.
-    pub(crate) fn entry(&self) -> String {
-        let template = match self.entry {
+    pub(crate) fn entry(&self) -> &'static str {
+        match self.entry {
             Entry::Http => HTTP_ENTRY,
             Entry::Event => EVENT_ENTRY,
-        };
-        template.replace("user:main", &self.file.to_string_lossy())
+        }
     }
 
     pub(crate) fn entry_name(&self) -> &'static str {
         "nexus:main"
     }
 
-    /// The name under which an import is loaded: `nexus:…` or an absolute path.
+    /// The name under which an import is loaded: `nexus:…`, or a path relative to the function.
     pub(crate) fn resolve(&self, referrer: &str, specifier: &str) -> Result<String, String> {
+        if specifier == MAIN {
+            return self.name(&self.file);
+        }
         if specifier.starts_with(BUILT_IN) {
             return match PRELUDE.iter().any(|(name, _)| *name == specifier) {
                 true => Ok(specifier.to_owned()),
@@ -79,17 +89,41 @@ impl Modules {
         if specifier.starts_with("node:") {
             return Err(format!("{specifier}: the modules of Node.js do not exist here"));
         }
-        let found = if Path::new(specifier).is_absolute() {
-            as_file(Path::new(specifier))
-        } else if specifier.starts_with("./") || specifier.starts_with("../") {
-            let dir = Path::new(referrer).parent().unwrap_or(Path::new("/"));
+        let from = self.path(referrer).unwrap_or_else(|| self.file.clone());
+        let dir = from.parent().unwrap_or(&self.base);
+        let found = if specifier.starts_with("./") || specifier.starts_with("../") {
             as_file(&dir.join(specifier))
         } else {
-            self.resolve_package(referrer, specifier)
+            resolve_package(dir, specifier)
         };
         let path = found.ok_or_else(|| format!("{specifier} not found, imported by {referrer}"))?;
         let path = std::fs::canonicalize(&path).map_err(|error| format!("{specifier}: {error}"))?;
-        path.into_os_string().into_string().map_err(|_| format!("{specifier}: path is not UTF-8"))
+        self.name(&path)
+    }
+
+    /// Gives a file its name.
+    fn name(&self, path: &Path) -> Result<String, String> {
+        let mut base = self.base.as_path();
+        let mut up = PathBuf::new();
+        let relative = loop {
+            match (path.strip_prefix(base), base.parent()) {
+                (Ok(rest), _) => break up.join(rest),
+                (Err(_), Some(parent)) => base = parent,
+                (Err(_), None) => break path.to_owned(),
+            }
+            up.push("..");
+        };
+        let name = relative.to_str().ok_or("a path is not UTF-8")?.to_owned();
+        let mut files = self.files.lock().map_err(|error| error.to_string())?;
+        files.insert(name.clone(), path.to_owned());
+        match files.len() > MODULES_MAX {
+            true => Err(format!("more than {MODULES_MAX} modules")),
+            false => Ok(name),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.files.lock().ok()?.get(name).cloned()
     }
 
     /// A module's JavaScript; types are blanked out, JSON becomes a module with a default export.
@@ -97,14 +131,7 @@ impl Modules {
         if let Some((_, text)) = PRELUDE.iter().find(|(known, _)| *known == name) {
             return Ok((*text).to_owned());
         }
-        let path = Path::new(name);
-        {
-            let mut loaded = self.loaded.lock().map_err(|error| error.to_string())?;
-            loaded.push(path.to_owned());
-            if loaded.len() > MODULES_MAX {
-                return Err(format!("more than {MODULES_MAX} modules"));
-            }
-        }
+        let path = &self.path(name).ok_or_else(|| format!("{name} was never resolved"))?;
         let size = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?.len();
         if size > MODULE_BYTES_MAX {
             return Err(format!("{name}: {size} bytes exceed the limit of {MODULE_BYTES_MAX}"));
@@ -115,24 +142,22 @@ impl Modules {
                 serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
             return Ok(format!("export default {value};\n"));
         }
-        types::to_javascript(path, &text)
+        types::to_javascript(Path::new(name), &text)
     }
+}
 
-    /// `name`, `name/sub/path` and `@scope/name` in the nearest `node_modules`.
-    fn resolve_package(&self, referrer: &str, specifier: &str) -> Option<PathBuf> {
-        let from = Path::new(referrer);
-        let start = if from.is_absolute() { from.parent()? } else { self.file.parent()? };
-        let mut parts = specifier.splitn(if specifier.starts_with('@') { 3 } else { 2 }, '/');
-        let mut name = parts.next()?.to_owned();
-        if name.starts_with('@') {
-            name = format!("{name}/{}", parts.next()?);
-        }
-        let subpath = parts.next();
-        start.ancestors().find_map(|dir| {
-            let package = dir.join("node_modules").join(&name);
-            package.is_dir().then(|| in_package(&package, subpath)).flatten()
-        })
+/// `name`, `name/sub/path` and `@scope/name` in the nearest `node_modules`.
+fn resolve_package(from: &Path, specifier: &str) -> Option<PathBuf> {
+    let mut parts = specifier.splitn(if specifier.starts_with('@') { 3 } else { 2 }, '/');
+    let mut name = parts.next()?.to_owned();
+    if name.starts_with('@') {
+        name = format!("{name}/{}", parts.next()?);
     }
+    let subpath = parts.next();
+    from.ancestors().find_map(|dir| {
+        let package = dir.join("node_modules").join(&name);
+        package.is_dir().then(|| in_package(&package, subpath)).flatten()
+    })
 }
 
 /// The file itself, with an ending, or the folder's index.
@@ -184,9 +209,11 @@ fn export_target(exports: &serde_json::Value, key: &str) -> Option<String> {
 fn condition(target: &serde_json::Value) -> Option<String> {
     match target {
         serde_json::Value::String(path) => Some(path.clone()),
-        serde_json::Value::Object(conditions) => ["workerd", "worker", "browser", "import", "default"]
-            .iter()
-            .find_map(|it| condition(conditions.get(*it)?)),
+        serde_json::Value::Object(conditions) => {
+            ["workerd", "worker", "browser", "import", "default"]
+                .iter()
+                .find_map(|it| condition(conditions.get(*it)?))
+        }
         serde_json::Value::Array(targets) => targets.iter().find_map(condition),
         _ => None,
     }

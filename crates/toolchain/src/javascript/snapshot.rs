@@ -68,12 +68,11 @@ async fn snapshot_async(linked: &[u8], modules: Arc<Modules>, cache_dir: &Path) 
     add_module_loader(&mut linker, &modules)?;
     refuse_capabilities(&mut linker, &component)?;
     let instance = linker.instantiate_async(&mut store, &component).await?;
-    let init = instance
-        .get_typed_func::<(&str, &str, Option<&str>, bool), (Result<(), String>,)>(
-            &mut store, "init",
-        )?;
+    let init = instance.get_typed_func::<(&str, &str, Option<&str>, bool), (Result<(), String>,)>(
+        &mut store, "init",
+    )?;
     let (shim, script) = (modules.shim(), modules.entry());
-    let loaded = init.call_async(&mut store, (shim, &script, Some(modules.entry_name()), false));
+    let loaded = init.call_async(&mut store, (shim, script, Some(modules.entry_name()), false));
     let said = || String::from_utf8_lossy(&output.contents()).into_owned();
     match loaded.await {
         Ok((Ok(()),)) => {}

@@ -41,18 +41,14 @@ impl Host for Echo {
         Ok(http::Response::new(full_body(text)))
     }
 
-    async fn emit(
-        &self,
-        _: &CallContext,
-        events: Vec<Event>,
-    ) -> Result<Vec<EventId>, EmitError> {
+    async fn emit(&self, _: &CallContext, events: Vec<Event>) -> Result<Vec<EventId>, EmitError> {
         Ok(events.iter().map(|_| self.mint.mint(Partition::of("shop", ""))).collect())
     }
 }
 
-pub struct Guest {
-    pub world: World,
-    pub imports: Vec<String>,
+pub(crate) struct Guest {
+    pub(crate) world: World,
+    pub(crate) imports: Vec<String>,
     runtime: tokio::runtime::Runtime,
     prepared: Arc<dyn Prepared>,
     mint: IdMint,
@@ -66,7 +62,7 @@ fn name(text: &str) -> Name {
 }
 
 impl Guest {
-    pub fn new(component: &[u8]) -> Self {
+    pub(crate) fn new(component: &[u8]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -104,11 +100,11 @@ impl Guest {
         Guest { world, imports, runtime, prepared, mint, version, _code: code }
     }
 
-    pub fn get(&self, path: &str) -> (u16, String, Ended) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String, Ended) {
         self.http("GET", path, "")
     }
 
-    pub fn http(&self, method: &str, path: &str, body: &str) -> (u16, String, Ended) {
+    pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (u16, String, Ended) {
         let uri = format!("http://shop.localhost{path}");
         let request = http::Request::builder().method(method).uri(uri);
         let request = request.body(full_body(body.to_owned())).unwrap();
@@ -131,7 +127,7 @@ impl Guest {
         })
     }
 
-    pub fn event(&self, event: Event) -> Ended {
+    pub(crate) fn event(&self, event: Event) -> Ended {
         self.runtime.block_on(async {
             self.prepared.invoke(self.call(CallInput::Event(event), None), self.host()).await
         })

@@ -13,7 +13,15 @@ fn outputs_and_temporary_files_are_no_sources() {
     for path in ["index.js", "src/lib.rs", "nexus.toml", "data/x.json", "my-target/a"] {
         assert!(is_source(root, &root.join(path)), "{path}");
     }
-    for path in ["target/a.wasm", ".nexus/log", "node_modules/a/b.js", "a.swp", "x/__pycache__/a.pyc", "b~", "4913"] {
+    for path in [
+        "target/a.wasm",
+        ".nexus/log",
+        "node_modules/a/b.js",
+        "a.swp",
+        "x/__pycache__/a.pyc",
+        "b~",
+        "4913",
+    ] {
         assert!(!is_source(root, &root.join(path)), "{path}");
     }
     assert!(!is_source(root, Path::new("/elsewhere/a.js")));

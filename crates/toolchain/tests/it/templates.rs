@@ -38,7 +38,7 @@ fn check_event(language: Language) {
     let [accepted] = ended.events.as_slice() else { panic!("{:?}", ended.events) };
     assert_eq!(accepted.ty, "com.shop.order.accepted");
     let data: serde_json::Value =
-        serde_json::from_slice(&accepted.data.clone().unwrap_or_default()).unwrap();
+        serde_json::from_slice(&accepted.data.clone().unwrap_or_default().inline).unwrap();
     assert_eq!(data, serde_json::json!({"order": 42, "total": 12}));
     assert_eq!(ended.meter.memory_grown_pages, 0);
     let refused = order(r#"{"order": 1, "items": []}"#);

@@ -343,7 +343,8 @@ impl<'a> Visit<'a> for Blanker<'_> {
     fn visit_ts_class_implements(&mut self, _: &TSClassImplements<'a>) {}
 
     fn visit_property_definition(&mut self, it: &PropertyDefinition<'a>) {
-        let without_code = matches!(it.r#type, PropertyDefinitionType::TSAbstractPropertyDefinition);
+        let without_code =
+            matches!(it.r#type, PropertyDefinitionType::TSAbstractPropertyDefinition);
         if it.declare || without_code {
             return self.statement(it.span);
         }
