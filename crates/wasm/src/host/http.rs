@@ -113,6 +113,14 @@ fn broken(error: BodyError) -> WireError {
 /// Replaces the functions that depend on the outside.
 pub(super) fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
+    shadow_bodies(linker)?;
+    shadow_exchanges(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Whose a body is follows from the function that made it.
+fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap(
         "[method]incoming-request.consume",
@@ -150,6 +158,12 @@ pub(super) fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((body,))
         },
     )?;
+    Ok(())
+}
+
+/// Answers, pieces and ends come from the network or go to it.
+fn shadow_exchanges(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut types = linker.instance(TYPES)?;
     types.func_wrap(
         "[method]future-incoming-response.get",
         |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().response_get(id)?,)),
@@ -184,7 +198,6 @@ pub(super) fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((store.data_mut().handle(request, options)?,))
         },
     )?;
-    linker.allow_shadowing(false);
     Ok(())
 }
 
