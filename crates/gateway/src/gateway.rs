@@ -54,7 +54,7 @@ pub struct StartError {
     pub listener: &'static str,
     /// Why.
     #[source]
-    pub source: ListenError,
+    pub source: Box<ListenError>,
 }
 
 /// What a drain came to.
@@ -103,7 +103,7 @@ impl Gateway {
             which,
             metrics: metrics.clone(),
         };
-        let failed = |listener| move |source| StartError { listener, source };
+        let failed = |listener| move |source| StartError { listener, source: Box::new(source) };
         let ingress = Server::start(parts(config.ingress, Which::Ingress), Arc::new(functions))
             .map_err(failed("ingress"))?;
         let admin = Server::start(parts(config.admin, Which::Admin), Arc::new(api))

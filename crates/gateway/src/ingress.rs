@@ -165,10 +165,10 @@ pub(crate) fn well_formed<B>(request: &mut Request<B>) -> Result<Option<Box<str>
         }
         (None, None) => None,
     };
-    if let (false, Some(host)) = (request.headers().contains_key(HOST), &host) {
-        if let Ok(value) = HeaderValue::from_str(host) {
-            request.headers_mut().insert(HOST, value);
-        }
+    if let (false, Some(host)) = (request.headers().contains_key(HOST), &host)
+        && let Ok(value) = HeaderValue::from_str(host)
+    {
+        request.headers_mut().insert(HOST, value);
     }
     Ok(host)
 }

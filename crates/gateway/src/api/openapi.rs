@@ -143,10 +143,10 @@ fn without_null(mut schema: Value) -> Value {
     if schema["default"].is_null() {
         schema.as_object_mut().map(|schema| schema.remove("default"));
     }
-    if let Some([one, Value::String(null)]) = schema["type"].as_array().map(Vec::as_slice) {
-        if null == "null" {
-            schema["type"] = one.clone();
-        }
+    if let Some([one, Value::String(null)]) = schema["type"].as_array().map(Vec::as_slice)
+        && null == "null"
+    {
+        schema["type"] = one.clone();
     }
     let one = schema["anyOf"].as_array().and_then(|any| any.first()).cloned();
     match (one, schema.as_object_mut()) {

@@ -11,6 +11,7 @@ mod listener;
 mod registry;
 mod stream;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests join what they spawn")]
 mod tests;
 mod tls;
 

@@ -324,6 +324,7 @@ mod tls {
 
     async fn get(sender: &mut hyper::client::conn::http1::SendRequest<Empty<Bytes>>) -> String {
         let request = Request::get("/a").header("host", "localhost").body(Empty::new()).unwrap();
+        sender.ready().await.unwrap();
         let answer = sender.send_request(request).await.unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.to_vec()).unwrap()

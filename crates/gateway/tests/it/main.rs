@@ -1,5 +1,11 @@
 //! The gateway over real sockets, with a real node on a real log and store and a runtime of the
 //! test kit behind it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failing test panics, and tests may spawn"
+)]
 
 mod access;
 mod api;
