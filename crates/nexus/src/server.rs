@@ -5,10 +5,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
 use nexus_gateway::{Gateway, Listener, ServerLimits, TlsFiles};
 use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
-use nexus_model::{Clock, IdMint, Name, OpContext, Scope, SystemClock};
+use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
 use nexus_node::{MasterKey, Mode, NewToken, Node, NodeConfig, Parts};
 use nexus_observe::Metrics;
 use nexus_policy::Token;
@@ -272,9 +273,23 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
         loaded_max: config.functions.loaded_max,
         ..nexus_wasm::Config::new(data.join("code"))
     };
-    let runtime = nexus_wasm::Runtime::new(wasm, clock.clone()).map_err(Error::Runtime)?;
+    let artifacts = Arc::new(BlobArtifacts(blobs.clone()));
+    let runtime = nexus_wasm::Runtime::new(wasm, clock.clone())
+        .map_err(Error::Runtime)?
+        .with_artifacts(artifacts);
     let metrics = Metrics::new();
     Ok(Parts { log, store, blobs, runtime: Arc::new(runtime), clock, mint, metrics })
+}
+
+/// Components as the runtime asks for them again: for its verifying engine.
+struct BlobArtifacts(Blobs);
+
+#[async_trait::async_trait]
+impl nexus_exec::Artifacts for BlobArtifacts {
+    async fn component(&self, digest: Digest) -> std::io::Result<Bytes> {
+        let found = self.0.get(digest).await.map_err(std::io::Error::other)?;
+        found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
 }
 
 fn on_pressure(word: OnPressure) -> nexus_log::OnPressure {

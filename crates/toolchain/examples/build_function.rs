@@ -1,5 +1,7 @@
 //! Builds one function: `build_function DIR OUT [CACHE]`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
+
 use std::sync::Arc;
 
 use nexus_toolchain::{BuildOptions, FunctionSource, build};

@@ -3,6 +3,8 @@
 //! Gives `OUTDIR/<name>.wasm` for the folders of `examples/` (`replay-rust`, `replay-js`, …) and for
 //! the templates (`hello-rust`, `orders-rust`, `hello-javascript`, …). Names choose among them.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! Calls a component a few times and tells what it took: `call_guest FILE METHOD PATH [BODY]`, or
 //! `call_guest FILE EVENT TYPE JSON`.
 
+#![expect(clippy::print_stdout, reason = "a tool talks to its terminal")]
+
 #[allow(
     dead_code,
     unreachable_pub,

@@ -362,7 +362,8 @@ fn events_and_commands_are_shown_as_such() {
           {
             "to": "a"
           }
-    "#]].assert_eq(exchange);
+    "#]]
+    .assert_eq(exchange);
 
     view["input"] = json!({ "arguments": ["-v", "x"], "stdin": { "size": 3, "text": "abc" } });
     view["output"] = json!({ "exitCode": 1, "body": { "size": 0 } });
@@ -373,7 +374,8 @@ fn events_and_commands_are_shown_as_such() {
           abc
 
         Output  exit code 1
-    "#]].assert_eq(exchange);
+    "#]]
+    .assert_eq(exchange);
 }
 
 #[test]
@@ -381,7 +383,10 @@ fn damage_in_the_log_fails() {
     let report = json!({ "segments": 1, "bytes": 2048, "chain": "00", "damage": [
         { "segment": 1, "file": "1.seg", "offset": 512, "what": "checksum" },
     ] });
-    check(&["log", "verify"], vec![json("POST /api/v1/log/verify", report)], expect![[r#"
+    check(
+        &["log", "verify"],
+        vec![json("POST /api/v1/log/verify", report)],
+        expect![[r#"
         exit 1
         --- out
         damaged
@@ -391,7 +396,8 @@ fn damage_in_the_log_fails() {
         damage    1
           segment 1, file 1.seg, offset 512, what checksum
         --- err
-    "#]]);
+    "#]],
+    );
 }
 
 fn replay(verdict: &str, divergence: Value) -> Route {

@@ -312,7 +312,12 @@ mod tests {
                 "--set drain: expected key=value, such as log.retention.max-age=30d",
             ),
             ("[functions]\nconcurrency = 0", &[], &[], "functions.concurrency: at least 1"),
-            ("[log]\nsegment-size = \"1KiB\"", &[], &[], "log.segment-size: between 1MiB and 1GiB"),
+            (
+                "[log]\nsegment-size = \"1KiB\"",
+                &[],
+                &[],
+                "log.segment-size: between 16KiB and 1GiB",
+            ),
         ] {
             let error = from(file, environment, set).unwrap_err();
             assert!(error.contains(expected), "{error}");

@@ -30,6 +30,7 @@ const COMMAND: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration to read this from")]
 fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");

@@ -72,6 +72,7 @@ fn a_save_is_live_and_a_broken_one_is_shown() {
     let mut server = Server::dev(home.path(), &[]);
     server.wait("live", |_| true);
     assert!(server.get("/hello?name=Ada").1.starts_with("Hello, Ada! "));
+    server.wait("invocation", |_| true);
     let logs = nexus(home.path(), &["logs", "hello"]).ok().out;
     assert!(logs.contains("greeting Ada"), "{logs}");
 
@@ -127,7 +128,8 @@ fn an_event_runs_a_function() {
     let shop = home.path().join("shop");
     let server = Server::dev(&shop, &[]);
     server.wait("live", |_| true);
-    std::fs::write(shop.join("order.json"), "{\"order\":\"o-1\",\"total\":12}").unwrap();
+    let order = include_str!("../../../../templates/common/order.json");
+    std::fs::write(shop.join("order.json"), order).unwrap();
     let ty = "com.shop.order.created";
     let emitted = nexus(&shop, &["emit", ty, "-d", "@order.json", "--id", "o-1"]).ok();
     let event = emitted.out.trim().to_owned();
@@ -139,7 +141,7 @@ fn an_event_runs_a_function() {
     let listed = nexus(&shop, &["events", "--type", "com.shop.*", "--json"]).ok().values();
     assert!(listed.iter().any(|it| it["id"] == event.as_str()));
     let shown = nexus(&shop, &["events", "show", &event]).ok().out;
-    assert!(shown.contains("\"total\": 12"), "{shown}");
+    assert!(shown.contains("\"order\": 42"), "{shown}");
     let id = ran["id"].as_str().unwrap();
     let replay = nexus(&shop, &["replay", id]);
     assert_eq!((replay.code, replay.out.as_str()), (0, "identical\n"), "{}", replay.err);

@@ -6,17 +6,17 @@ use nexus_toolchain::{
     BuildOptions, Built, Error, FunctionSource, Language, Scaffold, Template, build, scaffold,
 };
 
-pub struct Project {
+pub(crate) struct Project {
     pub dir: tempfile::TempDir,
     cache: tempfile::TempDir,
 }
 
 impl Project {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Project { dir: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() }
     }
 
-    pub fn scaffold(language: Language, template: Template) -> Self {
+    pub(crate) fn scaffold(language: Language, template: Template) -> Self {
         let project = Project::empty();
         let name = nexus_model::Name::new("shop").unwrap();
         let dir = project.dir.path().to_owned();
@@ -24,18 +24,18 @@ impl Project {
         project
     }
 
-    pub fn file(&self, name: &str, text: &str) -> &Self {
+    pub(crate) fn file(&self, name: &str, text: &str) -> &Self {
         let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn source(&self, function: &str) -> FunctionSource {
+    pub(crate) fn source(&self, function: &str) -> FunctionSource {
         FunctionSource {
             name: "hello".into(),
             dir: self.dir.path().join(function),
@@ -44,11 +44,11 @@ impl Project {
         }
     }
 
-    pub fn options(&self) -> BuildOptions {
+    pub(crate) fn options(&self) -> BuildOptions {
         BuildOptions::new(shared_cache().unwrap_or_else(|| self.cache.path().to_owned()))
     }
 
-    pub fn build(&self, function: &str) -> Result<Built, Error> {
+    pub(crate) fn build(&self, function: &str) -> Result<Built, Error> {
         build(&self.source(function), &self.options())
     }
 }
@@ -59,7 +59,7 @@ fn shared_cache() -> Option<PathBuf> {
 }
 
 /// What a failed build said.
-pub fn output(result: Result<Built, Error>) -> String {
+pub(crate) fn output(result: Result<Built, Error>) -> String {
     match result {
         Err(Error::Failed { output, .. }) => output,
         Err(other) => panic!("{other:?}"),

@@ -13,12 +13,12 @@ fn target() -> PathBuf {
 }
 
 /// A folder that outlives the tests: compiled code is found again by the next run.
-pub fn code_dir() -> PathBuf {
+pub(crate) fn code_dir() -> PathBuf {
     target().join("code")
 }
 
 /// The component of a guest package.
-pub fn component(name: &str) -> Bytes {
+pub(crate) fn component(name: &str) -> Bytes {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");

@@ -24,7 +24,7 @@ use nexus_wasm::{Config, Runtime};
 
 /// What the host does with events and requests, and what it saw.
 #[derive(Default)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     pub emitted: Mutex<Vec<Event>>,
     pub requests: AtomicUsize,
 }
@@ -74,7 +74,7 @@ impl Host for Upstream {
 }
 
 /// A guest, ready.
-pub struct World {
+pub(crate) struct World {
     pub runtime: Arc<Runtime>,
     pub unit: Arc<Unit>,
     pub prepared: Arc<dyn Prepared>,
@@ -93,7 +93,7 @@ impl Artifacts for Components {
     }
 }
 
-pub fn runtime() -> Arc<Runtime> {
+pub(crate) fn runtime() -> Arc<Runtime> {
     Arc::new(start(Arc::default()))
 }
 
@@ -103,16 +103,16 @@ fn start(components: Arc<Components>) -> Runtime {
     Runtime::new(config, Arc::new(SystemClock)).unwrap().with_artifacts(components)
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
 impl World {
-    pub async fn of(guest: &str) -> Self {
+    pub(crate) async fn of(guest: &str) -> Self {
         Self::with(super::guests::component(guest), |_| {}).await
     }
 
-    pub async fn with(component: Bytes, change: impl FnOnce(&mut Unit)) -> Self {
+    pub(crate) async fn with(component: Bytes, change: impl FnOnce(&mut Unit)) -> Self {
         let components = Arc::new(Components::default());
         let runtime = Arc::new(start(components.clone()));
         let inspected = runtime.inspect(component.clone()).await.unwrap();
@@ -145,7 +145,7 @@ impl World {
         World { runtime, unit, prepared, upstream: Arc::default(), mint }
     }
 
-    pub fn call(&self, input: CallInput) -> Call {
+    pub(crate) fn call(&self, input: CallInput) -> Call {
         let now = SystemClock.now();
         Call {
             context: Arc::new(CallContext {
@@ -168,29 +168,33 @@ impl World {
     }
 
     /// Runs a call and makes its record.
-    pub async fn record(&self, call: Call) -> (Ended, InvocationRecord) {
+    pub(crate) async fn record(&self, call: Call) -> (Ended, InvocationRecord) {
         let facts = Facts::of(&call);
         let ended = self.prepared.invoke(call, self.upstream.clone()).await;
         let record = facts.record(&ended, self.unit.world);
         (ended, record)
     }
 
-    pub async fn http(&self, path: &str) -> (Ended, InvocationRecord) {
+    pub(crate) async fn http(&self, path: &str) -> (Ended, InvocationRecord) {
         self.record(self.call(request("GET", path, nexus_exec::empty_body()))).await
     }
 
-    pub async fn event(&self, ty: &str, data: &str) -> (Ended, InvocationRecord) {
+    pub(crate) async fn event(&self, ty: &str, data: &str) -> (Ended, InvocationRecord) {
         self.record(self.call(CallInput::Event(event(ty, data)))).await
     }
 
-    pub async fn command(&self, arguments: &[&str], stdin: &str) -> (Ended, InvocationRecord) {
+    pub(crate) async fn command(
+        &self,
+        arguments: &[&str],
+        stdin: &str,
+    ) -> (Ended, InvocationRecord) {
         let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
         let stdin = Bytes::from(stdin.to_owned());
         self.record(self.call(CallInput::Command { arguments, stdin })).await
     }
 }
 
-pub fn event(ty: &str, data: &str) -> Event {
+pub(crate) fn event(ty: &str, data: &str) -> Event {
     let mut event = Event::new("1", "/test", ty);
     event.data = Some(Bytes::from(data.to_owned()));
     event.datacontenttype = Some("text/plain".into());
@@ -198,7 +202,7 @@ pub fn event(ty: &str, data: &str) -> Event {
     event
 }
 
-pub fn request(method: &str, path: &str, body: Body) -> CallInput {
+pub(crate) fn request(method: &str, path: &str, body: Body) -> CallInput {
     let request = http::Request::builder()
         .method(method)
         .uri(path)
@@ -296,6 +300,6 @@ fn header((name, value): (&http::HeaderName, &http::HeaderValue)) -> Header {
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
