@@ -8,7 +8,7 @@ use super::Meta;
 /// A durable or asynchronous invocation began.
 #[derive(Clone, PartialEq, Message)]
 pub struct StartedRecord {
-    /// [`InvocationId`], 16 bytes: the same as in the record of its end.
+    /// [`InvocationId`](crate::InvocationId), 16 bytes: the same as in the record of its end.
     #[prost(bytes = "bytes", tag = "1")]
     pub id: Bytes,
     /// Project, principal, cause, trace.
@@ -17,7 +17,7 @@ pub struct StartedRecord {
     /// The function's name.
     #[prost(string, tag = "3")]
     pub function: String,
-    /// [`VersionId`], 16 bytes.
+    /// [`VersionId`](crate::VersionId), 16 bytes.
     #[prost(bytes = "bytes", tag = "4")]
     pub version: Bytes,
     /// 1 for the first attempt.
@@ -63,7 +63,7 @@ pub struct DeliveryRecord {
     /// The project.
     #[prost(string, tag = "2")]
     pub project: String,
-    /// [`EventId`], 16 bytes.
+    /// [`EventId`](crate::EventId), 16 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub event: Bytes,
     /// The function that was to handle it.
