@@ -112,15 +112,19 @@ pub fn build(source: &FunctionSource, options: &BuildOptions) -> Result<Built, E
     if !tools.is_empty() {
         return Err(Error::MissingTools { tools });
     }
+    let before = hash_without_lock(source)?;
     let component = match language {
         Language::Rust => crate::rust::build(source, options)?,
         Language::JavaScript | Language::TypeScript => crate::javascript::build(source, options)?,
         Language::Python => crate::python::build(source, options)?,
     };
     options.cancel.check()?;
-    // A build that changed its own sources (a lock file was written) is kept under the new hash.
-    let kept = cache_path(options, language, &crate::source_hash(source)?);
-    store(&kept, &component)?;
+    // Somebody who saves during a build makes it unknown which sources went in: such a component is
+    // good to run but is not kept. Cargo's own lock file is part of the hash it is kept under.
+    if hash_without_lock(source)? == before {
+        let kept = cache_path(options, language, &crate::source_hash(source)?);
+        store(&kept, &component)?;
+    }
     Ok(built(component, Vec::new(), false))
 }
 

@@ -72,11 +72,21 @@ pub fn watch_roots(source: &FunctionSource) -> Vec<PathBuf> {
 /// `.gitignore` and `.ignore` inside the roots, and [`is_source`]. Installed npm packages count
 /// through npm's own lock file inside `node_modules`.
 pub fn source_hash(source: &FunctionSource) -> Result<String, Error> {
+    hash(source, |_| true)
+}
+
+/// As [`source_hash`], without the lock file that cargo writes by itself: equal before and after a
+/// build when nobody changed anything meanwhile.
+pub(crate) fn hash_without_lock(source: &FunctionSource) -> Result<String, Error> {
+    hash(source, |path| path.file_name().is_none_or(|name| name != "Cargo.lock"))
+}
+
+fn hash(source: &FunctionSource, counts: impl Fn(&Path) -> bool) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     for root in watch_roots(source) {
         hasher.update(b"root\0");
-        for path in files(&root)? {
-            hash_file(&mut hasher, &root, &path)?;
+        for path in files(&root)?.iter().filter(|path| counts(path)) {
+            hash_file(&mut hasher, &root, path)?;
         }
         let packages = root.join("node_modules/.package-lock.json");
         if packages.is_file() {

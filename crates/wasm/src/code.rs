@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use nexus_exec::{Compiled, Error};
 use nexus_model::Digest;
 use wasmtime::Engine;
+
+/// Numbers the files that are being written in this process.
+static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
 /// The folder of machine code for one engine.
 #[derive(Debug)]
@@ -53,7 +57,9 @@ impl CodeCache {
 
     fn store(&self, component: Digest, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(component);
-        let unfinished = path.with_extension(format!("tmp{}", std::process::id()));
+        // Two may store the same code at the same time: each writes a file of its own.
+        let own = UNFINISHED.fetch_add(1, Ordering::Relaxed);
+        let unfinished = path.with_extension(format!("tmp{}-{own}", std::process::id()));
         let mut file = std::fs::File::create(&unfinished)?;
         file.write_all(code)?;
         file.sync_all()?;

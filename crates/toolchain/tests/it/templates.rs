@@ -14,7 +14,13 @@ fn check_http(language: Language) {
     assert_eq!(guest.world, World::Http);
     assert_imports(&guest);
     let (status, text, ended) = guest.get("/hello?name=Ada");
-    assert_eq!((status, text.as_str()), (200, "Hello, Ada!\n"), "{:?}", ended.failure);
+    assert_eq!(
+        (status, text.as_str()),
+        (200, "Hello, Ada!\n"),
+        "{:?} {:?}",
+        ended.logs,
+        ended.failure
+    );
     assert!(ended.logs.iter().any(|line| line.text.contains("greeting")), "{:?}", ended.logs);
     assert_eq!(ended.meter.memory_grown_pages, 0);
     let (_, text, _) = guest.http("POST", "/", r#"{"name":"Grace"}"#);
@@ -34,7 +40,7 @@ fn check_event(language: Language) {
         guest.event(event)
     };
     let ended = order(include_str!("../../../../templates/common/order.json"));
-    assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.failure);
+    assert_eq!(ended.status, Status::Succeeded, "{:?} {:?}", ended.logs, ended.failure);
     let [accepted] = ended.events.as_slice() else { panic!("{:?}", ended.events) };
     assert_eq!(accepted.ty, "com.shop.order.accepted");
     let data: serde_json::Value =
