@@ -16,7 +16,7 @@ use crate::http;
 use crate::shell::Workspace;
 
 /// How long an output that takes a moment is waited for. Building a guest counts too.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Prefixes of ids that commands may leave open.
 const ID_PREFIXES: &[&str] = &["inv_", "evt_", "ver_"];
 
