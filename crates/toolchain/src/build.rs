@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::{self, Stdout};
+use crate::sources::hash_without_lock;
 use crate::{Cancel, Error, Language, Sink, source_hash};
 
 /// Changes whenever the same sources would give another component.

@@ -1,7 +1,9 @@
 """The event loop over ``wasi:io/poll``, logging, and the context of a call."""
 
 import asyncio
+import contextlib
 import heapq
+import importlib
 import inspect
 import json
 import logging
@@ -10,11 +12,14 @@ import traceback
 from typing import Any, Callable, Optional
 
 
+# The host's interfaces that this package uses. They are imported while the component is built: a
+# running one has no files to import from.
+HOST_MODULES = ("context", "events", "log", "monotonic_clock", "nexus_function_types", "poll", "random")
+
+
 def host(name: str) -> Any:
     """A module of the host's interfaces; only a component has them."""
     try:
-        import importlib
-
         return importlib.import_module(f"wit_world.imports.{name}")
     except ImportError as error:
         raise RuntimeError(f"{name} is only there inside a component") from error
@@ -106,6 +111,9 @@ def _level(log: Any, number: int) -> Any:
 
 def install() -> None:
     """Once, while the component is built."""
+    for name in HOST_MODULES:
+        with contextlib.suppress(RuntimeError):
+            host(name)
     root = logging.getLogger()
     root.handlers[:] = [_LogHandler()]
     if root.level == logging.WARNING:
