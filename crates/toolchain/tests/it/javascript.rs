@@ -5,83 +5,34 @@ use nexus_model::record::Status;
 use crate::project::{Project, output};
 use crate::runner::Guest;
 
-/// A guest whose `fetch(request)` has this body.
-fn guest(body: &str) -> Guest {
-    let project = Project::empty();
-    project.file("index.js", &format!("export default {{ async fetch(request) {{ {body} }} }};"));
-    Guest::new(&project.build("").unwrap().component)
-}
-
-#[track_caller]
-fn check(body: &str, expected: &str) {
-    let (status, text, ended) = guest(body).get("/");
-    assert_eq!((status, text.as_str()), (200, expected), "{:?}", ended.failure);
-}
-
-#[test]
-fn instances_draw_other_random_numbers() {
-    let guest = guest(
-        "return Response.json([Math.random(), crypto.randomUUID(), [...crypto.getRandomValues(new Uint8Array(4))]]);",
-    );
-    let (first, second) = (guest.get("/").1, guest.get("/").1);
-    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-    let (first, second) = (parse(&first), parse(&second));
-    for index in 0..3 {
-        assert_ne!(first[index], second[index]);
-    }
-}
-
-#[test]
-fn clocks_are_those_of_the_call() {
-    let project = Project::empty();
-    project.file(
-        "index.js",
-        "const built = Date.now();
-        export default { fetch() { return Response.json([built, Date.now(), performance.now() < 60000]); } };",
-    );
-    let guest = Guest::new(&project.build("").unwrap().component);
-    let times: serde_json::Value = serde_json::from_str(&guest.get("/").1).unwrap();
-    assert_eq!(times[0], 1_767_225_600_000_u64);
-    assert_ne!(times[0], times[1]);
-    assert_eq!(times[2], true);
-}
-
-#[test]
-fn timers_fire_in_the_order_of_their_time() {
-    check(
+/// (name, body of a handler, what it answers). One guest for all: compiling it is what takes time.
+const CASES: &[(&str, &str, &str)] = &[
+    (
+        "timers_fire_in_the_order_of_their_time",
         "const seen = [];
         const after = (ms) => new Promise((done) => setTimeout(() => { seen.push(ms); done(); }, ms));
         await Promise.all([after(9), after(1), after(5)]);
         return Response.json(seen);",
         "[1,5,9]",
-    );
-}
-
-#[test]
-fn requests_run_at_the_same_time() {
-    check(
+    ),
+    (
+        "requests_run_at_the_same_time",
         "const seen = [];
         await Promise.all([60, 5, 30].map(async (delay) => {
             seen.push(await (await fetch(`http://other/delay/${delay}`)).text());
         }));
         return Response.json(seen);",
         r#"["GET /delay/5 ","GET /delay/30 ","GET /delay/60 "]"#,
-    );
-}
-
-#[test]
-fn requests_carry_bodies_and_failures_are_errors() {
-    check(
+    ),
+    (
+        "requests_carry_bodies_and_failures_are_errors",
         "const answer = await fetch('http://other/x', { method: 'POST', body: JSON.stringify({ a: 1 }) });
         const failure = await fetch('http://other/refused').catch((error) => error.code);
         return Response.json([await answer.text(), failure]);",
         r#"["POST /x {\"a\":1}","connection-refused"]"#,
-    );
-}
-
-#[test]
-fn bodies_stream() {
-    check(
+    ),
+    (
+        "bodies_stream",
         "const encoder = new TextEncoder();
         return new Response(new ReadableStream({
             async start(controller) {
@@ -90,12 +41,9 @@ fn bodies_stream() {
             },
         }));",
         "aü€",
-    );
-}
-
-#[test]
-fn web_interfaces() {
-    check(
+    ),
+    (
+        "web_interfaces",
         "const url = new URL('../b?x=1&y=ä#f', 'https://user@Example.com:443/a/c/d');
         url.searchParams.append('z', '2 3');
         const copy = structuredClone({ map: new Map([[1, new Date(0)]]), set: new Set([2]) });
@@ -104,29 +52,75 @@ fn web_interfaces() {
             new TextDecoder().decode(new TextEncoder().encode('€😀')), new Headers({ 'X-A': '1' }).get('x-a'),
         ]);",
         r#"["https://user@example.com/a/b?x=1&y=%C3%A4&z=2+3#f","https://example.com","hello","1970-01-01T00:00:00.000Z",true,"€😀","1"]"#,
+    ),
+];
+
+#[test]
+fn handlers_find_what_the_web_has() {
+    let project = Project::empty();
+    let handlers =
+        CASES.iter().map(|(name, body, _)| format!("{name}: async () => {{ {body} }},\n"));
+    let module = format!(
+        "const handlers = {{ {} }};\n\
+        export default {{ fetch(request) {{ return handlers[new URL(request.url).pathname.slice(1)](); }} }};",
+        handlers.collect::<String>()
     );
+    project.file("index.js", &module);
+    let guest = Guest::new(&project.build("").unwrap().component);
+    for (name, _, expected) in CASES {
+        let (status, text, ended) = guest.get(&format!("/{name}"));
+        assert_eq!((status, text.as_str()), (200, *expected), "{name}: {:?}", ended.failure);
+    }
 }
 
 #[test]
-fn exceptions_carry_their_stack() {
+fn every_instance_has_its_own_random_numbers_and_clock() {
+    let project = Project::empty();
+    project.file(
+        "index.js",
+        "const built = [Date.now(), Math.random()];
+        export default { fetch() { return Response.json({
+            built, now: Date.now(), started: performance.now() < 60000,
+            drawn: [Math.random(), crypto.randomUUID(), [...crypto.getRandomValues(new Uint8Array(4))]],
+        }); } };",
+    );
+    let guest = Guest::new(&project.build("").unwrap().component);
+    let call = || serde_json::from_str::<serde_json::Value>(&guest.get("/").1).unwrap();
+    let (first, second) = (call(), call());
+    assert_eq!(first["built"], second["built"]);
+    assert_eq!(first["built"][0], 1_767_225_600_000_u64);
+    assert_ne!(first["built"][0], first["now"]);
+    assert_eq!(first["started"], true);
+    for index in 0..3 {
+        assert_ne!(first["drawn"][index], second["drawn"][index]);
+    }
+}
+
+#[test]
+fn failures_say_what_and_where() {
     let project = Project::empty();
     project.file("deep.js", "export function deep() {\n  throw new TypeError('on purpose');\n}\n");
     project.file(
         "index.js",
-        "import { deep } from './deep';\nexport default { async fetch() { await null; deep(); } };\n",
+        "import { deep } from './deep';
+        export default { async fetch(request) {
+            if (request.url.endsWith('/never')) await new Promise(() => {});
+            await null;
+            deep();
+        } };",
     );
-    let (_, _, ended) = Guest::new(&project.build("").unwrap().component).get("/");
-    assert_eq!(ended.status, Status::Failed);
-    let logged = ended.logs.iter().find(|line| line.level == "error").unwrap();
-    assert!(logged.text.contains("TypeError: on purpose"), "{}", logged.text);
-    assert!(logged.text.contains("deep.js:2"), "{}", logged.text);
-}
-
-#[test]
-fn a_promise_that_nothing_settles_fails() {
-    let (_, _, ended) = guest("await new Promise(() => {});").get("/");
-    assert_eq!(ended.status, Status::Failed);
-    assert!(ended.logs[0].text.contains("nothing can settle"), "{:?}", ended.logs);
+    let guest = Guest::new(&project.build("").unwrap().component);
+    let error = |path: &str| {
+        let ended = guest.get(path).2;
+        assert_ne!(ended.status, Status::Succeeded);
+        let line = ended.logs.into_iter().find(|line| line.level == "error");
+        line.map(|line| line.text).unwrap_or_default()
+    };
+    let thrown = error("/");
+    assert!(thrown.contains("TypeError: on purpose"), "{thrown}");
+    assert!(thrown.contains("(deep.js:2"), "{thrown}");
+    let never = error("/never");
+    assert!(never.contains("nothing can settle"), "{never}");
 }
 
 #[test]
@@ -207,7 +201,11 @@ fn the_same_sources_give_the_same_component() {
             "export default { fetch() { return new Response(String(Math.random())); } };",
         );
         let mut options = project.options();
+        // Compiled runtimes may be shared, built components not.
         let own_cache = tempfile::tempdir().unwrap();
+        let engine = options.cache_dir.join("engine");
+        std::fs::create_dir_all(&engine).unwrap();
+        std::os::unix::fs::symlink(engine, own_cache.path().join("engine")).unwrap();
         options.cache_dir = own_cache.path().to_owned();
         nexus_toolchain::build(&project.source(""), &options).unwrap().component
     };
