@@ -50,10 +50,14 @@ class Pieces:
         self._stream: Optional[Any] = self._body.stream()
 
     def _end(self) -> None:
-        stream, self._stream = self._stream, None
-        _drop(stream)
-        _drop(self._body)
-        _drop(self._message)
+        for name in ("_stream", "_body", "_message"):
+            resource = getattr(self, name, None)
+            setattr(self, name, None)
+            _drop(resource)
+
+    def __del__(self) -> None:
+        # A body that nobody read to its end: its attributes would go in the order of their making.
+        self._end()
 
     def _read(self, blocking: bool) -> Optional[bytes]:
         if self._stream is None:

@@ -109,7 +109,7 @@ fn a_server_that_was_killed_leaves_nothing_that_misleads() {
     assert_eq!(done.code, 1);
     assert!(done.err.contains("no server at"), "{}", done.err);
     let _again = Server::dev(home.path(), &[]);
-    nexus(home.path(), &["functions"]).ok();
+    nexus(home.path(), &["limits"]).ok();
 }
 
 #[test]
