@@ -22,10 +22,15 @@ pub(crate) fn show_exchange(
         block(terminal, title, "")?;
         return payload(terminal, value);
     };
-    if fields.is_empty() {
+    let head = head(fields);
+    let says_something = |(name, value): (&String, &Value)| match name.as_str() {
+        "body" | "stdin" => has_content(value),
+        _ => value.as_array().is_none_or(|items| !items.is_empty()),
+    };
+    if head.is_empty() && !fields.iter().any(says_something) {
         return Ok(());
     }
-    block(terminal, title, &head(fields))?;
+    block(terminal, title, &head)?;
     let headers = pairs(fields.get("headers"));
     for (name, value) in &headers {
         fact(terminal, &format!("{name}:"), value)?;

@@ -271,7 +271,8 @@ fn show_logs(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error
     };
     block(terminal, "Logs", &format!("{}{dropped}", counted(view.logs.len(), "line")))?;
     for line in &view.logs {
-        let text = log_line(terminal, line);
+        // Lines of one message stay together.
+        let text = log_line(terminal, line).replace('\n', "\n  ");
         terminal.line(format_args!("  {text}"))?;
     }
     Ok(())

@@ -365,6 +365,10 @@ fn events_and_commands_are_shown_as_such() {
     "#]]
     .assert_eq(exchange);
 
+    view["output"] = json!({ "body": { "size": 0 } });
+    let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
+    assert!(!shown.contains("Output"), "an empty output needs no heading");
+
     view["input"] = json!({ "arguments": ["-v", "x"], "stdin": { "size": 3, "text": "abc" } });
     view["output"] = json!({ "exitCode": 1, "body": { "size": 0 } });
     let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
