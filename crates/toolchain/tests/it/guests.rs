@@ -1,0 +1,59 @@
+//! The guests of `examples/` do what their table says.
+
+use std::path::Path;
+
+use nexus_model::record::Status;
+use nexus_toolchain::{FunctionSource, build};
+
+use crate::project::Project;
+use crate::runner::Guest;
+
+fn guest(name: &str) -> Guest {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let source = FunctionSource { name: name.into(), dir, language: None, custom: None };
+    Guest::new(&build(&source, &Project::empty().options()).unwrap().component)
+}
+
+fn check(name: &str, tells_order: bool) {
+    let guest = guest(name);
+    for path in ["/random", "/clock", "/order"] {
+        let (status, first, ended) = guest.get(path);
+        assert_eq!(status, 200, "{path}: {:?} {:?}", ended.failure, ended.logs);
+        assert_ne!(first, guest.get(path).1, "{path}");
+    }
+    let (status, text, ended) =
+        guest.get("/fetch?url=http://other/delay/40&url=http://other/delay/1");
+    assert_eq!(status, 200, "{:?} {:?}", ended.failure, ended.logs);
+    assert!(text.contains("/delay/40") && text.contains("/delay/1"), "{text}");
+    if tells_order {
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let order = serde_json::json!(["http://other/delay/1", "http://other/delay/40"]);
+        assert_eq!(answer["order"], order);
+    }
+    let (status, text, ended) = guest.http("POST", "/stream", "some text");
+    assert_eq!((status, text.as_str()), (200, "SOME TEXT"), "{:?} {:?}", ended.failure, ended.logs);
+    let (_, _, ended) = guest.get("/throw");
+    assert_ne!(ended.status, Status::Succeeded);
+    assert!(ended.logs.iter().any(|line| line.text.contains("on purpose")), "{:?}", ended.logs);
+    assert_eq!(guest.get("/nothing").0, 404);
+}
+
+#[test]
+fn replay_rust() {
+    check("replay-rust", false);
+}
+
+#[test]
+fn replay_js() {
+    check("replay-js", true);
+}
+
+#[test]
+fn replay_ts() {
+    check("replay-ts", true);
+}
+
+#[test]
+fn replay_py() {
+    check("replay-py", true);
+}
