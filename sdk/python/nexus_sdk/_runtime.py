@@ -17,9 +17,6 @@ from typing import Any, Callable, Optional
 HOST_MODULES = ("context", "events", "log", "monotonic_clock", "nexus_function_types", "poll", "random")
 
 
-_HOST = ("context", "events", "log", "monotonic_clock", "nexus_function_types", "poll", "random")
-
-
 def host(name: str) -> Any:
     """A module of the host's interfaces; only a component has them."""
     try:
