@@ -10,6 +10,11 @@ use crate::shell::{self, Workspace};
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// The peer that the benchmark compares with.
 const WASMTIME_CLI: &str = "wasmtime-cli@48.0.8";
+/// What `wasmtime serve` with its defaults uses; the other tools of that program only take time to
+/// build.
+const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocator,\
+     component-model,component-model-async,threads,gc,gc-null,gc-drc,gc-copying,stack-switching,\
+     cache,logging,backtrace,addr2line,demangle";
 
 /// Options of `cargo xtask setup`.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -86,7 +91,11 @@ fn demo_needs(workspace: &Workspace) -> Vec<Need> {
 
 fn bench_needs(workspace: &Workspace) -> Vec<Need> {
     let mut wasmtime = workspace.command("cargo");
-    wasmtime.args(["install", "--locked", WASMTIME_CLI, "--root"]).arg(&workspace.tools);
+    wasmtime
+        .args(["install", "--locked", WASMTIME_CLI, "--no-default-features", "--features"])
+        .args([WASMTIME_FEATURES, "--root"])
+        .arg(&workspace.tools)
+        .env("CARGO_TARGET_DIR", workspace.tools.join("target"));
     vec![
         apt(workspace, Package { program: "wrk", name: "wrk", why: "makes the load" }),
         Need {
