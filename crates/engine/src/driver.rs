@@ -93,11 +93,13 @@ impl Driver {
             checkpoint: JoinSet::new(),
         };
         while driver.shard.position() < durable {
-            for entry in driver.read().await? {
+            let (entries, through) = driver.read().await?;
+            for entry in entries {
                 // What the records asked for was done before the restart, or is asked for again
                 // by `recover`.
                 drop(driver.apply(&entry));
             }
+            driver.shard.skip_to(through);
         }
         let actions = driver.shard.recover();
         driver.take(actions);
@@ -142,11 +144,13 @@ impl Driver {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.attempt_ended(ended);
         }
-        let entries = self.read().await?;
+        let before = self.shard.position();
+        let (entries, through) = self.read().await?;
         for entry in &entries {
             let actions = self.apply(entry);
             self.take(actions);
         }
+        self.shard.skip_to(through);
         self.append_decisions().await?;
         self.fire_timers();
         self.dispatch();
@@ -154,18 +158,19 @@ impl Driver {
         if self.shard.position() - self.checkpointed >= self.config.checkpoint_records {
             self.write_checkpoint();
         }
-        Ok(entries.len() == READ_RECORDS_MAX)
+        Ok(through - before >= READ_RECORDS_MAX as u64)
     }
 
-    async fn read(&mut self) -> Result<Vec<Entry>, Error> {
+    /// What is new and concerns the engine, and the sequence up to which was looked.
+    async fn read(&mut self) -> Result<(Vec<Entry>, u64), Error> {
         loop {
             let sequence = self.shard.position();
             let after = Position { shard: 0, sequence };
             if self.parts.log.durable() <= after {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), sequence));
             }
-            match self.parts.log.read_from(after, READ_RECORDS_MAX).await {
-                Ok(entries) => return Ok(entries),
+            match self.parts.log.work_from(after, READ_RECORDS_MAX).await {
+                Ok((entries, through)) => return Ok((entries, through.sequence)),
                 Err(nexus_log::Error::Retained { first }) if first > sequence + 1 => {
                     tracing::warn!(
                         from = sequence + 1,
@@ -412,13 +417,15 @@ impl Driver {
     }
 
     async fn step_without_dispatch(&mut self) -> Result<bool, Error> {
-        let entries = self.read().await?;
+        let before = self.shard.position();
+        let (entries, through) = self.read().await?;
         for entry in &entries {
             let actions = self.apply(entry);
             self.take(actions);
         }
+        self.shard.skip_to(through);
         self.append_decisions().await?;
-        Ok(!entries.is_empty())
+        Ok(through > before)
     }
 }
 

@@ -160,6 +160,11 @@ impl Shard {
         }
     }
 
+    /// Records up to here do not concern the shard and were not given to [`apply`](Self::apply).
+    pub(crate) fn skip_to(&mut self, sequence: u64) {
+        self.position = self.position.max(sequence);
+    }
+
     /// What has to be done after a restart, once every record of the log was applied: nothing that
     /// was under way in memory is left, so all of it begins again.
     pub fn recover(&self) -> Vec<Action> {

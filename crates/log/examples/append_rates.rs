@@ -151,7 +151,7 @@ async fn recording_rate(dir: &Path, time: Duration) -> Result<serde_json::Value,
             while begin.elapsed() < time {
                 let record = Record::Invocation(Box::new(template.clone()));
                 let before = Instant::now();
-                let done = log.record(record);
+                let done = log.record(&record);
                 spent += before.elapsed();
                 match done {
                     Ok(()) => calls += 1,

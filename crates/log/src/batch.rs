@@ -106,22 +106,40 @@ impl<'a> Builder<'a> {
     pub(crate) fn push(&mut self, record: &Record) {
         let mut row = Row::of(record);
         let names = names(record);
-        let project = self.name(0, names.project.as_bytes());
-        let name = self.name(1, names.name.as_bytes());
-        let version = self.name(2, names.version);
-        row.set_names(project, name, version);
+        self.begin(&mut row, [names.project.as_bytes(), names.name.as_bytes(), names.version]);
         let start = self.batch.payloads.len();
-        let run_bytes = start - self.run_start;
-        if self.run_count > 0 && (project != self.run_project || run_bytes >= RUN_BYTES) {
-            self.close_run();
-        }
-        self.run_project = project;
-        self.run_count += 1;
         record.encode(&mut self.batch.payloads);
         let payload = &self.batch.payloads[start..];
         row.set_payload_len(payload.len() as u32);
         self.batch.crcs.push(crc32c::crc32c(payload));
         self.batch.rows.push(row);
+    }
+
+    /// A record that is encoded already; its row has the payload's length.
+    pub(crate) fn push_encoded(
+        &mut self,
+        mut row: Row,
+        names: [&[u8]; 3],
+        (payload, crc): (&[u8], u32),
+    ) {
+        self.begin(&mut row, names);
+        self.batch.payloads.extend_from_slice(payload);
+        self.batch.crcs.push(crc);
+        self.batch.rows.push(row);
+    }
+
+    /// Gives a row its names (project, name, version), and its payload a run.
+    fn begin(&mut self, row: &mut Row, [project, name, version]: [&[u8]; 3]) {
+        let project = self.name(0, project);
+        let name = self.name(1, name);
+        let version = self.name(2, version);
+        row.set_names(project, name, version);
+        let run_bytes = self.batch.payloads.len() - self.run_start;
+        if self.run_count > 0 && (project != self.run_project || run_bytes >= RUN_BYTES) {
+            self.close_run();
+        }
+        self.run_project = project;
+        self.run_count += 1;
     }
 
     pub(crate) fn len(&self) -> usize {

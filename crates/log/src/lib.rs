@@ -40,6 +40,7 @@ mod tail_reader;
 mod tail_segment;
 
 mod open;
+mod recordings;
 mod recover;
 
 mod filter;

@@ -10,11 +10,12 @@ use nexus_model::view::InvocationRow;
 use nexus_model::{Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page};
 
 use crate::query::{self, blocking};
+use crate::recordings::{self, Encoded};
 use crate::recover::position;
 use crate::report::{LogStats, Opened, RetentionReport, VerifyReport};
 use crate::shared::{Shared, State, lock};
 use crate::tail::{LocalTail, Tail};
-use crate::writer::{append_bytes_max, recording_bytes};
+use crate::writer::append_bytes_max;
 use crate::{
     Disk, Entry, Error, LogConfig, OnPressure, Position, Pressure, open, retention, stats, verify,
 };
@@ -90,9 +91,13 @@ impl Log {
     /// # Errors
     /// The buffer is full and nothing was recorded. With [`OnPressure::Drop`] the loss is counted
     /// instead.
-    pub fn record(&self, record: Record) -> Result<(), Pressure> {
+    pub fn record(&self, record: &Record) -> Result<(), Pressure> {
+        recordings::encoded(record, |encoded| self.record_encoded(record, &encoded))
+    }
+
+    fn record_encoded(&self, record: &Record, encoded: &Encoded<'_>) -> Result<(), Pressure> {
         let shared = self.shared();
-        let size = recording_bytes(&record);
+        let size = encoded.size();
         let limit_bytes = shared.config.recording_buffer_bytes as u64;
         // Room for names and run, so that it fits into a segment for certain.
         if size + 1024 > append_bytes_max(shared.config.segment_bytes) || record.id().len() != 16 {
@@ -112,7 +117,7 @@ impl Log {
         }
         let first = {
             let mut recordings = lock(&shared.recordings);
-            recordings.push(record);
+            recordings.push(encoded);
             recordings.len() == 1
         };
         let quarter = limit_bytes / 4;
@@ -241,6 +246,22 @@ impl Log {
     /// bytes are damaged.
     pub async fn read_from(&self, after: Position, max: usize) -> Result<Vec<Entry>, Error> {
         self.handle.tail.read(after.sequence, max).await
+    }
+
+    /// What [`read_from`](Self::read_from) gives, without the records of calls that no event led to
+    /// (they are not even decoded), and the position up to which records were looked at.
+    ///
+    /// # Errors
+    /// Like [`read_from`](Self::read_from).
+    pub async fn work_from(
+        &self,
+        after: Position,
+        max: usize,
+    ) -> Result<(Vec<Entry>, Position), Error> {
+        let shared = self.shared().clone();
+        let (entries, through) =
+            query::read_from(shared, (after.sequence, max), query::is_work).await?;
+        Ok((entries, position(through)))
     }
 
     /// The newest durable record.

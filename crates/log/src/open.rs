@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use crate::batch::prepare;
 use crate::config::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::group::SEGMENT_HEADER_BYTES;
+use crate::recordings::Recordings;
 use crate::recover::{self, Found, FoundTail, names_of};
 use crate::report::Opened;
 use crate::segment::Segment;
@@ -115,6 +116,7 @@ fn make_writer(
         clean: false,
         carried: None,
         lost_noted: 0,
+        spare: Recordings::default(),
     };
     let Some(current) = current else {
         let first = found.next_sequence == 1;

@@ -32,12 +32,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Durable records after `after`.
+/// Durable records after `after` whose rows pass `wanted`, and the sequence up to which rows were
+/// looked at: at most `max`, wanted or not.
 pub(crate) async fn read_from(
     shared: Arc<Shared>,
-    after: u64,
-    max: usize,
-) -> Result<Vec<Entry>, Error> {
+    (after, max): (u64, usize),
+    wanted: fn(&Row) -> bool,
+) -> Result<(Vec<Entry>, u64), Error> {
     let segments = shared.segments();
     let durable = *shared.durable.borrow();
     let first = segments.first().map_or(1, Segment::first_sequence);
@@ -45,38 +46,45 @@ pub(crate) async fn read_from(
         return Err(Error::Retained { first });
     }
     if after >= durable || max == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), after));
     }
     let index =
         segments.partition_point(|segment| segment.first_sequence() <= after + 1).max(1) - 1;
     // What was written just now lies in the page cache: going through another thread would cost more
     // than reading it.
     if matches!(&segments[index], Segment::Tail(_)) {
-        return read_entries(&segments, index, after, max);
+        return read_entries(&segments[index..], (after, max), wanted);
     }
-    blocking(move || read_entries(&segments, index, after, max)).await
+    blocking(move || read_entries(&segments[index..], (after, max), wanted)).await
 }
 
 fn read_entries(
     segments: &[Segment],
-    index: usize,
-    after: u64,
-    max: usize,
-) -> Result<Vec<Entry>, Error> {
+    (after, max): (u64, usize),
+    wanted: fn(&Row) -> bool,
+) -> Result<(Vec<Entry>, u64), Error> {
     let mut entries = Vec::new();
     let mut next = after + 1;
-    for segment in &segments[index..] {
+    for segment in segments {
         let at = (next - segment.first_sequence()) as usize;
-        for (placed, payload) in segment.rows_from(at, max - entries.len(), READ_BYTES_MAX)? {
-            let record = decode(&placed.row, payload, next)?;
-            entries.push(Entry { position: position(next), record });
+        for (placed, payload) in segment.rows_from(at, max, READ_BYTES_MAX)? {
+            if wanted(&placed.row) {
+                let record = decode(&placed.row, payload, next)?;
+                entries.push(Entry { position: position(next), record });
+            }
             next += 1;
         }
-        if !entries.is_empty() {
+        if next > after + 1 {
             break;
         }
     }
-    Ok(entries)
+    Ok((entries, next - 1))
+}
+
+/// Whether a record is about work: all but the records of calls that somebody waited for and that
+/// no event led to. Most records of a busy server are such calls.
+pub(crate) fn is_work(row: &Row) -> bool {
+    row.kind() != Some(RecordKind::Invocation) || row.cause() != 0
 }
 
 /// A record of a known kind.

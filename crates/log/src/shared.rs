@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use nexus_model::Clock;
-use nexus_model::record::Record;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::batch::{Batch, PayloadKey};
+use crate::recordings::Recordings;
 use crate::segment::Segment;
 use crate::{Disk, Error, FolderLock, LogConfig};
 
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     pub(crate) epoch: u32,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) wake: Condvar,
-    pub(crate) recordings: Mutex<Vec<Record>>,
+    pub(crate) recordings: Mutex<Recordings>,
     /// Bytes of recordings that are not on disk.
     pub(crate) buffered: AtomicU64,
     /// Told whenever recordings reached the disk.

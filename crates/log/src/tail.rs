@@ -106,7 +106,7 @@ impl Tail for LocalTail {
     }
 
     async fn read(&self, after: u64, max: usize) -> Result<Vec<Entry>, Error> {
-        query::read_from(self.shared.clone(), after, max).await
+        Ok(query::read_from(self.shared.clone(), (after, max), |_| true).await?.0)
     }
 
     fn watch(&self) -> watch::Receiver<u64> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nexus_model::record::{RECORD_VERSION, Record};
+use nexus_model::record::RECORD_VERSION;
 
 use crate::batch::{Batch, Builder};
 use crate::disk::DiskFile;
@@ -22,6 +22,7 @@ use crate::group::{
     FLAG_CLOSED, GROUP_ALIGN, GROUP_HEADER_BYTES, GroupHeader, Link, SEGMENT_HEADER_BYTES,
     encode_name, encode_run,
 };
+use crate::recordings::Recordings;
 use crate::row::{NAMES_MAX, NO_NAME};
 use crate::segment::Segment;
 use crate::shared::{Pending, Queue, Shared, State, lock};
@@ -68,6 +69,8 @@ pub(crate) struct Writer {
     pub(crate) carried: Option<(Batch, u64)>,
     /// How many lost recordings the log has a note of.
     pub(crate) lost_noted: u64,
+    /// The emptied buffer of recordings that takes the next turn.
+    pub(crate) spare: Recordings,
 }
 
 /// What one round writes.
@@ -133,49 +136,36 @@ impl Writer {
         if self.carried.is_some() {
             return self.carried.take();
         }
-        let mut records = std::mem::take(&mut *lock(&self.shared.recordings));
-        self.note_losses(&mut records);
-        if records.is_empty() {
+        let shared = self.shared.clone();
+        let spare = std::mem::take(&mut self.spare);
+        let mut recordings = std::mem::replace(&mut *lock(&shared.recordings), spare);
+        if recordings.is_empty() {
+            self.spare = recordings;
             return None;
         }
         let limit = append_bytes_max(self.shared.config.segment_bytes).min(GROUP_BYTES_MAX as u64);
-        let mut builder = Builder::new(&self.shared.key, records.len(), 0);
-        let mut taken = 0;
-        let mut bytes = 0;
-        for record in &records {
-            let size = recording_bytes(record);
-            let full = builder.len() >= RECORDINGS_MAX || bytes + size > limit / 2;
-            if taken > 0 && full {
-                break;
-            }
-            builder.push(record);
-            bytes += size;
-            taken += 1;
-        }
-        if taken < records.len() {
-            let rest: Vec<Record> = records.drain(taken..).collect();
-            let mut buffer = lock(&self.shared.recordings);
-            let newer = std::mem::replace(&mut *buffer, rest);
-            buffer.extend(newer);
-            drop(buffer);
+        let mut builder = Builder::new(&shared.key, recordings.len() + 1, 0);
+        self.note_losses(&mut builder);
+        let bytes = recordings.drain_into(&mut builder, (RECORDINGS_MAX, limit / 2));
+        if recordings.is_empty() {
+            self.spare = recordings;
+        } else {
+            lock(&self.shared.recordings).put_back(recordings);
             lock(&self.shared.queue).recordings_due = Some(Instant::now());
         }
         Some((builder.finish(), bytes))
     }
 
     /// Puts a note in front when recordings were lost since the last one.
-    fn note_losses(&mut self, records: &mut Vec<Record>) {
+    fn note_losses(&mut self, builder: &mut Builder<'_>) {
         let lost = self.shared.counters.lost.load(Ordering::Relaxed);
         let count = lost - self.lost_noted;
-        if count == 0 || records.is_empty() {
+        if count == 0 {
             return;
         }
         self.lost_noted = lost;
         let message = format!("{count} recordings were lost: the disk was slower than the calls");
-        let note = new_segment::note(&*self.shared.clock, "recordings-lost", message, count);
-        // The note is released with the rest, so it is counted like the rest.
-        self.shared.buffered.fetch_add(recording_bytes(&note), Ordering::AcqRel);
-        records.insert(0, note);
+        builder.push(&new_segment::note(&*self.shared.clock, "recordings-lost", message, count));
     }
 
     /// Writes a round and answers its callers; `false` when it failed.
@@ -454,11 +444,6 @@ fn write_and_sync(active: &Active, slices: &[&[u8]]) -> Result<(), Error> {
         |operation, source| Error::Stopped { operation, segment, source: Arc::new(source) };
     active.file.write_at(active.offset, slices).map_err(|source| stopped("write", source))?;
     active.file.sync().map_err(|source| stopped("sync", source))
-}
-
-/// What a recording counts in the buffer.
-pub(crate) fn recording_bytes(record: &Record) -> u64 {
-    (record.encoded_len() + crate::row::ROW_BYTES) as u64
 }
 
 /// A group's parts with all names translated to the segment's table.

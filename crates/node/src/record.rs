@@ -267,7 +267,7 @@ impl Node {
     /// as configured (decision 6).
     pub(crate) async fn keep_record(&self, record: InvocationRecord) {
         let record = Record::Invocation(Box::new(record));
-        while let Err(pressure) = self.parts.log.record(record.clone()) {
+        while let Err(pressure) = self.parts.log.record(&record) {
             if self.config.on_pressure == nexus_log::OnPressure::Drop {
                 self.parts.metrics.recordings_lost(1);
                 return;

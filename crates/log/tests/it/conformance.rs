@@ -100,12 +100,12 @@ fn recordings_reach_the_disk_by_themselves_and_on_flush() {
             let (log, _) = open(&LogConfig::new(&dir), &disk, &maker);
             let record =
                 Record::Invocation(maker.invocation_of("p", "f", Status::Succeeded).into());
-            log.record(record.clone()).unwrap();
+            log.record(&record).unwrap();
             log.wait_past(Position::START).await;
             assert_eq!(all(&log).await, [record]);
             for _ in 0..100 {
                 let record = maker.invocation_of("p", "f", Status::Failed);
-                log.record(Record::Invocation(record.into())).unwrap();
+                log.record(&Record::Invocation(record.into())).unwrap();
             }
             log.flush().await.unwrap();
             assert_eq!(log.durable().sequence, 101);
@@ -170,7 +170,7 @@ fn appends_recordings_and_readers_at_the_same_time_get_on() {
                         let read: Vec<Record> = entries.into_iter().map(|it| it.record).collect();
                         assert_eq!(read, batch[..read.len()]);
                         let record = maker.invocation_of("p", "f", Status::Succeeded);
-                        while log.record(Record::Invocation(record.clone().into())).is_err() {
+                        while log.record(&Record::Invocation(record.clone().into())).is_err() {
                             log.ready_to_record().await;
                         }
                         log.events(&EventFilter::default(), None, 5).await.unwrap();
@@ -198,7 +198,7 @@ fn a_log_that_is_dropped_closes_itself() {
             let config = small(&dir);
             let (log, _) = open(&config, &disk, &maker);
             let record = Record::Invocation(maker.invocation_of("p", "f", Status::Failed).into());
-            log.record(record.clone()).unwrap();
+            log.record(&record).unwrap();
             drop(log);
             let log = loop {
                 match Log::open(config.clone(), disk.clone(), maker.clock.clone()) {

@@ -71,7 +71,7 @@ async fn work(log: &Log, maker: &mut Maker, random: &mut Seeded, sent: &mut Sent
             0 => {
                 let record = maker.invocation_of("p", "f", nexus_model::record::Status::Succeeded);
                 let record = Record::Invocation(record.into());
-                log.record(record.clone()).unwrap();
+                log.record(&record).unwrap();
                 if log.flush().await.is_ok() {
                     sent.recorded.push(record);
                 }

@@ -232,7 +232,7 @@ fn a_full_buffer_presses_back_or_counts_losses() {
             let mut refused = 0;
             for _ in 0..200 {
                 let record = maker.invocation_of("p", "f", Status::Succeeded);
-                refused += u32::from(log.record(Record::Invocation(record.into())).is_err());
+                refused += u32::from(log.record(&Record::Invocation(record.into())).is_err());
             }
             let lost = log.stats().await.unwrap().recordings_lost;
             match on_pressure {
@@ -242,7 +242,7 @@ fn a_full_buffer_presses_back_or_counts_losses() {
             sim.set_faults(Faults::default());
             log.ready_to_record().await;
             let record = maker.invocation_of("p", "last", Status::Succeeded);
-            log.record(Record::Invocation(record.into())).unwrap();
+            log.record(&Record::Invocation(record.into())).unwrap();
             while log.flush().await.is_err() {
                 tokio::task::yield_now().await;
             }
