@@ -8,12 +8,12 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use nexus_exec::{Body, CallInput, Cancel, Ended, Recording, full_body};
 use nexus_model::record::{Status, StoredEvent, Trigger};
-use nexus_model::resource::World;
+use nexus_model::resource::{RecordPolicy, World};
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
 
 use crate::catalog::Function;
 use crate::record::InputHead;
-use crate::serve::{Begun, INVOCATION_ID, guest_error};
+use crate::serve::{Begun, Driven, INVOCATION_ID, guest_error, keep};
 use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// The type of the event that a direct call of an event function makes.
@@ -114,21 +114,25 @@ impl Node {
         if running.call.recording == Recording::RowOnly {
             running.call.recording = Recording::Full;
         }
+        let durable = running.facts.loaded.record == RecordPolicy::Durable;
         let node = Arc::clone(self);
-        let work = self.tasks.work(async move {
+        let guest = async move {
             let mut finished = running.run().await;
             node.send_returned(&mut finished).await;
-            let output = output_of(&finished.ended, finished.facts.id);
-            let output = output.map_err(|error| match finished.ended.status {
-                Status::Succeeded => error,
-                _ => guest_error(&finished.outcome(), finished.facts.id),
-            });
-            finished.keep().await?;
-            output
+            finished
+        };
+        let driven = Driven::new(guest, self.tasks.clone(), cancel);
+        let lost = || Error::new(Code::Internal, "the invocation was lost").with_invocation(id);
+        let finished = driven.to_end().await.ok_or_else(lost)?;
+        let output = output_of(&finished.ended, id).map_err(|error| match finished.ended.status {
+            Status::Succeeded => error,
+            _ => guest_error(&finished.outcome(), id),
         });
-        let _gone = CancelOnDrop(cancel);
-        let lost = |_| Error::new(Code::Internal, "the invocation was lost").with_invocation(id);
-        work.await.map_err(lost)?
+        let rest = keep(finished, &self.tasks);
+        if durable {
+            rest.kept.await.map_err(|_| lost())??;
+        }
+        output
     }
 }
 
@@ -148,15 +152,6 @@ async fn whole(mut body: Body) -> Result<Bytes, Error> {
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.freeze())
-}
-
-/// Stops the guest when its caller goes away.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 fn value_input(begun: &Begun, input: InvokeInput) -> Result<(CallInput, InputHead), Error> {

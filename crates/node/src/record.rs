@@ -235,12 +235,9 @@ fn http_input(method: &http::Method, uri: &http::Uri, headers: &HeaderMap) -> Ht
 }
 
 impl Node {
-    /// Redacts, moves large parts to the blob store. What cannot be stored makes the invocation not
+    /// Moves large parts to the blob store. What cannot be stored makes the invocation not
     /// replayable; it is never an error of the call, which has ended.
-    pub(crate) async fn finish_record(&self, loaded: &Loaded, record: &mut InvocationRecord) {
-        if let Some(redactor) = &loaded.redactor {
-            redactor.apply(record);
-        }
+    pub(crate) async fn store_large(&self, record: &mut InvocationRecord) {
         let mut lost = None;
         for body in large_bodies(record) {
             let bytes = std::mem::take(&mut body.inline);
@@ -260,6 +257,15 @@ impl Node {
             && record.not_replayable.is_empty()
         {
             record.not_replayable = lost;
+        }
+    }
+
+    /// Puts a record into the log's buffer if it has room; otherwise gives it back.
+    pub(crate) fn try_keep_record(&self, record: InvocationRecord) -> Option<InvocationRecord> {
+        let record = Record::Invocation(Box::new(record));
+        match (self.parts.log.record(&record), record) {
+            (Err(_), Record::Invocation(record)) => Some(*record),
+            _ => None,
         }
     }
 
@@ -295,6 +301,11 @@ impl Node {
             }
         })
     }
+}
+
+/// Whether all of a record may stay in it.
+pub(crate) fn is_small(record: &mut InvocationRecord) -> bool {
+    large_bodies(record).next().is_none()
 }
 
 /// The parts of a record that are too large to stay in it.

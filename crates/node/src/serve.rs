@@ -246,6 +246,13 @@ impl Finished {
 
     /// The record, complete, with its large parts stored.
     pub(crate) async fn into_record(self) -> (Arc<Node>, Arc<Loaded>, InvocationRecord) {
+        let (node, loaded, mut record) = self.record();
+        node.store_large(&mut record).await;
+        (node, loaded, record)
+    }
+
+    /// The record, redacted, with its large parts still inside.
+    fn record(self) -> (Arc<Node>, Arc<Loaded>, InvocationRecord) {
         let loaded = Arc::clone(&self.facts.loaded);
         let mut record = self.facts.record(self.ended, self.at);
         self.node.parts.metrics.invocation_ended(
@@ -254,7 +261,9 @@ impl Finished {
             Duration::from_nanos(record.timings.total_ns),
             !record.cold.is_empty(),
         );
-        self.node.finish_record(&loaded, &mut record).await;
+        if let Some(redactor) = &loaded.redactor {
+            redactor.apply(&mut record);
+        }
         (self.node, loaded, record)
     }
 
@@ -267,14 +276,32 @@ impl Finished {
         node.keep_record(record).await;
         Ok(())
     }
+
+    /// Records it at once where nothing has to be waited for: it costs less than a task. Otherwise
+    /// gives what is left to do.
+    fn keep_at_once(self) -> Option<impl Future<Output = Result<(), Error>> + Send + 'static> {
+        let (node, loaded, mut record) = self.record();
+        let durable = loaded.record == RecordPolicy::Durable;
+        if !durable && crate::record::is_small(&mut record) {
+            record = node.try_keep_record(record)?;
+        }
+        Some(async move {
+            node.store_large(&mut record).await;
+            if durable {
+                return node.keep_record_durably(record).await;
+            }
+            node.keep_record(record).await;
+            Ok(())
+        })
+    }
 }
 
-type Guest = Pin<Box<dyn Future<Output = Finished> + Send>>;
+pub(crate) type Guest = Pin<Box<dyn Future<Output = Finished> + Send>>;
 type Kept = oneshot::Receiver<Result<(), Error>>;
 
 /// A guest that is driven by whoever holds this; when dropped too early it is cancelled and goes on
 /// in a task, to its recorded end.
-struct Driven {
+pub(crate) struct Driven {
     guest: Option<Guest>,
     tasks: Tasks,
     cancel: Cancel,
@@ -290,11 +317,11 @@ impl Drop for Driven {
 }
 
 /// What is left of a call after its answer began.
-struct Rest {
+pub(crate) struct Rest {
     /// How it ended, when that is known already.
     outcome: Option<Outcome>,
     ended: Option<oneshot::Receiver<Outcome>>,
-    kept: Kept,
+    pub(crate) kept: Kept,
 }
 
 fn go_on(guest: Guest, tasks: &Tasks) -> Rest {
@@ -308,22 +335,37 @@ fn go_on(guest: Guest, tasks: &Tasks) -> Rest {
     Rest { outcome: None, ended: Some(ended), kept }
 }
 
-fn keep(finished: Finished, tasks: &Tasks) -> Rest {
+/// Records what ended, at once or in a task.
+pub(crate) fn keep(finished: Finished, tasks: &Tasks) -> Rest {
     let (done, kept) = oneshot::channel();
     let outcome = Some(finished.outcome());
-    tasks.work(async move {
-        let _ = done.send(finished.keep().await);
-    });
+    match finished.keep_at_once() {
+        None => {
+            let _ = done.send(Ok(()));
+        }
+        Some(left) => {
+            tasks.work(async move {
+                let _ = done.send(left.await);
+            });
+        }
+    }
     Rest { outcome, ended: None, kept }
 }
 
 impl Driven {
-    fn new(
+    pub(crate) fn new(
         guest: impl Future<Output = Finished> + Send + 'static,
         tasks: Tasks,
         cancel: Cancel,
     ) -> Self {
         Driven { guest: Some(Box::pin(guest)), tasks, cancel }
+    }
+
+    /// Drives the guest to its end.
+    pub(crate) async fn to_end(mut self) -> Option<Finished> {
+        let finished = self.guest.as_mut()?.await;
+        self.guest = None;
+        Some(finished)
     }
 
     /// Drives the guest until it answers or ends.
