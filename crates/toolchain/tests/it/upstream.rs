@@ -137,7 +137,8 @@ impl Host for Network {
         let socket = socket.map_err(|error| HttpError::Refused(error.to_string()))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
-        let _ = tokio::spawn(connection);
+        #[expect(clippy::disallowed_methods, reason = "it ends with the response's body")]
+        drop(tokio::spawn(connection));
         let response = sender.send_request(http::Request::from_parts(head, body)).await;
         Ok(response.map_err(broken)?.map(|body| body.map_err(Into::into).boxed_unsync()))
     }

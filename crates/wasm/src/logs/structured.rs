@@ -136,7 +136,7 @@ fn numbered(number: u32) -> Option<Level> {
         50..=60 => "error",
         _ => return None,
     };
-    Some(Level { word, exact: number % 10 == 0 && number != 60 })
+    Some(Level { word, exact: number.is_multiple_of(10) && number != 60 })
 }
 
 #[cfg(test)]
