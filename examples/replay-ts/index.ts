@@ -68,8 +68,34 @@ const paths: Handlers = {
     return new Response(upper() as unknown as BodyInit);
   },
 
+  async "/log"(): Promise<string> {
+    const fields: { answer: number } & Record<string, unknown> = { answer: 42 };
+    console.log("info", fields, [1, 2, 3] as const);
+    console.warn("warning %s %d", "text", 7);
+    console.error(new Error("logged, not thrown") as unknown);
+    return "logged";
+  },
+
   async "/throw"() {
+    await sleep(1);
     throw new TypeError("thrown on purpose");
+  },
+
+  async "/late"() {
+    async function* pieces(): AsyncGenerator<string, never> {
+      yield "the beginning\n";
+      throw new Error("thrown after the head, on purpose");
+    }
+    return new Response(pieces() as unknown as BodyInit);
+  },
+
+  async "/loop"(): Promise<string> {
+    for (let count: number = 0; ; count++) if (count < 0) return "never";
+  },
+
+  async "/oom"(): Promise<never> {
+    const kept: Uint8Array[] = [];
+    for (;;) kept.push(new Uint8Array(1 << 20).fill(kept.length));
   },
 };
 

@@ -89,6 +89,9 @@ pub struct Inspected {
     pub adapted: Option<Bytes>,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// The compilation, where looking at the artifact needed its machine code: a later
+    /// [`compile`](Runtime::compile) finds that stored.
+    pub compiled: Option<Compiled>,
 }
 
 /// The result of a compilation.

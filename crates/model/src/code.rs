@@ -56,6 +56,8 @@ codes! {
     UpgradeRefused = "NX1009", 501, "protocol upgrades are not supported";
     /// The request came too slowly.
     RequestTimeout = "NX1010", 408, "the request came too slowly";
+    /// A request line or header fields above their limit.
+    HeadTooLarge = "NX1011", 431, "the head of the request is larger than its limit";
 
     // 2xxx: who asks.
     /// No token, or one that nobody knows.

@@ -292,7 +292,7 @@ pub struct Deployed {
     pub function: FunctionView,
     /// Whether the same code and configuration were there already.
     pub unchanged: bool,
-    /// How long compiling took.
+    /// How long compiling took in this deploy; 0 when the machine code was stored before.
     pub compile_ms: u64,
     /// What the user should know: code was reused, memory will grow in each call…
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -37,6 +37,15 @@ pub(crate) enum Code {
     Component(PathBuf),
 }
 
+/// Texts that are the same as long as building and deploying would give the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Stamp {
+    /// Of everything.
+    pub(crate) all: String,
+    /// Of what people write: a build leaves it as it is, while cargo writes its lock file.
+    pub(crate) own: String,
+}
+
 /// A component ready to be deployed.
 #[derive(Debug)]
 pub(crate) struct Artifact {
@@ -206,14 +215,17 @@ impl Function {
         roots
     }
 
-    /// A text that is the same as long as building and deploying would give the same. `None` when
-    /// that cannot be known. Blocks.
-    pub(crate) fn stamp(&self) -> Option<String> {
-        let sources = match &self.code {
+    /// What building and deploying would read. `None` when that cannot be known. Blocks.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        let (all, own) = match &self.code {
             Code::Source(source) if source.custom.is_some() => return None,
-            Code::Source(source) => nexus_toolchain::source_hash(source).ok()?,
+            Code::Source(source) => (
+                nexus_toolchain::source_hash(source).ok()?,
+                nexus_toolchain::source_hash_without_lock(source).ok()?,
+            ),
             Code::Component(path) => {
-                nexus_model::Digest::of(&std::fs::read(path).ok()?).to_string()
+                let digest = nexus_model::Digest::of(&std::fs::read(path).ok()?).to_string();
+                (digest.clone(), digest)
             }
         };
         let files = match &self.files {
@@ -222,7 +234,10 @@ impl Function {
         };
         let spec = serde_json::to_string(&self.spec).ok()?;
         let version = env!("CARGO_PKG_VERSION");
-        let all = [version, &self.key(), &sources, &files, &spec].join("\n");
-        Some(nexus_model::Digest::of(all.as_bytes()).hex())
+        let stamp = |sources: &str| {
+            let all = [version, &self.key(), sources, &files, &spec].join("\n");
+            nexus_model::Digest::of(all.as_bytes()).hex()
+        };
+        Some(Stamp { all: stamp(&all), own: stamp(&own) })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_exec::Inspected;
+use nexus_exec::{Compiled, Inspected};
 use nexus_model::resource::{
     EnvValue, FunctionConfig, FunctionSpec, Kind, ProjectSpec, Resource, ResourceKey, VersionSpec,
 };
@@ -31,7 +31,7 @@ struct Artifact {
     executed: Option<Digest>,
     bytes: u64,
     bundle: Option<Digest>,
-    compile_ms: u64,
+    compiled: Compiled,
     notes: Vec<String>,
 }
 
@@ -98,11 +98,15 @@ impl Node {
         let stored = applied.resources.iter().rev().find_map(|at| at.resource.as_ref());
         let stored =
             stored.ok_or_else(|| Error::new(Code::Internal, "the function was not stored"))?;
+        let mut notes = artifact.notes;
+        if artifact.compiled.cached && applied.changed() {
+            notes.push("its machine code was stored already".to_owned());
+        }
         Ok(Deployed {
             function: self.function_view(stored).await?,
             unchanged: !applied.changed(),
-            compile_ms: artifact.compile_ms,
-            notes: artifact.notes,
+            compile_ms: artifact.compiled.took_ms,
+            notes,
         })
     }
 
@@ -137,18 +141,16 @@ impl Node {
             Some(bundle) => Some(self.parts.blobs.put(bundle.clone()).await?),
         };
         let code = inspected.adapted.clone().unwrap_or_else(|| deploy.component.clone());
-        let compiled = self.parts.runtime.compile(executed.unwrap_or(component), code).await?;
-        let mut notes = inspected.notes.clone();
-        if compiled.cached {
-            notes.push("its machine code was stored already".to_owned());
-        }
+        let stored = self.parts.runtime.compile(executed.unwrap_or(component), code).await?;
+        // What was compiled to look at the component is part of this deploy.
+        let compiled = inspected.compiled.unwrap_or(stored);
         Ok(Artifact {
             component,
             executed,
             bytes: deploy.component.len() as u64,
             bundle,
-            compile_ms: compiled.took_ms,
-            notes,
+            compiled,
+            notes: inspected.notes.clone(),
             inspected,
         })
     }

@@ -88,7 +88,13 @@ impl Runtime for FakeRuntime {
                 return Err(Error::World { found, accepted: "http, event and command" });
             }
         };
-        Ok(Inspected { world, imports: Vec::new(), adapted: None, notes: Vec::new() })
+        Ok(Inspected {
+            world,
+            imports: Vec::new(),
+            adapted: None,
+            notes: Vec::new(),
+            compiled: None,
+        })
     }
 
     async fn compile(&self, component: Digest, bytes: Bytes) -> Result<Compiled, Error> {

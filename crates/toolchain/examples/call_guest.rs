@@ -12,6 +12,15 @@
 )]
 #[path = "../tests/it/runner.rs"]
 mod runner;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "shared with the tests, which use more of it"
+)]
+#[path = "../tests/it/upstream.rs"]
+mod upstream;
 
 use anyhow::Context;
 

@@ -5,8 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::{self, Stdout};
-use crate::sources::hash_without_lock;
-use crate::{Cancel, Error, Language, Sink, source_hash};
+use crate::{Cancel, Error, Language, Sink, source_hash, source_hash_without_lock};
 
 /// Changes whenever the same sources would give another component.
 const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
@@ -113,7 +112,7 @@ pub fn build(source: &FunctionSource, options: &BuildOptions) -> Result<Built, E
     if !tools.is_empty() {
         return Err(Error::MissingTools { tools });
     }
-    let before = hash_without_lock(source)?;
+    let before = source_hash_without_lock(source)?;
     let component = match language {
         Language::Rust => crate::rust::build(source, options)?,
         Language::JavaScript | Language::TypeScript => crate::javascript::build(source, options)?,
@@ -122,7 +121,7 @@ pub fn build(source: &FunctionSource, options: &BuildOptions) -> Result<Built, E
     options.cancel.check()?;
     // Somebody who saves during a build makes it unknown which sources went in: such a component is
     // good to run but is not kept. Cargo's own lock file is part of the hash it is kept under.
-    if hash_without_lock(source)? == before {
+    if source_hash_without_lock(source)? == before {
         let kept = cache_path(options, language, &crate::source_hash(source)?);
         store(&kept, &component)?;
     }

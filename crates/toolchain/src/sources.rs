@@ -77,7 +77,7 @@ pub fn source_hash(source: &FunctionSource) -> Result<String, Error> {
 
 /// As [`source_hash`], without the lock file that cargo writes by itself: equal before and after a
 /// build when nobody changed anything meanwhile.
-pub(crate) fn hash_without_lock(source: &FunctionSource) -> Result<String, Error> {
+pub fn source_hash_without_lock(source: &FunctionSource) -> Result<String, Error> {
     hash(source, |path| path.file_name().is_none_or(|name| name != "Cargo.lock"))
 }
 

@@ -1,7 +1,7 @@
 //! What an uploaded artifact is: its world by its exports, and whether its imports can be answered.
 
 use bytes::Bytes;
-use nexus_exec::{Error, Inspected};
+use nexus_exec::{Compiled, Error, Inspected};
 use nexus_model::resource::World;
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -19,10 +19,11 @@ struct Border {
     exports: Vec<String>,
 }
 
-/// Looks at an artifact. `link` says whether a component's imports can all be answered.
+/// Looks at an artifact. `link` says whether a component's imports can all be answered; it compiles
+/// the component to find out.
 pub(crate) fn inspect(
     artifact: &Bytes,
-    link: impl Fn(&[u8]) -> wasmtime::Result<()>,
+    link: impl Fn(&[u8]) -> wasmtime::Result<Compiled>,
 ) -> Result<Inspected, Error> {
     let malformed = |error: wasmparser::BinaryReaderError| Error::Malformed {
         reason: error.message().to_owned(),
@@ -34,9 +35,7 @@ pub(crate) fn inspect(
     let bytes = adapted.as_ref().unwrap_or(artifact);
     let border = border(bytes).map_err(malformed)?;
     let world = world(&border)?;
-    if let Err(error) = link(bytes) {
-        return Err(link_error(&border, &error));
-    }
+    let compiled = link(bytes).map_err(|error| link_error(&border, &error))?;
     let mut imports = border.imports;
     imports.sort();
     let mut notes = Vec::new();
@@ -46,7 +45,7 @@ pub(crate) fn inspect(
     if imports.iter().any(|import| import.starts_with("wasi:sockets/")) && uses_sockets(&imports) {
         notes.push("imports wasi:sockets: every use is denied at level exact".to_owned());
     }
-    Ok(Inspected { world, imports, adapted, notes })
+    Ok(Inspected { world, imports, adapted, notes, compiled: Some(compiled) })
 }
 
 /// Standard libraries import socket types that most programs never use; name lookup is what a

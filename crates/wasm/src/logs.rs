@@ -1,9 +1,13 @@
 //! What a guest writes to standard output, standard error and the log interface, as lines.
 
+mod structured;
+
 use std::sync::Arc;
 
 use nexus_model::record::{LogLine, Stream};
 use nexus_model::{Clock, limits};
+
+pub(crate) use structured::structure;
 
 /// Collects lines within the limits of an invocation.
 pub(crate) struct Logs {
@@ -66,17 +70,25 @@ impl Logs {
         if cut > 0 {
             text.push_str(&format!("… ({cut} bytes cut)"));
         }
-        self.push(LogLine {
+        // Limits count what was written, whatever is made of it.
+        let size = text.len();
+        let mut line = LogLine {
             stream: stream as i32,
             text,
             after_operation: operations,
             ..LogLine::default()
-        });
+        };
+        structure(&mut line);
+        self.keep(line, size);
     }
 
     /// Adds a whole line; its time is filled in here.
-    pub(crate) fn push(&mut self, mut line: LogLine) {
+    pub(crate) fn push(&mut self, line: LogLine) {
         let size = line.text.len() + line.fields.len();
+        self.keep(line, size);
+    }
+
+    fn keep(&mut self, mut line: LogLine, size: usize) {
         if self.lines.len() >= limits::LOG_LINES_MAX || self.bytes + size > limits::LOG_BYTES_MAX {
             self.dropped += 1;
             return;

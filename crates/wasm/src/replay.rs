@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::journal::{Divergence, EnvEntry, Journal, Player, Stop};
 use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
-use nexus_model::record::{Body, HttpInput, InvocationRecord, Output, Status, input};
+use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
 use nexus_model::resource::World;
 use nexus_model::view::{DivergenceView, ReplayView, Verdict};
 use nexus_model::{Digest, Event, InvocationId, Name, Timestamp, VersionId};
@@ -17,7 +17,7 @@ use crate::invoke::{
     Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
 };
 use crate::ledger::{Ledger, Tape, lock};
-use crate::logs::Logs;
+use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
 use crate::state::StopAt;
 use crate::{engine, event, finish};
@@ -367,10 +367,10 @@ fn compare_rest(record: &InvocationRecord, output: &Output, ended: &Ended) -> Op
         let lines = |count: usize| format!("{count} lines");
         return differs("logs", lines(record.logs.len()), lines(ended.logs.len()));
     }
-    for (expected, actual) in record.logs.iter().zip(&ended.logs) {
-        if expected.text != actual.text || expected.fields != actual.fields {
-            return differs("logs", &expected.text, &actual.text);
-        }
+    let mut lines = record.logs.iter().zip(&ended.logs);
+    if let Some(different) = lines.find_map(|(expected, actual)| line_difference(expected, actual))
+    {
+        return Some(different);
     }
     if let (false, Some(actual)) = (record.memory_hash.is_empty(), ended.memory_hash)
         && record.memory_hash[..] != actual[..]
@@ -403,8 +403,22 @@ fn compare_prefix(record: &InvocationRecord, ended: &Ended) -> Option<Divergence
         .iter()
         .zip(&ended.logs)
         .take(whole)
-        .find(|(expected, actual)| expected.text != actual.text)
-        .and_then(|(expected, actual)| differs("logs", &expected.text, &actual.text))
+        .find_map(|(expected, actual)| line_difference(expected, actual))
+}
+
+/// Compares what a line says. Recordings hold lines of JSON as they were printed where they were
+/// made before such lines were taken apart.
+fn line_difference(expected: &LogLine, actual: &LogLine) -> Option<Divergence> {
+    let mut expected = expected.clone();
+    structure(&mut expected);
+    let said = |line: &LogLine| {
+        let parts = [&line.level, &line.text, &line.fields].map(String::as_str);
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let same = expected.level == actual.level
+        && expected.text == actual.text
+        && expected.fields == actual.fields;
+    if same { None } else { differs("logs", said(&expected), said(actual)) }
 }
 
 fn first_difference(expected: &[u8], actual: &[u8]) -> Option<Divergence> {

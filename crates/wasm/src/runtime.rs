@@ -153,19 +153,20 @@ impl nexus_exec::Runtime for Runtime {
         let malformed = |error: std::io::Error| ExecError::Malformed { reason: error.to_string() };
         niced(move || {
             let engine = &inner.pooling.engine.wasmtime;
-            let linked = |bytes: &[u8]| -> wasmtime::Result<()> {
+            let linked = |bytes: &[u8]| -> wasmtime::Result<Compiled> {
                 let digest = Digest::of(bytes);
                 // Linking needs the compiled component; its code is kept for the deploy.
-                if let Err(error) = inner.pooling.code.compile(engine, digest, bytes) {
-                    wasmtime::bail!("{error}");
-                }
+                let compiled = match inner.pooling.code.compile(engine, digest, bytes) {
+                    Ok(compiled) => compiled,
+                    Err(error) => wasmtime::bail!("{error}"),
+                };
                 #[expect(unsafe_code, reason = "mapping machine code that this program stored")]
                 // SAFETY: as in `Registry::map`.
                 let component = unsafe {
                     Component::deserialize_file(engine, inner.pooling.code.path(digest))
                 }?;
                 inner.pooling.registry.linker().instantiate_pre(&component)?;
-                Ok(())
+                Ok(compiled)
             };
             inspect::inspect(&artifact, linked)
         })

@@ -92,9 +92,10 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
     let function = &deployed.function;
     let version = function.version.as_ref();
     let number = version.map_or(0, |version| version.number);
-    let what = match deployed.unchanged {
-        true => format!("unchanged: version {number}"),
-        false => format!("version {number}, compiled in {} ms", deployed.compile_ms),
+    let what = match (deployed.unchanged, deployed.compile_ms) {
+        (true, _) => format!("unchanged: version {number}"),
+        (false, 0) => format!("version {number}"),
+        (false, took) => format!("version {number}, compiled in {took} ms"),
     };
     terminal.line(format_args!(
         "{}  {what}",

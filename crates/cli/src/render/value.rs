@@ -1,6 +1,6 @@
 //! Pieces that several renderings share.
 
-use nexus_model::record::{Status, Stream};
+use nexus_model::record::Status;
 use nexus_model::view::LogView;
 use serde_json::Value;
 
@@ -73,9 +73,9 @@ fn pretty(value: &Value) -> String {
 
 /// One log line: time, where it came from, text, fields.
 pub(crate) fn log_line(terminal: &Terminal, line: &LogView) -> String {
-    let label = match line.stream {
-        Stream::Log if !line.level.is_empty() => line.level.as_str(),
-        other => other.word(),
+    let label = match line.level.as_str() {
+        "" => line.stream.word(),
+        level => level,
     };
     let tone = match label {
         "error" | "critical" => Tone::Bad,

@@ -8,6 +8,9 @@ use super::{
     Outcome, VERSION,
 };
 
+/// What a cut journal has after its last operation.
+const CUT: &str = "nothing: the journal was cut here";
+
 /// A journal that was read and whose checksum is right.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -224,10 +227,16 @@ impl Player {
         ahead.call().is_some_and(|call| call.function == function && call.arguments == arguments)
     }
 
-    /// What the guest left undone, if it ended before the recording did.
+    /// What the guest left undone, if it ended before the recording did. Of a journal that was cut
+    /// nobody knows what the guest did then: its end is never the recorded one.
     pub fn left_over(&self) -> Option<Divergence> {
         if self.cursor.is_at_end() {
-            return None;
+            return (self.ending == Ending::Cut).then(|| Divergence {
+                operation: self.operation,
+                what: "end".to_owned(),
+                expected: CUT.to_owned(),
+                actual: "the guest ended".to_owned(),
+            });
         }
         let mut ahead = Player {
             cursor: self.cursor.clone(),
@@ -274,7 +283,7 @@ impl Player {
             operation: self.operation,
             what: "end".to_owned(),
             expected: if self.ending == Ending::Cut {
-                "nothing: the journal was cut here".to_owned()
+                CUT.to_owned()
             } else {
                 "the end of the function".to_owned()
             },

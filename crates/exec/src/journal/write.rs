@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{
-    CHECKSUM_BYTES, Ending, EnvEntry, Function, Header, MAGIC, Mask, MaskPlace, Outcome, VERSION,
-    mask, put_bytes, put_number, put_signed,
+    CHECKSUM_BYTES, Ending, EnvEntry, Function, Header, Journal, MAGIC, Mask, MaskPlace, Outcome,
+    VERSION, mask, put_bytes, put_number, put_signed,
 };
 
 /// Waits shorter than this are not kept: reading them would tell nothing.
@@ -107,22 +107,60 @@ impl Recorder {
         let length = (self.buffer.len() - self.entries_start) as u32;
         self.buffer[self.entries_start - 4..self.entries_start]
             .copy_from_slice(&length.to_le_bytes());
-        let buffer = &mut self.buffer;
-        buffer.push(ending as u8);
-        buffer.push(in_flight.map_or(0, |function| function as u8));
-        put_number(buffer, u64::from(self.operations));
-        put_number(buffer, masks.len() as u64);
-        for mask in &masks {
-            buffer.push(u8::from(mask.place == MaskPlace::Input));
-            put_number(buffer, u64::from(mask.offset));
-            put_number(buffer, u64::from(mask.env));
-        }
-        put_number(buffer, self.waits_count);
-        buffer.extend_from_slice(&self.waits);
-        let checksum = blake3::hash(buffer);
-        buffer.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
+        let end = End { ending, in_flight, operations: self.operations, masks: &masks };
+        put_end(&mut self.buffer, end, (self.waits_count, &self.waits));
         Bytes::from(self.buffer)
     }
+}
+
+impl Journal {
+    /// The journal as bytes: what [`decode`](Journal::decode) read, or a journal that was cut since.
+    pub fn encode(&self) -> Bytes {
+        let mut buffer = Vec::with_capacity(512 + self.entries.len());
+        buffer.extend_from_slice(MAGIC);
+        buffer.push(VERSION);
+        put_header(&mut buffer, &self.header);
+        buffer.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        buffer.extend_from_slice(&self.entries);
+        let mut waits = Vec::new();
+        for &(operation, began, waited) in &self.waits {
+            put_number(&mut waits, u64::from(operation));
+            put_number(&mut waits, began);
+            put_number(&mut waits, waited);
+        }
+        let end = End {
+            ending: self.ending,
+            in_flight: self.in_flight,
+            operations: self.operations,
+            masks: &self.masks,
+        };
+        put_end(&mut buffer, end, (self.waits.len() as u64, &waits));
+        Bytes::from(buffer)
+    }
+}
+
+/// What stands behind the entries, besides the waits.
+struct End<'a> {
+    ending: Ending,
+    in_flight: Option<Function>,
+    operations: u32,
+    masks: &'a [Mask],
+}
+
+fn put_end(buffer: &mut Vec<u8>, end: End<'_>, (waits_count, waits): (u64, &[u8])) {
+    buffer.push(end.ending as u8);
+    buffer.push(end.in_flight.map_or(0, |function| function as u8));
+    put_number(buffer, u64::from(end.operations));
+    put_number(buffer, end.masks.len() as u64);
+    for mask in end.masks {
+        buffer.push(u8::from(mask.place == MaskPlace::Input));
+        put_number(buffer, u64::from(mask.offset));
+        put_number(buffer, u64::from(mask.env));
+    }
+    put_number(buffer, waits_count);
+    buffer.extend_from_slice(waits);
+    let checksum = blake3::hash(buffer);
+    buffer.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
 }
 
 /// Which of the two clocks a function reads; functions without one use the first.

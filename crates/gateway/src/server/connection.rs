@@ -15,7 +15,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use nexus_model::{Code, Problem};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::registry::{Command, Connection, InFlight};
@@ -27,6 +27,13 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The receive windows of HTTP/2: of a stream, and of a connection.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// What the protocol takes at most of a head, besides its size: header fields, and bytes of the path
+/// with its query. Both are hyper's own.
+const HEADER_FIELDS_MAX: usize = 100;
+const PATH_BYTES_MAX: usize = 65_534;
+/// How much is read behind a head that was refused, and for how long.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends. `alpn` says what TLS negotiated, if anything.
 pub(super) async fn serve<S, H>(
@@ -43,7 +50,7 @@ pub(super) async fn serve<S, H>(
         Ok(Ok(Some(protocol))) => protocol,
         // Gone, broken or told to close before the first word: nobody to answer.
         Ok(Ok(None) | Err(_)) => return,
-        Err(_) => return answer_timeout(stream).await,
+        Err(_) => return answer_timeout(stream.into_inner()).await,
     };
     match detected {
         Protocol::Http1 => serve_http1(stream, connection, handler, limits).await,
@@ -83,7 +90,7 @@ async fn serve_http1<S, H>(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut draining = false;
-    let timed_out = poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         match connection.command(cx.waker()) {
             Command::Serve => {}
             Command::Drain if draining => {}
@@ -91,16 +98,64 @@ async fn serve_http1<S, H>(
                 draining = true;
                 Pin::new(&mut serving).graceful_shutdown();
             }
-            Command::TimeOut => return Poll::Ready(true),
-            Command::Kill => return Poll::Ready(false),
+            Command::TimeOut => return Poll::Ready(End::TimedOut),
+            Command::Kill => return Poll::Ready(End::Killed),
         }
-        // An error of the connection has been answered by the protocol, or has nobody to read it.
-        Pin::new(&mut serving).poll(cx).map(|_| false)
+        Pin::new(&mut serving).poll(cx).map(|served| End::Served(served.err()))
     })
     .await;
-    if timed_out {
-        answer_timeout(serving.into_parts().io.into_inner()).await;
+    let stream = serving.into_parts().io.into_inner();
+    match end {
+        End::TimedOut => answer_timeout(stream.into_inner()).await,
+        End::Served(error) if stream.refused() => {
+            refuse(stream.into_inner(), &refusal(error.as_ref(), limits)).await;
+        }
+        // Whoever could read about another error of the connection is gone.
+        End::Served(_) | End::Killed => {}
     }
+}
+
+/// How a connection of HTTP/1.1 came to its end.
+enum End {
+    Served(Option<hyper::Error>),
+    TimedOut,
+    Killed,
+}
+
+/// What is wrong with a head of which no request could be made.
+fn refusal(error: Option<&hyper::Error>, limits: ServerLimits) -> Problem {
+    let Some(error) = error else {
+        return Problem::new(Code::BadRequest, "the head of the request cannot be read");
+    };
+    if error.is_parse_too_large() {
+        let (bytes, fields) = (limits.header_bytes_max, HEADER_FIELDS_MAX);
+        return Problem::new(
+            Code::HeadTooLarge,
+            format!(
+                "the head of the request has more than {bytes} bytes, more than {fields} header \
+                 fields or a path of more than {PATH_BYTES_MAX} bytes, the limits"
+            ),
+        );
+    }
+    let detail = format!("the head of the request cannot be read: {error}");
+    Problem::new(Code::BadRequest, detail)
+}
+
+/// Answers and closes; reads on for a moment, because a connection that is closed with unread bytes
+/// in it takes the answer with it.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, problem: &Problem) {
+    answer_and_close(&mut stream, problem).await;
+    let mut buffer = vec![0; 16 << 10];
+    let discard = async {
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            match left.checked_sub(read) {
+                Some(fewer) => left = fewer,
+                None => break,
+            }
+        }
+    };
+    let _ = timeout(LINGER_TIME, discard).await;
 }
 
 async fn serve_http2<S, H>(

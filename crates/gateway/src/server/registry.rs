@@ -100,6 +100,16 @@ impl Connection {
         InFlight(Arc::clone(self))
     }
 
+    /// How many requests have begun.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request's answer has not ended.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
     /// What to do; registers who is woken when that changes.
     pub(super) fn command(&self, waker: &Waker) -> Command {
         self.waker.register(waker);
@@ -118,9 +128,8 @@ impl Connection {
 
     /// What the sweeper makes of the connection at `now_ms`.
     fn verdict(&self, now_ms: u64, limits: &ServerLimits) -> Command {
-        let requests = self.requests.load(Ordering::Relaxed);
-        let busy = self.in_flight.load(Ordering::Relaxed) > 0;
-        if busy || requests != self.seen_requests.load(Ordering::Relaxed) {
+        let requests = self.requests();
+        if self.is_busy() || requests != self.seen_requests.load(Ordering::Relaxed) {
             self.seen_requests.store(requests, Ordering::Relaxed);
             self.quiet_since_ms.store(now_ms, Ordering::Relaxed);
             return Command::Serve;

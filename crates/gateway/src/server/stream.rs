@@ -1,5 +1,8 @@
 //! A connection's byte stream: clear or TLS, with the bytes that were read to tell HTTP/1.1 from
 //! HTTP/2 put back in front, and a count of what came in.
+//!
+//! A head that cannot be parsed reaches no handler: the protocol answers it by itself, with a bare
+//! status. Such words are held back here, so that a problem document can be sent in their place.
 
 use std::io;
 use std::pin::Pin;
@@ -26,15 +29,42 @@ pub(super) struct Stream<S> {
     inner: S,
     seen: BytesMut,
     connection: Arc<Connection>,
+    protocol: Option<Protocol>,
+    /// How many requests had begun when all that was to be written had been.
+    answered: u64,
+    /// Whether the protocol wanted to answer what no request was made of.
+    refused: bool,
 }
 
 impl<S: AsyncRead + Unpin> Stream<S> {
     pub(super) fn new(inner: S, connection: Arc<Connection>) -> Self {
-        Stream { inner, seen: BytesMut::new(), connection }
+        Stream {
+            inner,
+            seen: BytesMut::new(),
+            connection,
+            protocol: None,
+            answered: 0,
+            refused: false,
+        }
+    }
+
+    /// Whether a head came of which no request could be made. It has not been answered.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Lets the answer to such a head through.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
     }
 
     /// Reads until the protocol is clear. `None`: the client left without a word.
     pub(super) async fn detect(&mut self) -> io::Result<Option<Protocol>> {
+        self.protocol = self.read_protocol().await?;
+        Ok(self.protocol)
+    }
+
+    async fn read_protocol(&mut self) -> io::Result<Option<Protocol>> {
         loop {
             let known = self.seen.len().min(PREFACE.len());
             if self.seen[..known] != PREFACE[..known] {
@@ -71,20 +101,41 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
+impl<S> Stream<S> {
+    /// Whether what is written now is the protocol's own answer: every request that began has been
+    /// answered, so there is nothing of ours to write. Where an answer of ours is still on its way
+    /// out the bare status goes out behind it.
+    fn hold_back(&mut self) -> bool {
+        self.refused |=
+            self.protocol == Some(Protocol::Http1) && self.connection.requests() == self.answered;
+        self.refused
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.hold_back() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Flushed is asked for when everything has been handed over.
+        if !self.connection.is_busy() {
+            self.answered = self.connection.requests();
+        }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refused {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
@@ -93,6 +144,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.hold_back() {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 

@@ -111,33 +111,71 @@ async fn pipelined_requests_are_answered_in_order() {
     assert!(answer.ends_with("GET /b 0 http 127.0.0.1"), "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn broken_heads_are_refused_and_the_server_goes_on() {
-    let fixture = start_with(ServerLimits::default(), None);
-    let address = fixture.server.address();
-    let huge = format!("GET / HTTP/1.1\r\nhost: x\r\nbig: {}\r\n\r\n", "a".repeat(100 << 10));
+/// (what is sent, the status, the code, a part of the detail)
+fn broken_heads() -> Vec<(String, &'static str, &'static str, &'static str)> {
+    let huge = format!("GET / HTTP/1.1\r\nhost: x\r\nbig: {}\r\n\r\n", "a".repeat(300 << 10));
     let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(500));
     let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(65_600));
-    for (bytes, status) in [
-        ("nonsense\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\nbad header: x\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\nhost: x\r\n folded: y\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\nhost: x\0y\r\n\r\n".to_owned(), "400"),
-        ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), "400"),
-        (
-            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"
-                .to_owned(),
-            "400",
+    let bad = |text: &str, detail| (text.to_owned(), "400 Bad Request", "NX1001", detail);
+    let large = |text| (text, "431 Request Header Fields Too Large", "NX1011", "65536 bytes");
+    vec![
+        bad("nonsense\r\n\r\n", "cannot be read"),
+        bad("G(T / HTTP/1.1\r\nhost: x\r\n\r\n", "method"),
+        bad("GET / HTTP/3.0\r\n\r\n", "version"),
+        bad("GET / HTTP/1.1x\r\nhost: x\r\n\r\n", "cannot be read"),
+        bad("GET /\r\n\r\n", "cannot be read"),
+        bad("GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n", "URI"),
+        bad("GET / HTTP/1.1\r\nbad header: x\r\n\r\n", "header"),
+        bad("GET / HTTP/1.1\r\n: x\r\n\r\n", "header"),
+        bad("GET / HTTP/1.1\r\nhost: x\r\n folded: y\r\n\r\n", "header"),
+        bad("GET / HTTP/1.1\r\nhost: x\r\na: b\r\n\tfolded\r\n\r\n", "header"),
+        bad("GET / HTTP/1.1\r\nhost: x\0y\r\n\r\n", "header"),
+        bad("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", "content-length"),
+        bad(
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+            "content-length",
         ),
-        ("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(), "400"),
-        (huge, "431"),
-        (many, "431"),
-        (long, "4"),
-    ] {
+        bad("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", "transfer-encoding"),
+        large(huge),
+        large(many),
+        large(long),
+    ]
+}
+
+#[track_caller]
+fn assert_problem(answer: &str, (status, code, detail): (&str, &str, &str)) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+    for field in ["content-type: application/problem+json", "connection: close"] {
+        assert!(head.contains(field), "{answer}");
+    }
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["code"], code, "{answer}");
+    assert_eq!(problem["type"], format!("/docs/errors/{code}"));
+    assert_eq!(problem["status"].to_string(), status[..3]);
+    assert!(problem["detail"].as_str().unwrap().contains(detail), "{detail}: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_heads_are_answered_with_a_problem_and_the_server_goes_on() {
+    let fixture = start_with(ServerLimits::default(), None);
+    let address = fixture.server.address();
+    for (bytes, status, code, detail) in broken_heads() {
         let answer = exchange(address, bytes.clone()).await;
-        let expected = format!("HTTP/1.1 {status}");
-        assert!(answer.starts_with(&expected), "{:?} gave {answer}", &bytes[..bytes.len().min(80)]);
+        assert_problem(&answer, (status, code, detail));
+        // The same behind a request that was answered, whether it waits for that or not.
+        let answer = exchange(address, format!("{GET}{bytes}")).await;
+        let rest = answer.strip_prefix("HTTP/1.1 200 OK").unwrap();
+        let (_, refused) = rest.split_once("GET /a 0 http 127.0.0.1").unwrap();
+        assert_problem(refused, (status, code, detail));
+        let kept = blocking(move || {
+            let mut socket = served_once(address);
+            let _ = socket.write_all(bytes.as_bytes());
+            let mut answer = Vec::new();
+            let _ = socket.read_to_end(&mut answer);
+            String::from_utf8_lossy(&answer).into_owned()
+        });
+        assert_problem(&kept.await, (status, code, detail));
     }
     assert!(exchange(address, LAST).await.ends_with("GET /b 0 http 127.0.0.1"));
 }

@@ -66,6 +66,34 @@ async fn requests_against_the_rules_are_refused_with_their_code() {
     alive(&world).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_cannot_be_parsed_are_answered_with_a_problem() {
+    let world = world().await;
+    let huge = format!("GET /hello HTTP/1.1\r\nhost: x\r\nbig: {}\r\n\r\n", "a".repeat(300 << 10));
+    for (request, problem) in [
+        ("G@T /hello HTTP/1.1\r\nhost: x\r\n\r\n", "400 NX1001"),
+        ("GET /hello HTTP/7.7\r\nhost: x\r\n\r\n", "400 NX1001"),
+        ("GET /hello HTTP/1.1\r\nhost: x\r\nbad name: y\r\n\r\n", "400 NX1001"),
+        ("GET /hello HTTP/1.1\r\nhost: x\r\na: b\r\n folded\r\n\r\n", "400 NX1001"),
+        ("GET /hello HTTP/1.1\r\n\r\n", "400 NX1001"),
+        (&huge, "431 NX1011"),
+    ] {
+        for address in [world.gateway.ingress_address(), world.gateway.admin_address()] {
+            let answer = first_answer(address, request.as_bytes()).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("content-type: application/problem+json"), "{answer}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let (status, code) = problem.split_once(' ').unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert_eq!(
+                (&body["code"], &body["type"]),
+                (&code.into(), &format!("/docs/errors/{code}").into(),)
+            );
+        }
+    }
+    alive(&world).await;
+}
+
 /// Reads what comes until the server pauses or closes.
 async fn first_answer(address: std::net::SocketAddr, request: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();

@@ -193,7 +193,8 @@ pub struct LogLine {
     /// The text without the line end.
     #[prost(string, tag = "3")]
     pub text: String,
-    /// The level of a structured line: `trace` to `error`; empty for plain ones.
+    /// The level of a structured line, from the log interface or printed as a JSON object: `trace`
+    /// to `error`; empty for plain ones.
     #[prost(string, tag = "4")]
     pub level: String,
     /// Structured fields as a JSON object, or empty.

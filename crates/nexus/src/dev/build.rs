@@ -1,5 +1,6 @@
 //! Builds and deploys functions beside the loop: the newest start of a function counts, an older
-//! one is cancelled.
+//! one is cancelled. A start for the very sources that are being built changes nothing, so that
+//! what a build writes into its own folder does not start it again.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use nexus_toolchain::{BuildOptions, Cancel};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::state::{Deployment, State};
-use crate::project::{Artifact, BuildError, Function};
+use crate::project::{Artifact, BuildError, Function, Stamp};
 use crate::task;
 
 /// What came of a start.
@@ -52,8 +53,59 @@ pub(crate) enum Failed {
 struct Slot {
     start: u64,
     cancel: Cancel,
-    /// Held from the first hash to the end of the deploy: starts of one function do not overlap.
+    /// What it builds from, until it has ended.
+    running: Option<Stamp>,
+    /// Held until the end of the deploy: starts of one function do not overlap.
     turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The newest start of every function.
+#[derive(Default)]
+struct Slots(Mutex<HashMap<String, Slot>>);
+
+impl Slots {
+    /// Whether a start is to go on: not when a newer one came before it, nor when the same sources
+    /// are being built. One that goes on cancels the one before.
+    fn accept(
+        &self,
+        key: &str,
+        start: u64,
+        stamp: Option<&Stamp>,
+    ) -> Option<(Cancel, Arc<tokio::sync::Mutex<()>>)> {
+        let mut slots = self.lock();
+        let slot = slots.entry(key.to_owned()).or_default();
+        let same = slot.running.as_ref().zip(stamp).is_some_and(|(a, b)| a.own == b.own);
+        if start < slot.start || same {
+            return None;
+        }
+        slot.cancel.cancel();
+        (slot.start, slot.cancel) = (start, Cancel::default());
+        slot.running = stamp.cloned();
+        Some((slot.cancel.clone(), slot.turn.clone()))
+    }
+
+    /// Marks the end of a start.
+    fn ended(&self, key: &str, start: u64) {
+        if let Some(slot) = self.lock().get_mut(key).filter(|slot| slot.start == start) {
+            slot.running = None;
+        }
+    }
+
+    /// Stops what runs, and refuses every start before `start`.
+    fn forget(&self, key: &str, start: u64) {
+        if let Some(slot) = self.lock().get_mut(key) {
+            slot.cancel.cancel();
+            (slot.start, slot.running) = (start, None);
+        }
+    }
+
+    fn is_newest(&self, key: &str, start: u64) -> bool {
+        self.lock().get(key).is_some_and(|slot| slot.start == start)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Starts builds.
@@ -61,7 +113,7 @@ pub(crate) struct Builder {
     pub(crate) node: Arc<Node>,
     cache: PathBuf,
     finished: mpsc::Sender<Finished>,
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Arc<Slots>,
     starts: AtomicU64,
     /// Builds at the same time: compilers use all processors by themselves.
     permits: Arc<Semaphore>,
@@ -74,7 +126,7 @@ impl Builder {
             node,
             cache,
             finished,
-            slots: Mutex::default(),
+            slots: Arc::default(),
             starts: AtomicU64::new(1),
             permits: Arc::new(Semaphore::new(permits)),
         }
@@ -83,53 +135,46 @@ impl Builder {
     /// Brings a function up to date with its sources, beside everything else.
     pub(crate) fn start(&self, function: &Function, state: &State) {
         let key = function.key();
-        let start = self.starts.fetch_add(1, Ordering::Relaxed);
-        let cancel = Cancel::default();
-        let turn = {
-            let mut slots = self.slots();
-            let slot = slots.entry(key.clone()).or_default();
-            slot.cancel.cancel();
-            (slot.start, slot.cancel) = (start, cancel.clone());
-            slot.turn.clone()
-        };
-        let mut options = BuildOptions::new(&self.cache);
-        options.cancel = cancel.clone();
-        let job = Job {
+        let start = self.next_start();
+        let mut job = Job {
             node: self.node.clone(),
             function: function.clone(),
             known: state.get(&key).cloned(),
-            options,
+            options: BuildOptions::new(&self.cache),
             started: Instant::now(),
             tell: Tell { key, start, finished: self.finished.clone() },
         };
-        let permits = self.permits.clone();
+        let (slots, permits) = (self.slots.clone(), self.permits.clone());
         task::spawn("build", async move {
+            let tell = job.tell.clone();
+            let stamp = job.stamp().await;
+            let Some((cancel, turn)) = slots.accept(&tell.key, start, stamp.as_ref()) else {
+                return;
+            };
+            job.options.cancel = cancel.clone();
             let _turn = turn.lock().await;
             let _permit = permits.acquire().await;
             if cancel.is_cancelled() {
                 return;
             }
-            let tell = job.tell.clone();
-            let outcome = job.run().await.unwrap_or_else(Outcome::Failed);
+            let outcome = job.run(stamp).await.unwrap_or_else(Outcome::Failed);
+            slots.ended(&tell.key, start);
             tell.say(outcome).await;
         });
     }
 
+    fn next_start(&self) -> u64 {
+        self.starts.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Whether nothing newer was started for the same function.
     pub(crate) fn is_current(&self, finished: &Finished) -> bool {
-        self.slots().get(&finished.key).is_some_and(|slot| slot.start == finished.start)
+        self.slots.is_newest(&finished.key, finished.start)
     }
 
     /// Stops what runs for a function; its outcome will not count.
     pub(crate) fn forget(&self, key: &str) {
-        if let Some(slot) = self.slots().get_mut(key) {
-            slot.cancel.cancel();
-            slot.start = 0;
-        }
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.forget(key, self.next_start());
     }
 }
 
@@ -158,15 +203,24 @@ struct Job {
 }
 
 impl Job {
-    async fn run(self) -> Result<Outcome, Failed> {
+    async fn stamp(&self) -> Option<Stamp> {
         let function = self.function.clone();
-        let stamp = blocking(move || function.stamp()).await?;
+        blocking(move || function.stamp()).await.ok().flatten()
+    }
+
+    async fn run(self, stamp: Option<Stamp>) -> Result<Outcome, Failed> {
         if let Some(view) = self.deployed_already(stamp.as_ref()).await {
             return Ok(Outcome::Unchanged(Some(Box::new(view))));
         }
         self.tell.say(Outcome::Building).await;
         let (function, options) = (self.function.clone(), self.options.clone());
         let artifact: Artifact = blocking(move || function.build(&options)).await??;
+        // With the lock file that the build may have written, unless somebody saved meanwhile.
+        let after = self.stamp().await;
+        let stamp = match (stamp, after) {
+            (Some(before), Some(after)) if before.own == after.own => Some(after.all),
+            (before, _) => before.map(|before| before.all),
+        };
         let ctx = OpContext::system("dev");
         let deploy = Deploy {
             project: self.function.project.clone(),
@@ -186,9 +240,9 @@ impl Job {
     }
 
     /// The function as it is, when it was deployed from the very same sources.
-    async fn deployed_already(&self, stamp: Option<&String>) -> Option<FunctionView> {
+    async fn deployed_already(&self, stamp: Option<&Stamp>) -> Option<FunctionView> {
         let known = self.known.as_ref()?;
-        if known.stamp.is_none() || known.stamp.as_ref() != stamp {
+        if known.stamp.is_none() || known.stamp.as_ref() != stamp.map(|stamp| &stamp.all) {
             return None;
         }
         let ctx = OpContext::system("dev");
@@ -203,4 +257,40 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failed> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Failed::Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(all: &str, own: &str) -> Stamp {
+        Stamp { all: all.into(), own: own.into() }
+    }
+
+    #[test]
+    fn sources_that_are_being_built_are_not_built_again() {
+        let slots = Slots::default();
+        let (first, _) = slots.accept("a", 1, Some(&stamp("1", "1"))).unwrap();
+        assert!(slots.accept("a", 2, Some(&stamp("1 and a lock file", "1"))).is_none());
+        assert!(slots.is_newest("a", 1) && !first.is_cancelled());
+        let (second, _) = slots.accept("a", 3, Some(&stamp("2", "2"))).unwrap();
+        assert!(slots.is_newest("a", 3) && first.is_cancelled() && !second.is_cancelled());
+        // The end of an older one changes nothing.
+        slots.ended("a", 1);
+        assert!(slots.accept("a", 4, Some(&stamp("2", "2"))).is_none());
+        slots.ended("a", 3);
+        assert!(slots.accept("a", 5, Some(&stamp("2", "2"))).is_some());
+    }
+
+    #[test]
+    fn late_starts_and_forgotten_functions_are_refused() {
+        let slots = Slots::default();
+        let (newest, _) = slots.accept("a", 2, None).unwrap();
+        assert!(slots.accept("a", 1, None).is_none());
+        assert!(slots.accept("b", 1, None).is_some());
+        slots.forget("a", 4);
+        assert!(newest.is_cancelled());
+        assert!(slots.accept("a", 3, Some(&stamp("1", "1"))).is_none());
+        assert!(slots.accept("a", 5, Some(&stamp("1", "1"))).is_some());
+    }
 }

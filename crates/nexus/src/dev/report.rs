@@ -124,13 +124,17 @@ fn ready(terminal: &mut Terminal, file: &ServerFile, projects: &[Project]) {
 fn live(terminal: &mut Terminal, key: &str, deployed: &Deployed, took: Duration) {
     let number = deployed.function.version.as_ref().map_or(0, |version| version.number);
     let took = show_duration(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    let compiling = match deployed.compile_ms {
+        0 => String::new(),
+        ms => format!(", {} of it to compile the component", show_duration(ms * 1_000_000)),
+    };
     say(
         terminal,
         key,
         format_args!(
             "{} version {number} {}",
             Paint(Tone::Good, "live"),
-            Paint(Tone::Faint, format_args!("in {took}"))
+            Paint(Tone::Faint, format_args!("in {took}{compiling}"))
         ),
     );
     places(terminal, &deployed.function);

@@ -32,6 +32,8 @@ fn new_dev_call_look_and_replay() {
     let server = Server::dev(&shop, &[]);
     let live = server.wait("live", |_| true);
     assert_eq!(live["function"], "shop/hello");
+    assert!(live["deployed"]["compile_ms"].as_u64().unwrap() > 0, "{live}");
+    assert_eq!(live["deployed"]["notes"], serde_json::Value::Null, "{live}");
 
     let (status, body) = server.get("/hello?name=Ada");
     assert_eq!(status, 200, "{body}");
@@ -100,6 +102,36 @@ fn a_save_is_live_and_a_broken_one_is_shown() {
     assert_eq!(server.get("/hello").0, 404);
     assert_eq!(server.stop(rustix::process::Signal::INT), Some(0), "{}", server.err());
     assert!(!home.path().join(".nexus/server.json").exists());
+}
+
+#[test]
+fn what_a_build_writes_does_not_start_it_again() {
+    let home = folder();
+    std::fs::write(
+        home.path().join("Cargo.toml"),
+        "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n",
+    )
+    .unwrap();
+    std::fs::create_dir(home.path().join("src")).unwrap();
+    std::fs::write(home.path().join("src/main.rs"), "fn main() { println!(\"hi\"); }").unwrap();
+    std::fs::write(home.path().join("nexus.toml"), MANIFEST).unwrap();
+    let mut server = Server::dev(home.path(), &[]);
+    let mut building = 0;
+    loop {
+        let told = server.next();
+        building += usize::from(told["event"] == "building");
+        if told["event"] == "live" {
+            break;
+        }
+        assert_ne!(told["event"], "failed", "{told}");
+    }
+    assert_eq!(building, 1);
+    // Cargo wrote its lock file meanwhile; it belongs to what was built.
+    assert!(home.path().join("Cargo.lock").is_file());
+    server.stop(rustix::process::Signal::TERM);
+    let server = Server::dev(home.path(), &[]);
+    let outcome = server.outcome();
+    assert_eq!(outcome["event"], "unchanged", "{outcome}");
 }
 
 #[test]

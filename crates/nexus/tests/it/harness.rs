@@ -166,6 +166,12 @@ impl Server {
         }
     }
 
+    /// The next line, whatever it is.
+    #[track_caller]
+    pub(crate) fn next(&self) -> Value {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}", self.err()))
+    }
+
     /// The next outcome of a build.
     #[track_caller]
     pub(crate) fn outcome(&self) -> Value {

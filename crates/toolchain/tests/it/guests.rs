@@ -1,6 +1,7 @@
 //! The guests of `examples/` do what their table says.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nexus_model::record::Status;
 use nexus_toolchain::{FunctionSource, build};
@@ -8,14 +9,51 @@ use nexus_toolchain::{FunctionSource, build};
 use crate::project::Project;
 use crate::runner::Guest;
 
-fn guest(name: &str) -> Guest {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
-    let source = FunctionSource { name: name.into(), dir, language: None, custom: None };
-    Guest::new(&build(&source, &Project::empty().options()).unwrap().component)
+/// Memory of a guest that is to run out of it; an interpreter alone takes a part of it.
+const SMALL_MEMORY_BYTES: usize = 64 << 20;
+
+/// A guest of `examples/` that many tests call: built and compiled once.
+pub(crate) struct Shared {
+    usual: Guest,
+    small: Guest,
 }
 
-fn check(name: &str, tells_order: bool) {
-    let guest = guest(name);
+impl Shared {
+    pub(crate) fn usual(&self) -> &Guest {
+        &self.usual
+    }
+
+    /// The same with little memory.
+    pub(crate) fn small(&self) -> &Guest {
+        &self.small
+    }
+}
+
+pub(crate) fn shared(name: &'static str) -> &'static Shared {
+    static RUST: OnceLock<Shared> = OnceLock::new();
+    static JAVASCRIPT: OnceLock<Shared> = OnceLock::new();
+    static TYPESCRIPT: OnceLock<Shared> = OnceLock::new();
+    static PYTHON: OnceLock<Shared> = OnceLock::new();
+    let guest = match name {
+        "replay-rust" => &RUST,
+        "replay-js" => &JAVASCRIPT,
+        "replay-ts" => &TYPESCRIPT,
+        _ => &PYTHON,
+    };
+    guest.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+        let source = FunctionSource { name: name.into(), dir, language: None, custom: None };
+        let component = build(&source, &Project::empty().options()).unwrap().component;
+        // The next run of the tests finds the machine code again.
+        let code = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code");
+        let usual = Guest::in_folder(&component, &code);
+        let small = usual.with_memory(SMALL_MEMORY_BYTES);
+        Shared { usual, small }
+    })
+}
+
+fn check(name: &'static str, tells_order: bool) {
+    let guest = shared(name).usual();
     for path in ["/random", "/clock", "/order"] {
         let (status, first, ended) = guest.get(path);
         assert_eq!(status, 200, "{path}: {:?} {:?}", ended.failure, ended.logs);

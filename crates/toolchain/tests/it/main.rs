@@ -5,6 +5,8 @@
 mod guests;
 mod javascript;
 mod project;
+mod replay;
 mod runner;
 mod sources;
 mod templates;
+mod upstream;

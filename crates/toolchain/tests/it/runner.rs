@@ -1,5 +1,6 @@
-//! Runs a built component once, as the server would.
+//! Runs a built component, as the server would, and replays what it did.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,13 +8,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::{
-    Body, Call, CallContext, CallInput, Cancel, EmitError, Ended, Host, HttpError, HttpTimeouts,
-    Prepared, Recording, Runtime as _, Unit, UnitLimits, full_body,
+    Body, Call, CallContext, CallInput, Cancel, CapturedBody, EmitError, Ended, Error, Host,
+    HttpError, HttpTimeouts, Prepared, Recording, Replayed, Runtime as _, Unit, UnitLimits,
+    full_body,
+};
+use nexus_model::record::{
+    Body as StoredBody, Header, HttpInput, Input, InvocationRecord, Meta, Output, input,
 };
 use nexus_model::resource::World;
 use nexus_model::{
     Clock as _, Digest, Event, EventId, IdMint, Name, Partition, SystemClock, VersionId, limits,
 };
+
+use crate::upstream::Network;
 
 /// Answers every request with its method, path and body; `/delay/20` does so after 20 ms.
 struct Echo {
@@ -46,15 +53,38 @@ impl Host for Echo {
     }
 }
 
+/// A built component, ready to be called: a runtime with the machine code and a clock of its own.
 pub(crate) struct Guest {
     pub(crate) world: World,
     pub(crate) imports: Vec<String>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
+    wasm: Arc<nexus_wasm::Runtime>,
     prepared: Arc<dyn Prepared>,
-    mint: IdMint,
-    version: VersionId,
+    unit: Arc<Unit>,
+    mint: Arc<IdMint>,
     // Machine code lies here as long as the guest lives.
-    _code: tempfile::TempDir,
+    _code: Option<tempfile::TempDir>,
+}
+
+/// A call with everything that is kept of it.
+pub(crate) struct Recorded {
+    pub(crate) ended: Ended,
+    pub(crate) record: InvocationRecord,
+    /// The status and the body as the caller got them.
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+/// A request to a guest, with the time that it has.
+pub(crate) struct Request {
+    pub(crate) request: http::Request<Body>,
+    pub(crate) timeout: Duration,
+}
+
+pub(crate) fn request(method: &str, path: &str, body: Body) -> Request {
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.header("host", "shop.localhost").body(body).unwrap();
+    Request { request, timeout: Duration::from_secs(20) }
 }
 
 fn name(text: &str) -> Name {
@@ -63,13 +93,20 @@ fn name(text: &str) -> Name {
 
 impl Guest {
     pub(crate) fn new(component: &[u8]) -> Self {
+        let code = tempfile::tempdir().unwrap();
+        let mut guest = Guest::in_folder(component, code.path());
+        guest._code = Some(code);
+        guest
+    }
+
+    /// Machine code that lies in the folder already is found there.
+    pub(crate) fn in_folder(component: &[u8], code: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let code = tempfile::tempdir().unwrap();
-        let mut config = nexus_wasm::Config::new(code.path());
+        let mut config = nexus_wasm::Config::new(code);
         config.instances = 8;
         config.warm_slots = 8;
         let clock = Arc::new(SystemClock);
@@ -77,11 +114,11 @@ impl Guest {
         let version: VersionId = mint.mint(Partition::of("shop", ""));
         let bytes = Bytes::copy_from_slice(component);
         let digest = Digest::of(component);
-        let (world, imports, prepared) = runtime.block_on(async {
-            let wasm = nexus_wasm::Runtime::new(config, clock).unwrap();
+        let wasm = Arc::new(nexus_wasm::Runtime::new(config, clock).unwrap());
+        let (inspected, unit, prepared) = runtime.block_on(async {
             let inspected = wasm.inspect(bytes.clone()).await.unwrap();
             wasm.compile(digest, bytes).await.unwrap();
-            let unit = Unit {
+            let unit = Arc::new(Unit {
                 project: name("shop"),
                 function: name("hello"),
                 version,
@@ -93,11 +130,38 @@ impl Guest {
                     table_elements: limits::TABLE_ELEMENTS_MAX,
                 },
                 bundle: None,
-            };
-            let prepared = wasm.prepare(Arc::new(unit)).await.unwrap();
-            (inspected.world, inspected.imports, prepared)
+            });
+            let prepared = wasm.prepare(unit.clone()).await.unwrap();
+            (inspected, unit, prepared)
         });
-        Guest { world, imports, runtime, prepared, mint, version, _code: code }
+        Guest {
+            world: inspected.world,
+            imports: inspected.imports,
+            runtime: Arc::new(runtime),
+            wasm,
+            prepared,
+            unit,
+            mint: Arc::new(mint),
+            _code: None,
+        }
+    }
+
+    /// The same guest with another memory limit.
+    pub(crate) fn with_memory(&self, memory_bytes: usize) -> Self {
+        let mut unit = Unit::clone(&self.unit);
+        unit.limits.memory_bytes = memory_bytes;
+        let unit = Arc::new(unit);
+        let prepared = self.runtime.block_on(self.wasm.prepare(unit.clone())).unwrap();
+        Guest {
+            world: self.world,
+            imports: self.imports.clone(),
+            runtime: self.runtime.clone(),
+            wasm: self.wasm.clone(),
+            prepared,
+            unit,
+            mint: self.mint.clone(),
+            _code: None,
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, String, Ended) {
@@ -106,12 +170,65 @@ impl Guest {
 
     pub(crate) fn http(&self, method: &str, path: &str, body: &str) -> (u16, String, Ended) {
         let uri = format!("http://shop.localhost{path}");
-        let request = http::Request::builder().method(method).uri(uri);
-        let request = request.body(full_body(body.to_owned())).unwrap();
+        let call = request(method, &uri, full_body(body.to_owned()));
+        let (ended, status, text) = self.exchange(call.request, (call.timeout, self.host()));
+        (status, text, ended)
+    }
+
+    /// Calls, with the real network behind the guest, and makes the record of it.
+    pub(crate) fn record(&self, call: Request) -> Recorded {
+        let head = call.request.method().clone();
+        let mut input = HttpInput {
+            method: head.to_string(),
+            scheme: "http".into(),
+            path_and_query: call.request.uri().to_string(),
+            headers: call.request.headers().iter().map(header).collect(),
+            ..HttpInput::default()
+        };
+        let network: Arc<dyn Host> = Arc::new(Network);
+        let (ended, status, text) = self.exchange(call.request, (call.timeout, network));
+        input.body = stored(&ended.input_body);
+        Recorded { record: self.record_of(input, &ended), ended, status, text }
+    }
+
+    pub(crate) fn replay(&self, record: &InvocationRecord) -> Result<Replayed, Error> {
+        self.runtime.block_on(self.prepared.replay(record, None))
+    }
+
+    fn record_of(&self, input: HttpInput, ended: &Ended) -> InvocationRecord {
+        InvocationRecord {
+            meta: Meta { project: self.unit.project.to_string(), ..Meta::default() },
+            function: self.unit.function.to_string(),
+            version: Bytes::copy_from_slice(self.unit.version.as_bytes()),
+            status: ended.status as i32,
+            input: Some(Input { form: Some(input::Form::Http(input)) }),
+            output: Some(Output {
+                http_status: u32::from(ended.http_status),
+                headers: fields(&ended.headers),
+                body: Some(stored(&ended.output)),
+                content_type: ended.content_type.clone(),
+                trailers: fields(&ended.trailers),
+                ..Output::default()
+            }),
+            journal: Some(StoredBody::inline(ended.journal.clone())),
+            logs: ended.logs.clone(),
+            logs_dropped: ended.logs_dropped,
+            failure: ended.failure.clone(),
+            not_replayable: ended.not_replayable.clone(),
+            ..InvocationRecord::default()
+        }
+    }
+
+    fn exchange(
+        &self,
+        request: http::Request<Body>,
+        (timeout, host): (Duration, Arc<dyn Host>),
+    ) -> (Ended, u16, String) {
         self.runtime.block_on(async {
             let (respond, response) = tokio::sync::oneshot::channel();
-            let call = self.call(CallInput::Http(request), Some(respond));
-            let invoke = self.prepared.invoke(call, self.host());
+            let mut call = self.call(CallInput::Http(request), Some(respond));
+            call.timeout = timeout;
+            let invoke = self.prepared.invoke(call, host);
             let read = async {
                 let Ok(response) = response.await else { return (0, String::new()) };
                 let status = response.status().as_u16();
@@ -123,7 +240,7 @@ impl Guest {
                 (status, String::from_utf8_lossy(&text).into_owned())
             };
             let (ended, (status, text)) = tokio::join!(invoke, read);
-            (status, text, ended)
+            (ended, status, text)
         })
     }
 
@@ -147,7 +264,7 @@ impl Guest {
             id: self.mint.mint(Partition::of("shop", "")),
             project: name("shop"),
             function: name("hello"),
-            version: self.version,
+            version: self.unit.version,
             attempt: 1,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             accepted: now,
@@ -163,4 +280,28 @@ impl Guest {
             recording: Recording::Full,
         }
     }
+}
+
+fn stored(body: &CapturedBody) -> StoredBody {
+    StoredBody {
+        inline: body.bytes.clone(),
+        size: body.size,
+        pieces: body.pieces.clone(),
+        dropped: body.dropped,
+        ..StoredBody::default()
+    }
+}
+
+fn fields(fields: &[(String, Bytes)]) -> Vec<Header> {
+    let field = |(name, value): &(String, Bytes)| Header {
+        name: name.clone(),
+        value: value.clone(),
+        ..Header::default()
+    };
+    fields.iter().map(field).collect()
+}
+
+fn header((name, value): (&http::HeaderName, &http::HeaderValue)) -> Header {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    Header { name: name.to_string(), value, ..Header::default() }
 }

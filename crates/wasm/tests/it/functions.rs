@@ -62,6 +62,44 @@ async fn a_command_reads_stdin_and_writes_stdout() {
 }
 
 #[tokio::test]
+async fn lines_of_json_are_kept_with_level_and_fields() {
+    let world = World::of("command").await;
+    let printed = "plain\n{\"level\":\"warn\",\"msg\":\"low\",\"left\":2}\n{\"left\":2}\n\
+                   {\"severity\":\"ERROR\",\"message\":\"token s3cret-value\"}";
+    let (ended, record) = world.command(&["say"], printed).await;
+    let lines: Vec<_> = ended
+        .logs
+        .iter()
+        .map(|line| (line.level.as_str(), line.text.as_str(), line.fields.as_str()))
+        .collect();
+    let expected = [
+        ("", "plain", ""),
+        ("warn", "low", "{\"left\":2}"),
+        ("", "{\"left\":2}", ""),
+        ("error", "token ************", ""),
+    ];
+    assert_eq!(lines, expected);
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+
+    // A recording that holds the lines as they were printed is the same recording.
+    let mut older = record.clone();
+    let kept = ["plain", "{\"level\":\"warn\",\"msg\":\"low\",\"left\":2}", "{\"left\":2}"];
+    for (line, text) in older.logs.iter_mut().zip(kept) {
+        (line.level, line.text, line.fields) = (String::new(), text.into(), String::new());
+    }
+    let replayed = world.prepared.replay(&older, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+    older.logs[1].text = older.logs[1].text.replace("warn", "info");
+    let replayed = world.prepared.replay(&older, None).await.unwrap();
+    let divergence = replayed.view.divergence.unwrap();
+    assert_eq!(
+        (divergence.what.as_str(), divergence.actual.as_str()),
+        ("logs", "warn low {\"left\":2}")
+    );
+}
+
+#[tokio::test]
 async fn files_are_a_bundle_with_scratch_over_it() {
     let component = super::guests::component("command");
     let world = World::with(component, |unit| unit.bundle = Some(bundle())).await;

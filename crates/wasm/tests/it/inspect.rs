@@ -25,6 +25,21 @@ async fn worlds_follow_from_exports() {
 }
 
 #[tokio::test]
+async fn what_looking_at_it_compiled_is_told() {
+    let folder = std::env::temp_dir().join(format!("nexus-inspect-{}", std::process::id()));
+    let mut config = nexus_wasm::Config::new(&folder);
+    config.instances = 10;
+    let clock = std::sync::Arc::new(nexus_model::SystemClock);
+    let runtime = nexus_wasm::Runtime::new(config, clock).unwrap();
+    let component = guests::component("http");
+    let first = runtime.inspect(component.clone()).await.unwrap().compiled.unwrap();
+    assert!(!first.cached && first.took_ms > 0 && first.code_bytes > 0, "{first:?}");
+    let again = runtime.inspect(component).await.unwrap().compiled.unwrap();
+    assert_eq!((again.cached, again.took_ms), (true, 0));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_run_is_refused_with_a_reason() {
     let runtime = runtime();
     let cases: [(Bytes, &str); 7] = [

@@ -1,6 +1,7 @@
 //! A journal that was damaged, changed, cut or is of something else.
 
 use bytes::Bytes;
+use nexus_exec::journal::Journal;
 use nexus_exec::{Error, journal};
 use nexus_model::record::{InvocationRecord, input};
 use nexus_model::view::Verdict;
@@ -27,8 +28,28 @@ async fn every_changed_byte_is_found() {
         }
     }
     for length in 0..ended.journal.len() {
-        let changed = with_journal(&record, ended.journal.slice(..length));
-        assert!(world.prepared.replay(&changed, None).await.is_err(), "cut at {length}");
+        let cut = ended.journal.slice(..length);
+        let _ = journal::entries(&cut).unwrap_err();
+        let error = world.prepared.replay(&with_journal(&record, cut), None).await.unwrap_err();
+        let named = matches!(error, Error::Journal(_))
+            || length == 0 && matches!(error, Error::NotReplayable { .. });
+        assert!(named, "cut at {length}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_early_differs_where_it_ends() {
+    let world = World::of("http").await;
+    let (ended, record) = world.http("/fanout?upstream").await;
+    let whole = Journal::decode(&ended.journal).unwrap();
+    assert_eq!(whole.encode(), ended.journal);
+    for operations in 0..=whole.operations {
+        let cut = whole.clone().cut(operations).unwrap().encode();
+        let replayed = world.prepared.replay(&with_journal(&record, cut), None).await.unwrap();
+        assert_eq!(replayed.view.verdict, Verdict::Diverged, "cut after {operations}");
+        let divergence = replayed.view.divergence.unwrap();
+        assert_eq!(divergence.operation, Some(operations));
+        assert_eq!(divergence.expected, "nothing: the journal was cut here");
     }
 }
 

@@ -18,6 +18,7 @@ fn main() {
                 eprintln!("line {line}");
             }
         }
+        Some("say") => eprint!("{input}"),
         Some("exit") => std::process::exit(7),
         Some("files") => files(),
         Some("secret") => {
