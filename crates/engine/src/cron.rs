@@ -68,7 +68,12 @@ impl Cron {
 
     /// The scheduled times that are to fire now, the oldest first, and the time up to which nothing
     /// is missed any more. Nothing fires before its jitter has passed.
-    pub(crate) fn due(&self, last: Timestamp, now: Timestamp, salt: &str) -> (Vec<Timestamp>, Option<Timestamp>) {
+    pub(crate) fn due(
+        &self,
+        last: Timestamp,
+        now: Timestamp,
+        salt: &str,
+    ) -> (Vec<Timestamp>, Option<Timestamp>) {
         let mut missed = self.missed(last, now);
         missed.retain(|at| at.after(self.offset(salt, *at)) <= now);
         let seen = missed.back().copied();

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use nexus_model::record::ConfigRecord;
 use nexus_model::resource::{CronTrigger, EventTrigger, FunctionSpec, Kind, TriggerSpec};
 
-use crate::content::{Content, Index, Selector};
 use crate::settings::Settings;
+use crate::table::Table;
+use nexus_content::{CompiledSelector, Content, Index, Selector};
 
 /// The number of a lane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -44,17 +45,19 @@ pub(crate) struct Declared {
     pub(crate) at_ns: i64,
 }
 
-type Names = (Arc<str>, Arc<str>);
+pub(crate) type Names = (Arc<str>, Arc<str>);
 
 /// All lanes of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    lanes: Vec<Lane>,
+    lanes: Vec<Arc<Lane>>,
     numbers: HashMap<String, LaneId>,
-    functions: HashMap<Names, Declared>,
-    triggers: HashMap<Names, Declared>,
+    pub(crate) functions: Table<Names, Declared>,
+    pub(crate) triggers: Table<Names, Declared>,
     /// The triggers of a function, whose settings change with it.
     triggers_of: HashMap<Names, BTreeSet<Arc<str>>>,
+    /// The lanes of triggers by that of their function.
+    derived: HashMap<LaneId, Vec<LaneId>>,
     indexes: HashMap<Arc<str>, Index<(LaneId, u32)>>,
 }
 
@@ -88,7 +91,14 @@ impl Lanes {
         self.set(lane, settings, (spec.on.cron, at_ns));
         self.subscribe(lane, &spec.on.events);
         let mut changed = vec![lane];
-        for trigger in self.triggers_of.get(&names).cloned().unwrap_or_default() {
+        let triggers = self.triggers_of.get(&names).cloned().unwrap_or_default();
+        for derived in self.derived.get(&lane).cloned().unwrap_or_default() {
+            if !triggers.contains(&self.lanes[derived.0 as usize].trigger) {
+                self.orphan(derived);
+                changed.push(derived);
+            }
+        }
+        for trigger in triggers {
             changed.extend(self.refresh(&project, &trigger));
         }
         changed
@@ -105,13 +115,11 @@ impl Lanes {
         if let Some(before) = before {
             // What it was is undone first: it may call another function now, or be gone.
             let lane = self.lane(&project, before.function.as_str(), &name);
-            let paused = Settings { paused: before.paused, ..(*self.lanes[lane.0 as usize].settings).clone() };
-            self.set(lane, paused, (Vec::new(), declared.at_ns));
-            self.subscribe(lane, &[]);
             let function = (project.clone(), Arc::from(before.function.as_str()));
             if let Some(triggers) = self.triggers_of.get_mut(&function) {
                 triggers.remove(&name);
             }
+            self.orphan(lane);
             changed.push(lane);
         }
         self.triggers.insert(names, declared);
@@ -119,6 +127,13 @@ impl Lanes {
         changed.sort_unstable();
         changed.dedup();
         changed
+    }
+
+    /// A lane without its trigger has what is left of its deliveries, with the function's settings.
+    fn orphan(&mut self, id: LaneId) {
+        let base = self.lanes[self.lanes[id.0 as usize].base.0 as usize].settings.clone();
+        self.set(id, (*base).clone(), (Vec::new(), 0));
+        self.subscribe(id, &[]);
     }
 
     /// Derives the lane of a trigger from its spec and that of its function.
@@ -139,14 +154,14 @@ impl Lanes {
     }
 
     fn set(&mut self, id: LaneId, settings: Settings, (cron, since_ns): (Vec<CronTrigger>, i64)) {
-        let lane = &mut self.lanes[id.0 as usize];
+        let lane = Arc::make_mut(&mut self.lanes[id.0 as usize]);
         lane.settings = Arc::new(settings);
         lane.cron = cron.into();
         lane.cron_since_ns = since_ns;
     }
 
     fn subscribe(&mut self, id: LaneId, events: &[EventTrigger]) {
-        let lane = &mut self.lanes[id.0 as usize];
+        let lane = Arc::make_mut(&mut self.lanes[id.0 as usize]);
         let index = self.indexes.entry(lane.project.clone()).or_default();
         for number in 0..lane.selectors {
             index.remove(&(id, number));
@@ -154,9 +169,7 @@ impl Lanes {
         lane.selectors = 0;
         for event in events {
             // The node refuses what is invalid; what slips through subscribes to nothing.
-            let selector = serde_json::to_value(event).and_then(serde_json::from_value::<Selector>);
-            let Ok(selector) = selector else { continue };
-            if let Ok(selector) = selector.compile() {
+            if let Some(selector) = compiled(event) {
                 index.insert((id, lane.selectors), selector);
                 lane.selectors += 1;
             }
@@ -178,7 +191,7 @@ impl Lanes {
             "" => Arc::default(),
             _ => self.lanes[base.0 as usize].settings.clone(),
         };
-        self.lanes.push(Lane {
+        self.lanes.push(Arc::new(Lane {
             project: project.into(),
             function: function.into(),
             trigger: trigger.into(),
@@ -187,8 +200,11 @@ impl Lanes {
             cron: Arc::default(),
             cron_since_ns: 0,
             selectors: 0,
-        });
+        }));
         self.numbers.insert(name, id);
+        if base != id {
+            self.derived.entry(base).or_default().push(id);
+        }
         id
     }
 
@@ -197,11 +213,11 @@ impl Lanes {
         self.numbers.get(&joined(project, function, trigger)).copied()
     }
 
-    pub(crate) fn get(&self, id: LaneId) -> &Lane {
+    pub(crate) fn get(&self, id: LaneId) -> &Arc<Lane> {
         &self.lanes[id.0 as usize]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LaneId, &Arc<Lane>)> {
         self.lanes.iter().enumerate().map(|(number, lane)| (LaneId(number as u32), lane))
     }
 
@@ -214,10 +230,23 @@ impl Lanes {
         lanes
     }
 
-    /// What is declared, as config records would say it: what a checkpoint keeps.
-    pub(crate) fn declared(&self) -> impl Iterator<Item = (Kind, &Names, &Declared)> {
-        let functions = self.functions.iter().map(|(names, at)| (Kind::Function, names, at));
-        functions.chain(self.triggers.iter().map(|(names, at)| (Kind::Trigger, names, at)))
+    /// All lanes by number, as they are now.
+    pub(crate) fn snapshot(&self) -> Vec<Arc<Lane>> {
+        self.lanes.clone()
+    }
+
+    /// The events that a lane selects.
+    pub(crate) fn selects(&self, id: LaneId) -> Vec<EventTrigger> {
+        let lane = self.get(id);
+        let declared = match &*lane.trigger {
+            "" => self.functions.get(&(lane.project.clone(), lane.function.clone())),
+            trigger => self.triggers.get(&(lane.project.clone(), trigger.into())),
+        };
+        let Some(declared) = declared else { return Vec::new() };
+        match &*lane.trigger {
+            "" => function_spec(&declared.spec).on.events,
+            _ => trigger_spec(&declared.spec).and_then(|spec| spec.event).into_iter().collect(),
+        }
     }
 }
 
@@ -230,6 +259,12 @@ fn joined(project: &str, function: &str, trigger: &str) -> String {
     name.push('\n');
     name.push_str(trigger);
     name
+}
+
+/// What a trigger selects, ready to be asked.
+pub(crate) fn compiled(event: &EventTrigger) -> Option<CompiledSelector> {
+    let value = serde_json::to_value(event).ok()?;
+    serde_json::from_value::<Selector>(value).ok()?.compile().ok()
 }
 
 fn function_spec(json: &str) -> FunctionSpec {

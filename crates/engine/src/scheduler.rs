@@ -138,8 +138,8 @@ impl Scheduler {
     }
 
     /// The present spending of the rate limit that a lane owns, as the records say it.
-    pub(crate) fn set_bucket(&mut self, id: LaneId, spent_until_ns: i64) {
-        self.buckets.entry(id).or_default().spent_until_ns = spent_until_ns;
+    pub(crate) fn set_bucket(&mut self, id: LaneId, bucket: Bucket) {
+        self.buckets.insert(id, bucket);
     }
 
     /// A delivery waits for its turn: anew, or again after an attempt.

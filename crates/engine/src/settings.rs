@@ -9,8 +9,8 @@ use nexus_model::resource::{
     DeliveryConfig, Destination, FunctionSpec, Order, Priority, Queue, QueueFull, Rate, TriggerSpec,
 };
 
-use crate::content::KeyExpression;
 use crate::retry::Retry;
+use nexus_content::KeyExpression;
 
 /// The effective settings of a lane.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -108,10 +108,9 @@ impl Settings {
                 Some((KeyExpression::parse(&at.key).ok()?, age))
             }),
             transform: config.transform.as_deref().map(Arc::from),
-            breaker: config.breaker.map(|at| BreakerOf {
-                failures: at.failures.max(1),
-                open: at.open.duration(),
-            }),
+            breaker: config
+                .breaker
+                .map(|at| BreakerOf { failures: at.failures.max(1), open: at.open.duration() }),
             fallback: config.fallback.as_ref().map(|name| Arc::from(name.as_str())),
             on_success: config.on_success.clone(),
             on_failure: config.on_failure.clone(),

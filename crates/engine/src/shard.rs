@@ -18,28 +18,29 @@ mod decided;
 mod durable;
 mod ended;
 mod lane_state;
+mod seen;
 mod state;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nexus_log::Entry;
-use nexus_model::record::{
-    DeliveryDecision, EventRecord, Record, ScheduleRecord, StartedRecord,
-};
+use nexus_model::record::{DeliveryDecision, EventRecord, Record, ScheduleRecord, StartedRecord};
 use nexus_model::resource::QueueFull;
-use nexus_model::{Code, EventId, InvocationId, limits};
+use nexus_model::{Code, EventId, InvocationId};
 
+pub(crate) use durable::Receiver;
 pub(crate) use lane_state::{BreakerState, LaneState};
+pub(crate) use seen::Seen;
 pub(crate) use state::{
-    Dead, Ended, Id, Pending, Run, Scheduled, State, Suspension, Verdict, WaitingSignal,
+    Dead, Id, Pending, Run, Scheduled, State, Suspension, Verdict, WaitingSignal,
 };
-pub use state::{DeliveryKey, DeliveryState};
+pub use state::{DeliveryKey, DeliveryState, Ended};
 
-use crate::content::Content;
 use crate::cron;
 use crate::lanes::{Lane, LaneId, Lanes};
 use crate::table::Table;
+use nexus_content::Content;
 
 /// Distinct event types that are kept once instead of once per delivery.
 const TYPES_MAX: usize = 10_000;
@@ -74,8 +75,8 @@ pub(crate) enum Action {
 pub(crate) struct Shard {
     pub(crate) position: u64,
     pub(crate) lanes: Lanes,
-    /// By lane.
-    pub(crate) states: Vec<LaneState>,
+    pub(crate) states: Table<LaneId, LaneState>,
+    pub(crate) seen: Seen,
     pub(crate) deliveries: Table<Id, Pending>,
     pub(crate) runs: Table<InvocationId, Run>,
     /// Signals to asynchronous invocations that have not begun.
@@ -84,7 +85,7 @@ pub(crate) struct Shard {
     pub(crate) dead: Table<Id, Dead>,
     /// Asynchronous invocations whose first attempt waits for its turn, with their lanes.
     pub(crate) named: HashMap<EventId, LaneId>,
-    types: HashSet<Arc<str>>,
+    pub(crate) types: HashSet<Arc<str>>,
 }
 
 impl Shard {
@@ -150,14 +151,18 @@ impl Shard {
     }
 
     /// Which delivery a record means, where its lane is known.
-    pub(crate) fn id(&self, event: &[u8], (project, function, trigger): (&str, &str, &str)) -> Option<Id> {
+    pub(crate) fn id(
+        &self,
+        event: &[u8],
+        (project, function, trigger): (&str, &str, &str),
+    ) -> Option<Id> {
         let event = EventId::try_from(event).ok()?;
         Some(Id { event, lane: self.lanes.find(project, function, trigger)? })
     }
 
     /// The names behind an id.
     pub(crate) fn key(&self, id: Id) -> DeliveryKey {
-        let Lane { project, function, trigger, .. } = self.lanes.get(id.lane);
+        let Lane { project, function, trigger, .. } = &**self.lanes.get(id.lane);
         DeliveryKey {
             event: id.event,
             project: project.clone(),
@@ -172,16 +177,12 @@ impl Shard {
         Some(Id { event: key.event, lane })
     }
 
-    pub(crate) fn state(&self, lane: LaneId) -> Option<&LaneState> {
-        self.states.get(lane.0 as usize)
+    pub(crate) fn state(&self, lane: LaneId) -> LaneState {
+        self.states.get(&lane).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn state_mut(&mut self, lane: LaneId) -> &mut LaneState {
-        let at = lane.0 as usize;
-        if self.states.len() <= at {
-            self.states.resize_with(at + 1, LaneState::default);
-        }
-        &mut self.states[at]
+    fn state_mut(&mut self, lane: LaneId) -> &mut LaneState {
+        self.states.entry(lane)
     }
 
     fn event(&mut self, record: &EventRecord, actions: &mut Vec<Action>) {
@@ -221,18 +222,20 @@ impl Shard {
             Some(expression) => expression.key(content),
             None => Some(record.meta.ordering_key.clone()).filter(|key| !key.is_empty()),
         };
-        let state = self.state_mut(id.lane);
         let duplicate = settings.deduplicate.as_ref().is_some_and(|(expression, age)| {
             let key = expression.key(content);
-            key.is_some_and(|key| state.seen(&key, record.received_ns, *age))
+            let now = (record.received_ns, *age);
+            key.is_some_and(|key| self.seen.seen(id.lane, &key, now))
         });
+        let state = self.state_mut(id.lane);
         let full = settings.queue.filter(|(max, _)| state.pending >= *max);
         let verdict = if duplicate {
             let reason = "an event with the same deduplication key was there before".to_owned();
             Some(Verdict::new(DeliveryDecision::Duplicate, reason, ""))
         } else if let Some((max, QueueFull::Dead)) = full {
-            let reason = format!("{max} deliveries were unfinished, which is the limit of its queue");
-            Some(Verdict::new(DeliveryDecision::Dead, reason, Code::Overloaded.as_str()))
+            let reason =
+                format!("{max} deliveries were unfinished, which is the limit of its queue");
+            Some(Verdict::new(DeliveryDecision::Dead, reason, Code::QueueFull.as_str()))
         } else {
             None
         };
@@ -260,6 +263,15 @@ impl Shard {
         self.deliveries.insert(id, pending);
     }
 
+    /// Takes in a delivery from a checkpoint.
+    pub(crate) fn restore(&mut self, id: Id, pending: Pending) {
+        self.state_mut(id.lane).pending += 1;
+        if pending.named {
+            self.named.insert(id.event, id.lane);
+        }
+        self.deliveries.insert(id, pending);
+    }
+
     /// Few types make most events.
     pub(crate) fn intern(&mut self, ty: &str) -> Arc<str> {
         if let Some(known) = self.types.get(ty) {
@@ -278,7 +290,8 @@ impl Shard {
             self.resumed(id, record);
             return;
         }
-        let names = (record.meta.project.as_str(), record.function.as_str(), record.trigger.as_str());
+        let names =
+            (record.meta.project.as_str(), record.function.as_str(), record.trigger.as_str());
         let Some(lane) = self.lanes.find(names.0, names.1, names.2) else { return };
         let events = std::iter::once(&record.meta.cause_event).chain(&record.batch);
         let mut members = Vec::with_capacity(1 + record.batch.len());
@@ -325,20 +338,5 @@ impl Shard {
         let project = self.intern(project);
         self.schedules.insert(id, Scheduled { project, due_ns: record.due_ns, sequence });
         actions.push(Action::Timer(id, record.due_ns));
-    }
-
-    /// The lowest sequence number that unfinished work needs; the next one where there is none.
-    pub(crate) fn floor(&self) -> u64 {
-        let deliveries = self.deliveries.iter().map(|(_, at)| at.sequence);
-        let schedules = self.schedules.iter().map(|(_, at)| at.sequence);
-        let runs = self.runs.iter().map(|(_, run)| run.floor());
-        let early = self.early.iter().flat_map(|(_, at)| at.iter().map(|at| at.sequence));
-        let lowest = deliveries.chain(schedules).chain(runs).chain(early).min();
-        lowest.unwrap_or(self.position + 1)
-    }
-
-    /// Whether more may be scheduled.
-    pub(crate) fn schedules_full(&self) -> bool {
-        self.schedules.len() >= limits::SCHEDULES_MAX
     }
 }

@@ -52,6 +52,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Table<K, V> {
         Arc::make_mut(part).get_mut(key)
     }
 
+    /// The value to be changed; a default one is made where there is none.
+    pub(crate) fn entry(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        if self.parts.is_empty() {
+            self.parts = vec![Arc::default(); PARTS];
+        }
+        let at = self.part(&key);
+        let part = Arc::make_mut(&mut self.parts[at]);
+        self.len += usize::from(!part.contains_key(&key));
+        part.entry(key).or_default()
+    }
+
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         if self.parts.is_empty() {
             self.parts = vec![Arc::default(); PARTS];

@@ -188,9 +188,10 @@ impl Weekdays {
         for element in text.split(',') {
             let upper = element.to_ascii_uppercase();
             if let Some((day, nth)) = upper.split_once('#') {
-                let nth: u32 = nth.parse().ok().filter(|nth| (1..=5).contains(nth)).ok_or_else(
-                    || WEEKDAY.wrong(element, "the number after '#' is not between 1 and 5"),
-                )?;
+                let nth: u32 =
+                    nth.parse().ok().filter(|nth| (1..=5).contains(nth)).ok_or_else(|| {
+                        WEEKDAY.wrong(element, "the number after '#' is not between 1 and 5")
+                    })?;
                 days.nth.push((WEEKDAY.number(day, element)? % 7, nth));
             } else if let Some(day) = upper.strip_suffix('L').filter(|day| !day.is_empty()) {
                 days.last.push(WEEKDAY.number(day, element)? % 7);

@@ -175,7 +175,8 @@ fn jitter_moves_a_firing_always_by_the_same() {
 fn what_fired_is_read_back_from_the_event() {
     let cron = cron("@daily", CatchUp::Last, 0);
     let at = Timestamp::parse("2026-01-04T00:00:00Z").unwrap();
-    let mut event = StoredEvent { id: cron.event_id(at), ty: CRON_TYPE.into(), ..StoredEvent::default() };
+    let mut event =
+        StoredEvent { id: cron.event_id(at), ty: CRON_TYPE.into(), ..StoredEvent::default() };
     assert_eq!(fired(&event), Some((cron.hash, at.unix_ns())));
     event.ty = "com.example".into();
     assert_eq!(fired(&event), None);

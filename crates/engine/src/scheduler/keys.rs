@@ -80,7 +80,12 @@ impl Scheduler {
 
     /// Gives free slots of a key to the first that wait for one. `after` is the event whose change
     /// made this necessary.
-    pub(super) fn promote(&mut self, lane: LaneId, key: &Arc<str>, (after, now_ns): (EventId, i64)) {
+    pub(super) fn promote(
+        &mut self,
+        lane: LaneId,
+        key: &Arc<str>,
+        (after, now_ns): (EventId, i64),
+    ) {
         let Some(slots) = self.slots_per_key(lane) else { return };
         loop {
             let Some(queue) = self.lanes[lane.0 as usize].keys.get_mut(key) else { return };

@@ -33,14 +33,25 @@ pub(crate) struct LaneQueue {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Blocked {
     Paused,
-    Breaker { until_ns: i64 },
+    Breaker {
+        until_ns: i64,
+    },
     /// The attempt that decides about the breaker runs.
     Probe,
-    Batch { until_ns: i64 },
-    Concurrency { running: u32, limit: u32 },
-    Rate { until_ns: i64 },
+    Batch {
+        until_ns: i64,
+    },
+    Concurrency {
+        running: u32,
+        limit: u32,
+    },
+    Rate {
+        until_ns: i64,
+    },
     /// All slots of the node are taken.
-    Node { limit: usize },
+    Node {
+        limit: usize,
+    },
 }
 
 impl LaneQueue {

@@ -221,7 +221,9 @@ impl Scheduler {
     fn block(&mut self, id: LaneId, blocked: Blocked) {
         self.lanes[id.0 as usize].blocked = Some(blocked);
         match blocked {
-            Blocked::Breaker { until_ns } | Blocked::Batch { until_ns } | Blocked::Rate { until_ns } => {
+            Blocked::Breaker { until_ns }
+            | Blocked::Batch { until_ns }
+            | Blocked::Rate { until_ns } => {
                 self.wakes.insert((until_ns, id));
                 // The free slot that it was offered goes to the next one.
                 let owner = self.slots_owner(id);

@@ -74,7 +74,6 @@ impl Ring {
         }
         lane
     }
-
 }
 
 #[cfg(test)]

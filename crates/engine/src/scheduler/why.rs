@@ -66,7 +66,9 @@ impl fmt::Display for Reason {
             Reason::Concurrency { running, limit } => write!(f, "concurrency {running}/{limit}"),
             Reason::Rate { limit, per, .. } => write!(f, "rate {limit}/{}", exact_duration(*per)),
             Reason::Order { behind } => write!(f, "order behind {behind}"),
-            Reason::Breaker { until } if *until == Timestamp::EPOCH => f.write_str("breaker probing"),
+            Reason::Breaker { until } if *until == Timestamp::EPOCH => {
+                f.write_str("breaker probing")
+            }
             Reason::Breaker { until } => write!(f, "breaker open until {until}"),
             Reason::Paused => f.write_str("paused"),
             Reason::Batch { until } => write!(f, "batch until {until}"),

@@ -51,9 +51,9 @@ impl Shard {
         });
         let woken = run.waiting_signal().is_some();
         let member = run.members.first().map(|event| super::Id { event: *event, lane: run.lane });
-        let cancelled = member.and_then(|member| self.deliveries.get(&member)).is_some_and(
-            |pending| matches!(pending.state, State::Running { cancelled: true, .. }),
-        );
+        let cancelled = member
+            .and_then(|member| self.deliveries.get(&member))
+            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
         if cancelled {
             actions.push(Action::Close(id));
         } else if woken {
@@ -103,11 +103,11 @@ impl Shard {
         self.named.contains_key(&EventId::from_bytes(*id.as_bytes()))
     }
 
-    pub(super) fn recover_run(&self, id: InvocationId, run: &Run) -> Action {
+    pub(crate) fn recover_run(&self, id: InvocationId, run: &Run) -> Action {
         let member = run.members.first().map(|event| super::Id { event: *event, lane: run.lane });
-        let cancelled = member.and_then(|member| self.deliveries.get(&member)).is_some_and(
-            |pending| matches!(pending.state, State::Running { cancelled: true, .. }),
-        );
+        let cancelled = member
+            .and_then(|member| self.deliveries.get(&member))
+            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
         match &run.suspension {
             _ if cancelled => Action::Close(id),
             Some(_) if run.waiting_signal().is_some() => Action::Resume(id),

@@ -26,7 +26,9 @@ impl Shard {
             return;
         }
         let members = match record.invocation_id().and_then(|id| self.runs.remove(&id)) {
-            Some(run) => run.members.iter().map(|event| Id { event: *event, lane: run.lane }).collect(),
+            Some(run) => {
+                run.members.iter().map(|event| Id { event: *event, lane: run.lane }).collect()
+            }
             None => self.never_begun(record),
         };
         let Some(lane) = members.first().map(|id| id.lane) else { return };
@@ -138,7 +140,12 @@ impl Shard {
     }
 
     /// Takes a delivery out of what is unfinished.
-    pub(super) fn forget(&mut self, id: Id, ended: Ended, actions: &mut Vec<Action>) -> Option<Pending> {
+    pub(super) fn forget(
+        &mut self,
+        id: Id,
+        ended: Ended,
+        actions: &mut Vec<Action>,
+    ) -> Option<Pending> {
         let pending = self.deliveries.remove(&id)?;
         let state = self.state_mut(id.lane);
         state.pending = state.pending.saturating_sub(1);

@@ -1,10 +1,7 @@
-//! What the records say about a lane besides its deliveries: how full it is, its breaker, the keys
-//! that it has seen, when its cron triggers fired.
+//! What the records say about a lane besides its deliveries: how full it is, its breaker, its
+//! rate, when its cron triggers fired.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
-
-use nexus_model::limits;
+use std::collections::BTreeMap;
 
 use crate::scheduler::Bucket;
 use crate::settings::BreakerOf;
@@ -19,7 +16,6 @@ pub(crate) struct LaneState {
     pub(crate) bucket: Bucket,
     /// The last time at which each cron trigger fired, by its hash.
     pub(crate) fired: BTreeMap<u64, i64>,
-    pub(crate) seen: Seen,
 }
 
 /// Whether a function that only fails is left alone.
@@ -37,43 +33,19 @@ impl Default for BreakerState {
     }
 }
 
-/// Deduplication keys by hash, with the time at which each was seen first.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) keys: HashMap<[u8; 16], i64>,
-    pub(crate) order: VecDeque<(i64, [u8; 16])>,
-}
-
 impl LaneState {
-    /// Whether a key was seen within `age`; remembers it where it was not.
-    pub(crate) fn seen(&mut self, key: &str, now_ns: i64, age: Duration) -> bool {
-        let age_ns = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-        let horizon = now_ns.saturating_sub(age_ns);
-        while let Some(&(at_ns, oldest)) = self.seen.order.front() {
-            if at_ns > horizon && self.seen.order.len() <= limits::DEDUP_ENTRIES_MAX {
-                break;
-            }
-            self.seen.order.pop_front();
-            self.seen.keys.remove(&oldest);
-        }
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&blake3::hash(key.as_bytes()).as_bytes()[..16]);
-        if self.seen.keys.contains_key(&hash) {
-            return true;
-        }
-        self.seen.keys.insert(hash, now_ns);
-        self.seen.order.push_back((now_ns, hash));
-        false
-    }
-
     pub(crate) fn cron_fired(&mut self, cron: u64, scheduled_ns: i64) {
         let last = self.fired.entry(cron).or_insert(scheduled_ns);
         *last = (*last).max(scheduled_ns);
     }
 
-
     /// An attempt ended. Returns whether the breaker changed.
-    pub(crate) fn breaker_ended(&mut self, failed: bool, at_ns: i64, breaker: Option<BreakerOf>) -> bool {
+    pub(crate) fn breaker_ended(
+        &mut self,
+        failed: bool,
+        at_ns: i64,
+        breaker: Option<BreakerOf>,
+    ) -> bool {
         let before = self.breaker;
         let Some(BreakerOf { failures: max, open }) = breaker else {
             self.breaker = BreakerState::default();

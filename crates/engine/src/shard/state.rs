@@ -150,7 +150,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(started: StartedRecord, lane: LaneId, (members, sequence): (Vec<EventId>, u64)) -> Self {
+    pub(crate) fn new(
+        started: StartedRecord,
+        lane: LaneId,
+        (members, sequence): (Vec<EventId>, u64),
+    ) -> Self {
         Run {
             started,
             sequence,

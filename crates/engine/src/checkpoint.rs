@@ -1,0 +1,98 @@
+//! The state of a shard in a file, so that a restart reads only the records after it.
+//!
+//! A checkpoint is never the point of acknowledgement: without it, or when its checksum is wrong,
+//! everything is rebuilt from the log.
+//!
+//! ```text
+//! "NXCP" | version u32 | length u64 | BLAKE3 of body, 32 bytes | body (protobuf)      little endian
+//! ```
+//!
+//! Version 2 is written; version 1, which knew nothing but functions with types and attempts, is
+//! read.
+
+mod load;
+mod rows;
+mod save;
+mod v1;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::Error;
+use crate::dedup::Dedup;
+use crate::shard::Shard;
+use crate::snapshot::Snapshot;
+
+const MAGIC: &[u8; 4] = b"NXCP";
+const VERSION: u32 = 2;
+const HEADER_BYTES: usize = 48;
+
+/// Writes a checkpoint beside the old one, then replaces it.
+pub(crate) fn write(path: &Path, state: &Snapshot, dedup: &Dedup) -> Result<(), Error> {
+    let bytes = encode(state, dedup);
+    let temporary = path.with_extension("new");
+    let failed =
+        |operation| move |source| Error::Checkpoint { operation, path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
+    }
+    let mut file = std::fs::File::create(&temporary).map_err(failed("create"))?;
+    file.write_all(&bytes).map_err(failed("write"))?;
+    file.sync_all().map_err(failed("sync"))?;
+    std::fs::rename(&temporary, path).map_err(failed("replace"))
+}
+
+/// Reads a checkpoint; `None` when there is none, or when it is damaged and the log must be read
+/// from its beginning.
+pub(crate) fn read(path: &Path) -> Result<Option<(Shard, Dedup)>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => decode(&bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Checkpoint { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// The same state always gives the same bytes.
+pub(crate) fn encode(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
+    let body = save::body(state, dedup);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<Option<(Shard, Dedup)>, Error> {
+    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else { return Ok(None) };
+    if &header[..4] != MAGIC {
+        return Ok(None);
+    }
+    let number = |range: std::ops::Range<usize>| {
+        let mut wide = [0; 8];
+        wide[..range.len()].copy_from_slice(&header[range]);
+        u64::from_le_bytes(wide)
+    };
+    let version = number(4..8) as u32;
+    if version > VERSION {
+        return Err(Error::NewerCheckpoint { found: version, supported: VERSION });
+    }
+    if number(8..16) != body.len() as u64 || header[16..] != blake3::hash(body).as_bytes()[..] {
+        return Ok(None);
+    }
+    Ok(match version {
+        1 => v1::body(body),
+        2 => load::body(body),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+pub(crate) fn round_trip(shard: &Shard) -> Shard {
+    let bytes = encode(&Snapshot::of(shard), &Dedup::new());
+    decode(&bytes).unwrap().unwrap().0
+}
+
+#[cfg(test)]
+mod tests;
