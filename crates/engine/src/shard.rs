@@ -340,3 +340,6 @@ impl Shard {
         actions.push(Action::Timer(id, record.due_ns));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::shard::Action;
 
 #[test]
 fn a_damaged_checkpoint_is_not_believed_and_a_newer_one_refused() {
@@ -25,6 +26,24 @@ fn a_checkpoint_is_read_back_from_a_folder_that_was_not_there() {
     let shard = Shard { position: 9, ..Shard::default() };
     write(&path, &Snapshot::of(&shard), &Dedup::new()).unwrap();
     assert_eq!(read(&path).unwrap().unwrap().0.position, 9);
+}
+
+#[test]
+fn a_checkpoint_of_version_1_is_read() {
+    let (shard, _) = decode(&v1::fixture::bytes()).unwrap().unwrap();
+    assert_eq!((shard.position(), shard.pending(), shard.dead.len()), (7, 4, 1));
+    let lane = shard.lanes.find("shop", "resize", "").unwrap();
+    assert_eq!(shard.lanes.get(lane).settings.retry.attempts, 2);
+    assert_eq!(shard.state(lane).pending, 4);
+    let actions = shard.recover();
+    let count = |wanted: fn(&Action) -> bool| actions.iter().filter(|at| wanted(at)).count();
+    assert_eq!(count(|at| matches!(at, Action::Queue(_))), 2);
+    assert_eq!(count(|at| matches!(at, Action::Settle(_))), 1);
+    assert_eq!(count(|at| matches!(at, Action::Close(_))), 1);
+    // What it says now is said the same way in version 2.
+    let again = encode(&Snapshot::of(&shard), &Dedup::new());
+    let (shard, _) = decode(&again).unwrap().unwrap();
+    assert_eq!(encode(&Snapshot::of(&shard), &Dedup::new()), again);
 }
 
 proptest! {

@@ -131,3 +131,54 @@ fn delivery(shard: &mut Shard, row: DeliveryRow, order: u64) -> Option<()> {
     shard.restore(id, pending);
     Some(())
 }
+
+#[cfg(test)]
+pub(super) mod fixture {
+    //! What version 1 wrote for one function, and a delivery in each stage.
+
+    use super::*;
+
+    pub(in super::super) fn bytes() -> Vec<u8> {
+        let function = FunctionRow {
+            project: "shop".into(),
+            function: "resize".into(),
+            revision: 4,
+            attempts_max: 2,
+            patterns: vec!["image.*".into()],
+        };
+        let row = |number: u8, stage: Stage| DeliveryRow {
+            event: Bytes::copy_from_slice(&[number; 16]),
+            project: "shop".into(),
+            function: "resize".into(),
+            stage: stage.into(),
+            attempt: 1,
+            at_ns: 5,
+            reason: "because".into(),
+            started: None,
+        };
+        let started = StartedRecord {
+            id: Bytes::copy_from_slice(&[9; 16]),
+            function: "resize".into(),
+            attempt: 1,
+            ..StartedRecord::default()
+        };
+        let body = Body {
+            position: 7,
+            functions: vec![function],
+            deliveries: vec![
+                row(1, Stage::Ready),
+                DeliveryRow { started: Some(started), ..row(2, Stage::Running) },
+                row(3, Stage::Waiting),
+                row(4, Stage::Exhausted),
+                row(5, Stage::Dead),
+            ],
+            dedup: Vec::new(),
+        };
+        let body = body.encode_to_vec();
+        let mut bytes = b"NXCP\x01\0\0\0".to_vec();
+        bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+}

@@ -81,7 +81,7 @@ impl World {
             self.scheduler.release(ticket);
             return;
         };
-        self.checks.resumes(id, run.started.resumes);
+        self.checks.reach("resume");
         let taken = run.waiting_signal().map(|signal| Bytes::copy_from_slice(&signal.id));
         let started = StartedRecord { resumes: run.started.resumes + 1, ..run.started.clone() };
         self.append(vec![Record::Started(started)]);
