@@ -22,7 +22,9 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         // The first numbers of neighbouring seeds are alike.
-        (0..8).for_each(|_| random.0 ^= random.below(u64::MAX));
+        for _ in 0..8 {
+            random.below(7);
+        }
         World {
             random,
             log: Vec::new(),

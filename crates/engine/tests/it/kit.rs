@@ -18,8 +18,8 @@ use nexus_model::{Clock, EventId, IdMint, InvocationId, ManualClock, Partition, 
 use tokio::sync::Notify;
 
 pub(crate) fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-    runtime.build().unwrap().block_on(test);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
 }
 
 /// Does what the subject of the event says: `ok`, `refuse`, or `hold` until it is let go.
