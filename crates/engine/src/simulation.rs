@@ -17,7 +17,7 @@ use crate::shard::{Id, Shard};
 use checks::Checks;
 
 /// Runs where nothing is said: enough for every path, few enough for every build.
-const SEEDS_DEFAULT: u64 = 1_500;
+const SEEDS_DEFAULT: u64 = 400;
 /// Attempts at the same time on the node.
 const RUNNING_MAX: usize = 6;
 

@@ -7,8 +7,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-/// How many small maps there are. A million entries make 250 in each.
-const PARTS: usize = 4_096;
+/// How many small maps there are. A million entries make 250 in each. Tests have few entries and
+/// many tables.
+const PARTS: usize = if cfg!(test) { 16 } else { 4_096 };
 
 /// See the module.
 #[derive(Clone, Debug)]
