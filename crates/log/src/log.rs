@@ -279,13 +279,14 @@ impl Log {
         }
     }
 
-    /// Removes the oldest segments as [`LogConfig::retention`] says.
+    /// Removes the oldest segments as [`LogConfig::retention`] says, but none that holds a record
+    /// from `floor` on: what unfinished work still needs stays.
     ///
     /// # Errors
     /// A file cannot be removed; what was removed before stays removed.
-    pub async fn enforce_retention(&self) -> Result<RetentionReport, Error> {
+    pub async fn enforce_retention(&self, floor: u64) -> Result<RetentionReport, Error> {
         let shared = self.shared().clone();
-        blocking(move || retention::enforce(&shared)).await
+        blocking(move || retention::enforce(&shared, floor)).await
     }
 
     /// Reads everything and recomputes every checksum, hash and link of the chain.

@@ -128,4 +128,6 @@ pub struct RetentionReport {
     pub bytes_freed: u64,
     /// The oldest record that is kept.
     pub first_sequence: u64,
+    /// More would have been removed, but unfinished work needs the records from here on.
+    pub held_from: Option<u64>,
 }

@@ -7,12 +7,16 @@ use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::{Error, files};
 
-/// Removes what the configuration says.
-pub(crate) fn enforce(shared: &Shared) -> Result<RetentionReport, Error> {
+/// Removes what the configuration says, below `floor`.
+pub(crate) fn enforce(shared: &Shared, floor: u64) -> Result<RetentionReport, Error> {
     let mut report = RetentionReport::default();
     let retention = shared.config.retention;
     let oldest_ns = retention.max_age.map(|age| shared.clock.now().before(age).unix_ns());
     while let Some(size) = removable(shared, oldest_ns, retention.max_bytes)? {
+        if next_first(shared) > floor {
+            report.held_from = Some(floor);
+            break;
+        }
         let removed = remove_first(shared)?;
         report.segments_removed += 1;
         report.records_removed += removed;
@@ -37,6 +41,11 @@ fn removable(
         None => false,
     };
     Ok((too_old || too_much).then_some(first.file_bytes))
+}
+
+/// The first sequence number that would be left without the oldest segment.
+fn next_first(shared: &Shared) -> u64 {
+    shared.segments().get(1).map_or(u64::MAX, Segment::first_sequence)
 }
 
 /// The size of all files of the log.

@@ -77,12 +77,77 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
 pub const PENDING_DELIVERIES_MAX: usize = 1_000_000;
 /// Deliveries that run at the same time on a node, by default.
 pub const DELIVERIES_RUNNING_DEFAULT: usize = 128;
+/// The largest factor between two waits of a retry policy.
+pub const RETRY_FACTOR_MAX: f64 = 10.0;
+/// The oldest event that a retry policy may still try, and the longest wait that it may have.
+pub const RETRY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Events in one delivered batch.
+pub const DELIVERY_BATCH_MAX: u32 = 1_000;
+/// How long the first event of a batch may wait for others.
+pub const DELIVERY_BATCH_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Scheduled events that have not happened, per shard.
+pub const SCHEDULES_MAX: usize = 1_000_000;
+/// How far ahead an event may be scheduled, and how long a durable function may sleep.
+pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+/// Missed firings of a cron trigger that are made up for.
+pub const CRON_CATCH_UP_MAX: usize = 1_000;
+/// Triggers of one project.
+pub const TRIGGERS_MAX: usize = 100_000;
+/// Functions that call functions that call functions: how deep.
+pub const CALL_DEPTH_MAX: u32 = 16;
+/// Calls to other functions of one invocation.
+pub const CALLS_MAX: usize = 1_000;
+/// The data of one signal, in bytes.
+pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
+/// Signals that wait for one durable invocation to ask for them.
+pub const SIGNALS_WAITING_MAX: usize = 100;
+/// How often a durable invocation may crash its node without getting any further.
+pub const RESUMES_WITHOUT_PROGRESS_MAX: u32 = 5;
+/// How long a request may wait for the result of an asynchronous invocation.
+pub const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Dead letters in one bulk redrive or drop.
+pub const DEAD_LETTERS_BULK_MAX: usize = 100_000;
+/// Results kept by the result cache of a node, in bytes.
+pub const RESULT_CACHE_BYTES_MAX: usize = 64 << 20;
+/// One result in the result cache, in bytes.
+pub const RESULT_CACHE_ITEM_BYTES_MAX: usize = 1 << 20;
 /// How long (source, id) pairs are remembered for deduplication.
 pub const DEDUP_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How many (source, id) pairs a shard remembers.
 pub const DEDUP_ENTRIES_MAX: usize = 1_000_000;
 /// Components that are loaded at the same time (three memory mappings each).
 pub const LOADED_COMPONENTS_MAX: usize = 10_000;
+
+/// A CloudEvents SQL expression, in bytes.
+pub const CESQL_BYTES_MAX: usize = 4 << 10;
+/// Brackets, functions and signs around each other in a CloudEvents SQL expression.
+pub const CESQL_DEPTH_MAX: usize = 64;
+/// Dialects, attributes, fields and alternatives in one filter.
+pub const FILTER_NODES_MAX: usize = 1_000;
+/// Filters or fields inside each other.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// A key expression, in bytes.
+pub const KEY_EXPRESSION_BYTES_MAX: usize = 1 << 10;
+/// A key made from an event, in bytes; a longer one is replaced by its digest.
+pub const KEY_BYTES_MAX: usize = 256;
+/// A transformation's expression, in bytes.
+pub const TRANSFORM_BYTES_MAX: usize = 4 << 10;
+/// Parts inside each other in a transformation's expression; each `|` counts as one.
+pub const TRANSFORM_DEPTH_MAX: usize = 128;
+/// What a transformation may touch by its estimate, in bytes; the estimate grows with the event.
+pub const TRANSFORM_WORK_BYTES_MAX: u64 = 500_000_000;
+/// One schema of an event type, in bytes of JSON.
+pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
+/// Objects and arrays inside each other in a schema.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Parts of a schema that may be applied to one value of the data.
+pub const SCHEMA_STEPS_MAX: usize = 10_000;
+/// Errors that one validation against a schema reports.
+pub const SCHEMA_ERRORS_MAX: usize = 20;
+/// Properties of one object that an inferred schema names; further ones only count as "others".
+pub const INFERRED_PROPERTIES_MAX: usize = 500;
+/// Places (objects, arrays, properties) that an inferred schema describes.
+pub const INFERRED_NODES_MAX: usize = 2_000;
 
 /// One row of `nexus limits`.
 #[derive(Clone, Copy, Debug, serde::Serialize, schemars::JsonSchema)]
@@ -233,6 +298,87 @@ pub const ALL: &[Limit] = &[
         "deliveries",
         "deliveries that run at the same time",
     ),
+    limit(
+        "retry-age-max",
+        RETRY_AGE_MAX.as_millis() as u64,
+        "ms",
+        "the oldest event that is still tried again",
+    ),
+    limit(
+        "delivery-batch-max",
+        DELIVERY_BATCH_MAX as u64,
+        "events",
+        "events in one delivered batch",
+    ),
+    limit(
+        "delivery-batch-wait-max",
+        DELIVERY_BATCH_WAIT_MAX.as_millis() as u64,
+        "ms",
+        "how long the first event of a batch waits for others",
+    ),
+    limit(
+        "schedules-max",
+        SCHEDULES_MAX as u64,
+        "events",
+        "scheduled events that have not happened, per shard",
+    ),
+    limit(
+        "schedule-ahead-max",
+        SCHEDULE_AHEAD_MAX.as_millis() as u64,
+        "ms",
+        "how far ahead an event is scheduled or a durable function sleeps",
+    ),
+    limit(
+        "cron-catch-up-max",
+        CRON_CATCH_UP_MAX as u64,
+        "firings",
+        "missed firings of a cron trigger that are made up for",
+    ),
+    limit("triggers-max", TRIGGERS_MAX as u64, "triggers", "triggers of a project"),
+    limit(
+        "call-depth-max",
+        CALL_DEPTH_MAX as u64,
+        "calls",
+        "functions that call functions: how deep",
+    ),
+    limit("calls-max", CALLS_MAX as u64, "calls", "calls to other functions of an invocation"),
+    limit("signal-bytes-max", SIGNAL_BYTES_MAX as u64, "bytes", "the data of a signal"),
+    limit(
+        "signals-waiting-max",
+        SIGNALS_WAITING_MAX as u64,
+        "signals",
+        "signals that wait for one invocation",
+    ),
+    limit(
+        "resumes-without-progress-max",
+        RESUMES_WITHOUT_PROGRESS_MAX as u64,
+        "resumes",
+        "how often a durable invocation may crash without getting further",
+    ),
+    limit(
+        "result-wait-max",
+        RESULT_WAIT_MAX.as_millis() as u64,
+        "ms",
+        "how long a request waits for an asynchronous result",
+    ),
+    limit(
+        "dead-letters-bulk-max",
+        DEAD_LETTERS_BULK_MAX as u64,
+        "dead letters",
+        "one bulk redrive or drop",
+    ),
+    limit(
+        "result-cache-bytes-max",
+        RESULT_CACHE_BYTES_MAX as u64,
+        "bytes",
+        "the result cache of a node",
+    ),
+    limit(
+        "result-cache-item-bytes-max",
+        RESULT_CACHE_ITEM_BYTES_MAX as u64,
+        "bytes",
+        "one cached result",
+    ),
     limit("dedup-age", DEDUP_AGE.as_millis() as u64, "ms", "how long (source, id) is remembered"),
     limit(
         "dedup-entries-max",
@@ -245,5 +391,40 @@ pub const ALL: &[Limit] = &[
         LOADED_COMPONENTS_MAX as u64,
         "components",
         "components loaded at the same time",
+    ),
+    limit("cesql-bytes-max", CESQL_BYTES_MAX as u64, "bytes", "a CloudEvents SQL expression"),
+    limit("cesql-depth-max", CESQL_DEPTH_MAX as u64, "levels", "nesting in CloudEvents SQL"),
+    limit("filter-nodes-max", FILTER_NODES_MAX as u64, "parts", "parts of one filter"),
+    limit("filter-depth-max", FILTER_DEPTH_MAX as u64, "levels", "nesting in a filter"),
+    limit("key-expression-bytes-max", KEY_EXPRESSION_BYTES_MAX as u64, "bytes", "a key expression"),
+    limit("key-bytes-max", KEY_BYTES_MAX as u64, "bytes", "a key; a longer one becomes its digest"),
+    limit("transform-bytes-max", TRANSFORM_BYTES_MAX as u64, "bytes", "a transformation"),
+    limit(
+        "transform-depth-max",
+        TRANSFORM_DEPTH_MAX as u64,
+        "levels",
+        "nesting in a transformation",
+    ),
+    limit(
+        "transform-work-bytes-max",
+        TRANSFORM_WORK_BYTES_MAX,
+        "bytes",
+        "estimated work of a transformation",
+    ),
+    limit("schema-bytes-max", SCHEMA_BYTES_MAX as u64, "bytes", "one schema of an event type"),
+    limit("schema-depth-max", SCHEMA_DEPTH_MAX as u64, "levels", "nesting in a schema"),
+    limit("schema-steps-max", SCHEMA_STEPS_MAX as u64, "parts", "parts of a schema for one value"),
+    limit("schema-errors-max", SCHEMA_ERRORS_MAX as u64, "errors", "errors of one validation"),
+    limit(
+        "inferred-properties-max",
+        INFERRED_PROPERTIES_MAX as u64,
+        "properties",
+        "properties of one object in an inferred schema",
+    ),
+    limit(
+        "inferred-nodes-max",
+        INFERRED_NODES_MAX as u64,
+        "places",
+        "places in an inferred schema",
     ),
 ];

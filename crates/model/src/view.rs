@@ -67,6 +67,8 @@ words!(
     Crashed = "crashed",
     Rejected = "rejected",
     Running = "running",
+    Suspended = "suspended",
+    Queued = "queued",
 );
 words!(Trigger, Http = "http", Event = "event", Invoke = "invoke");
 words!(Level, Exact = "exact", Io = "io", None = "none");

@@ -121,7 +121,6 @@ impl Server {
         let addresses = Addresses::of(&config, &ingress, &api)?;
 
         let parts = open(&config, &data).await?;
-        let log = parts.log.clone();
         let node_config = NodeConfig {
             concurrency: config.functions.concurrency,
             waiting_calls_max: config.functions.waiting_max,
@@ -146,7 +145,7 @@ impl Server {
         };
         announce(&data, &file)?;
         if config.log.retention != Retention::default() {
-            task::spawn("retention", retain(log));
+            task::spawn("retention", retain(node.clone()));
         }
         Ok(Server { node, gateway, file, drain: config.drain.0, _lock: lock })
     }
@@ -164,11 +163,11 @@ impl Server {
 }
 
 /// Removes what retention says, now and then. Ends with the process.
-async fn retain(log: Log) {
+async fn retain(node: Arc<Node>) {
     let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
     loop {
         ticks.tick().await;
-        match log.enforce_retention().await {
+        match node.enforce_retention().await {
             Ok(report) => tracing::debug!(?report, "retention"),
             Err(error) => tracing::error!(%error, "retention failed; it is tried again"),
         }

@@ -310,6 +310,22 @@ impl Node {
         self.parts.log.stats().await.map_err(Error::from)
     }
 
+    /// Removes from the log what its retention says and no unfinished work needs. Schedules that
+    /// hold up the removal move to the end of the log, so that the next call can pass them.
+    ///
+    /// # Errors
+    /// The engine has stopped, or a file cannot be removed.
+    pub async fn enforce_retention(&self) -> Result<nexus_log::RetentionReport, Error> {
+        let engine = self.engine()?;
+        let report = self.parts.log.enforce_retention(engine.floor().await?).await?;
+        if report.held_from.is_some() {
+            let first = report.first_sequence;
+            let quarter = self.parts.log.durable().sequence.saturating_sub(first) / 4;
+            engine.carry_forward(first + quarter).await?;
+        }
+        Ok(report)
+    }
+
     /// Checks every record of the log.
     ///
     /// # Errors

@@ -2,7 +2,10 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use nexus_log::Position;
-use nexus_model::record::{ConfigRecord, Failure, Meta, StoredEvent};
+use nexus_model::record::{
+    ConfigRecord, DeliveryRecord, Failure, InvocationRecord, JournalRecord, Meta, SignalRecord,
+    Status, StoredEvent, SuspendedRecord, Trigger,
+};
 
 use super::*;
 
@@ -14,66 +17,103 @@ struct Bench {
     text: String,
 }
 
-fn event_id(number: u8) -> Bytes {
+fn id(number: u8) -> Bytes {
     Bytes::copy_from_slice(&[number; 16])
 }
 
 fn meta(event: u8) -> Meta {
-    Meta { project: "shop".into(), cause_event: event_id(event), ..Meta::default() }
+    Meta { project: "shop".into(), cause_event: id(event), ..Meta::default() }
 }
 
 impl Bench {
+    fn of(functions: &[(&str, &str)]) -> Bench {
+        let mut bench = Bench::default();
+        for (name, spec) in functions {
+            bench.configure("Function", name, spec);
+        }
+        bench.text.clear();
+        bench
+    }
+
     fn apply(&mut self, record: Record) -> &mut Self {
         self.sequence += 1;
         let position = Position { shard: 0, sequence: self.sequence };
         for action in self.shard.apply(&Entry { position, record }) {
+            let name = |id: Id| self.shard.key(id).function;
             let line = match action {
-                Action::Deliver(at) if at.due == Timestamp::EPOCH => {
-                    format!("deliver {} #{}", at.key.function, at.attempt)
+                Action::Queue(id) => {
+                    let pending = self.shard.deliveries.get(&id).unwrap();
+                    format!("queue {} #{}", name(id), pending.attempt)
                 }
-                Action::Deliver(at) => format!("retry {} #{}", at.key.function, at.attempt),
-                Action::GiveUp { key, attempts, reason } => {
-                    format!("give up {} after {attempts}: {reason}", key.function)
-                }
-                Action::Crashed { key, .. } => format!("crashed {}", key.function),
+                Action::Begun(id) => format!("begun {}", name(id)),
+                Action::Forget(id, ended) => format!("end {} {:?}", name(id), ended.decision),
+                Action::Settle(id) => match &self.shard.deliveries.get(&id).unwrap().state {
+                    State::Settling(verdict) => {
+                        format!("settle {} {:?}", name(id), verdict.decision)
+                    }
+                    other => format!("{other:?}"),
+                },
+                Action::Close(_) => "close".to_owned(),
+                Action::Resume(_) => "resume".to_owned(),
+                Action::WakeAt(_, at) => format!("wake at {at}"),
+                Action::Strike(_) => "strike".to_owned(),
+                Action::Timer(_, at) => format!("timer {at}"),
+                Action::Lane(_) => continue,
             };
             let _ = writeln!(self.text, "{line}");
         }
         self
     }
 
-    fn function(&mut self, name: &str, pattern: &str) -> &mut Self {
-        let spec = format!(r#"{{"on":{{"events":[{{"type":"{pattern}"}}]}}}}"#);
-        let (project, kind, name) = ("shop".into(), "Function".into(), name.into());
+    fn configure(&mut self, kind: &str, name: &str, spec: &str) -> &mut Self {
+        let (project, kind, name, spec) = ("shop".into(), kind.into(), name.into(), spec.into());
         let revision = self.sequence + 1;
+        let at_ns = 1;
         self.apply(Record::Config(ConfigRecord {
+            id: id(0),
             project,
             kind,
             name,
             revision,
             spec,
-            ..ConfigRecord::default()
+            at_ns,
         }))
     }
 
-    fn event(&mut self, number: u8, ty: &str) -> &mut Self {
-        let event = StoredEvent { ty: ty.into(), ..StoredEvent::default() };
+    fn event(&mut self, number: u8) -> &mut Self {
+        let event = StoredEvent { ty: "t".into(), ..StoredEvent::default() };
         let meta = Meta { project: "shop".into(), ..Meta::default() };
-        self.apply(Record::Event(EventRecord { id: event_id(number), meta, received_ns: 1, event }))
+        let received_ns = 1;
+        let id = id(number);
+        self.apply(Record::Event(EventRecord {
+            id,
+            meta,
+            received_ns,
+            event,
+            ..EventRecord::default()
+        }))
     }
 
-    fn started(&mut self, event: u8, function: &str, attempt: u32) -> &mut Self {
+    fn started(&mut self, (event, run): (u8, u8), function: &str, attempt: u32) -> &mut Self {
         self.apply(Record::Started(StartedRecord {
+            id: id(run),
             meta: meta(event),
             function: function.into(),
             attempt,
+            durable: function == "durable",
             ..StartedRecord::default()
         }))
     }
 
-    fn ended(&mut self, event: u8, function: &str, outcome: (u32, Status)) -> &mut Self {
+    fn ended(
+        &mut self,
+        (event, run): (u8, u8),
+        function: &str,
+        outcome: (u32, Status),
+    ) -> &mut Self {
         let failure = Failure { code: "NX5002".into(), message: "no".into(), backtrace: vec![] };
         self.apply(Record::Invocation(Box::new(InvocationRecord {
+            id: id(run),
             meta: meta(event),
             function: function.into(),
             attempt: outcome.0,
@@ -88,11 +128,27 @@ impl Bench {
     fn decided(&mut self, event: u8, function: &str, decision: DeliveryDecision) -> &mut Self {
         self.apply(Record::Delivery(DeliveryRecord {
             project: "shop".into(),
-            event: event_id(event),
+            event: id(event),
             function: function.into(),
             decision: decision.into(),
             ..DeliveryRecord::default()
         }))
+    }
+
+    fn suspended(&mut self, run: u8, (until_ns, signal): (i64, &str)) -> &mut Self {
+        let signal = signal.into();
+        self.apply(Record::Suspended(SuspendedRecord {
+            invocation: id(run),
+            until_ns,
+            signal,
+            ..SuspendedRecord::default()
+        }))
+    }
+
+    fn signal(&mut self, run: u8, (own, name): (u8, &str)) -> &mut Self {
+        let (own, name) = (id(own), name.into());
+        let (id, invocation) = (own, id(run));
+        self.apply(Record::Signal(SignalRecord { id, invocation, name, ..SignalRecord::default() }))
     }
 
     fn expect(&mut self, expected: &str) -> &mut Self {
@@ -102,89 +158,146 @@ impl Bench {
     }
 }
 
+const ON_T: &str = r#"{"on":{"events":[{"type":"t"}]}}"#;
+
 #[test]
 fn an_event_goes_to_each_function_that_wants_it() {
-    let mut bench = Bench::default();
-    bench.function("a", "order.*").function("b", "order.created").function("c", "other");
-    bench.event(1, "order.created").expect("deliver a #1, deliver b #1");
-    bench.started(1, "a", 1).ended(1, "a", (1, Status::Succeeded)).expect("");
+    let other = r#"{"on":{"events":[{"type":"u"}]}}"#;
+    let mut bench = Bench::of(&[("a", ON_T), ("b", ON_T), ("c", other)]);
+    bench.event(1).expect("queue a #1, queue b #1");
+    bench.started((1, 9), "a", 1).expect("begun a");
+    bench.ended((1, 9), "a", (1, Status::Succeeded)).expect("end a None");
     assert_eq!(bench.shard.pending(), 1);
 }
 
 #[test]
+fn a_trigger_of_its_own_is_a_lane_of_its_own() {
+    let mut bench = Bench::of(&[("a", ON_T)]);
+    bench.configure("Trigger", "more", r#"{"function":"a","event":{"type":"t"}}"#);
+    bench.event(1).expect("queue a #1, queue a #1");
+    bench.configure("Trigger", "more", "");
+    bench.event(2).expect("queue a #1");
+}
+
+#[test]
 fn a_failed_delivery_is_tried_again_and_then_given_up() {
-    let mut bench = Bench::default();
-    bench.function("a", "t").event(1, "t").expect("deliver a #1");
-    bench.started(1, "a", 1).ended(1, "a", (1, Status::Failed)).expect("retry a #2");
-    bench.started(1, "a", 2).ended(1, "a", (2, Status::TimedOut)).expect("retry a #3");
-    bench
-        .started(1, "a", 3)
-        .ended(1, "a", (3, Status::Trapped))
-        .expect("give up a after 3: NX5002: no");
-    assert_eq!(bench.shard.pending(), 1);
-    bench.decided(1, "a", DeliveryDecision::Dead).expect("");
+    let mut bench = Bench::of(&[("a", ON_T)]);
+    bench.event(1).started((1, 11), "a", 1).expect("queue a #1, begun a");
+    bench.ended((1, 11), "a", (1, Status::Failed)).expect("queue a #2");
+    bench.started((1, 12), "a", 2).ended((1, 12), "a", (2, Status::TimedOut));
+    bench.expect("begun a, queue a #3");
+    bench.started((1, 13), "a", 3).ended((1, 13), "a", (3, Status::Trapped));
+    bench.expect("begun a, settle a Dead");
+    bench.decided(1, "a", DeliveryDecision::Dead).expect("end a Some(Dead)");
     assert_eq!((bench.shard.pending(), bench.shard.dead.len()), (0, 1));
 }
 
 #[test]
 fn a_permanent_error_is_not_tried_again() {
-    let mut bench = Bench::default();
-    bench.function("a", "t").event(1, "t").started(1, "a", 1).expect("deliver a #1");
-    bench.ended(1, "a", (1, Status::Refused)).expect("give up a after 1: NX5002: no");
+    let mut bench = Bench::of(&[("a", ON_T)]);
+    bench.event(1).started((1, 9), "a", 1).ended((1, 9), "a", (1, Status::Refused));
+    bench.expect("queue a #1, begun a, settle a Dead");
 }
 
 #[test]
 fn records_of_other_attempts_and_of_strangers_change_nothing() {
-    let mut bench = Bench::default();
-    bench.function("a", "t").event(1, "t").expect("deliver a #1");
+    let mut bench = Bench::of(&[("a", ON_T)]);
+    bench.event(1).expect("queue a #1");
     bench
-        .started(1, "a", 2)
-        .ended(1, "a", (2, Status::Succeeded))
-        .ended(2, "a", (1, Status::Failed))
+        .started((1, 9), "a", 2)
+        .ended((1, 8), "a", (2, Status::Succeeded))
+        .ended((2, 7), "a", (1, Status::Failed))
+        .ended((1, 6), "b", (1, Status::Failed))
         .expect("");
-    bench.ended(1, "b", (1, Status::Failed)).expect("");
-    let before = bench.shard.clone();
     bench.sequence -= 1;
-    bench.event(9, "t").expect("");
-    assert_eq!(bench.shard, before, "a record that was applied already");
+    bench.event(9).expect("");
 }
 
 #[test]
 fn dead_letters_are_redriven_or_dropped() {
-    let mut bench = Bench::default();
-    bench.function("a", "t");
+    let mut bench = Bench::of(&[("a", ON_T)]);
     for event in [1, 2] {
-        bench.event(event, "t").started(event, "a", 1).ended(event, "a", (1, Status::Refused));
+        bench.event(event).started((event, event), "a", 1).ended(
+            (event, event),
+            "a",
+            (1, Status::Refused),
+        );
         bench.decided(event, "a", DeliveryDecision::Dead);
     }
     bench.text.clear();
-    bench.decided(1, "a", DeliveryDecision::Redriven).expect("deliver a #1");
+    bench.decided(1, "a", DeliveryDecision::Redriven).expect("queue a #1");
     bench.decided(2, "a", DeliveryDecision::Dropped).expect("");
     bench.decided(2, "a", DeliveryDecision::Redriven).expect("");
     assert_eq!((bench.shard.pending(), bench.shard.dead.len()), (1, 0));
 }
 
 #[test]
-fn a_restart_takes_up_every_unfinished_delivery() {
-    let mut bench = Bench::default();
-    bench
-        .function("ready", "1")
-        .function("running", "1")
-        .function("waiting", "1")
-        .function("exhausted", "1");
-    bench.event(1, "1");
-    bench.started(1, "running", 1);
-    bench.started(1, "waiting", 1).ended(1, "waiting", (1, Status::Failed));
-    bench.started(1, "exhausted", 1).ended(1, "exhausted", (1, Status::Refused));
-    let actions = crate::checkpoint::round_trip(&bench.shard).recover();
-    let kinds: Vec<&str> = actions
-        .iter()
-        .map(|action| match action {
-            Action::GiveUp { .. } => "give up",
-            Action::Crashed { .. } => "crashed",
-            Action::Deliver(at) if at.attempt == 1 => "deliver",
-            Action::Deliver(_) => "retry",
-        })
-        .collect();
-    assert_eq!(kinds, ["give up", "deliver", "crashed", "retry"]);
+fn a_breaker_opens_after_failures_in_a_row_and_an_attempt_decides() {
+    let spec = r#"{"on":{"events":[{"type":"t"}]},
+        "delivery":{"breaker":{"failures":2,"open":"10s"},"retry":{"attempts":9}}}"#;
+    let mut bench = Bench::of(&[("a", spec)]);
+    let lane = bench.shard.lanes.find("shop", "a", "").unwrap();
+    bench.event(1);
+    for attempt in 1..3 {
+        let run = (1, 10 + attempt as u8);
+        bench.started(run, "a", attempt).ended(run, "a", (attempt, Status::Failed));
+    }
+    let open = BreakerState::Open { until_ns: 11_000_000_000 };
+    assert_eq!(bench.shard.state(lane).breaker, open);
+    bench.started((1, 13), "a", 3).ended((1, 13), "a", (3, Status::Succeeded));
+    assert_eq!(bench.shard.state(lane).breaker, BreakerState::Closed { failures: 0 });
+}
+
+#[test]
+fn a_durable_invocation_sleeps_wakes_and_takes_signals() {
+    let spec = r#"{"durable":true,"on":{"events":[{"type":"t"}]}}"#;
+    let mut bench = Bench::of(&[("durable", spec)]);
+    bench.event(1).started((1, 9), "durable", 1).expect("queue durable #1, begun durable");
+    bench.suspended(9, (77, "")).expect("wake at 77");
+    bench.signal(9, (50, "go")).expect("");
+    bench.suspended(9, (0, "stop")).expect("");
+    bench.signal(9, (51, "stop")).expect("resume");
+    let run = InvocationId::from_bytes([9; 16]);
+    assert_eq!(bench.shard.runs.get(&run).unwrap().signals.len(), 2);
+    bench.apply(Record::Journal(JournalRecord {
+        invocation: id(9),
+        signals: vec![id(51)],
+        ..JournalRecord::default()
+    }));
+    let known = bench.shard.runs.get(&run).unwrap();
+    assert_eq!((known.signals.len(), &*known.signals[0].name), (1, "go"));
+    assert_eq!(known.pieces, [bench.sequence]);
+    bench.ended((1, 9), "durable", (1, Status::Succeeded)).expect("end durable None");
+    assert_eq!(bench.shard.receiver(run), Receiver::None);
+}
+
+#[test]
+fn what_crashes_again_and_again_without_getting_further_is_given_up() {
+    let spec = r#"{"durable":true,"on":{"events":[{"type":"t"}]}}"#;
+    let mut bench = Bench::of(&[("durable", spec)]);
+    bench.event(1).started((1, 9), "durable", 1);
+    let run = InvocationId::from_bytes([9; 16]);
+    let closes =
+        |bench: &Bench| bench.shard.recover().iter().any(|action| *action == Action::Close(run));
+    for resumes in 1..=nexus_model::limits::RESUMES_WITHOUT_PROGRESS_MAX {
+        assert!(!closes(&bench));
+        let started = bench.shard.runs.get(&run).unwrap().started.clone();
+        bench.apply(Record::Started(StartedRecord { resumes, ..started }));
+    }
+    assert!(closes(&bench));
+}
+
+#[test]
+fn cancelling_depends_on_where_a_delivery_stands() {
+    let spec = r#"{"durable":true,"on":{"events":[{"type":"t"}]}}"#;
+    let mut bench = Bench::of(&[("durable", spec)]);
+    let cancelled = DeliveryDecision::Cancelled;
+    bench.event(1).decided(1, "durable", cancelled);
+    bench.expect("queue durable #1, end durable Some(Cancelled)");
+    bench.event(2).started((2, 9), "durable", 1).decided(2, "durable", cancelled);
+    bench.expect("queue durable #1, begun durable, strike");
+    bench.ended((2, 9), "durable", (1, Status::Failed)).expect("end durable Some(Cancelled)");
+    bench.event(3).started((3, 8), "durable", 1).suspended(8, (0, "x"));
+    bench.text.clear();
+    bench.decided(3, "durable", cancelled).expect("close");
 }

@@ -117,7 +117,7 @@ fn broken_heads() -> Vec<(String, &'static str, &'static str, &'static str)> {
     let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(500));
     let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(65_600));
     let bad = |text: &str, detail| (text.to_owned(), "400 Bad Request", "NX1001", detail);
-    let large = |text| (text, "431 Request Header Fields Too Large", "NX1011", "65536 bytes");
+    let large = |text| (text, "431 Request Header Fields Too Large", "NX1013", "65536 bytes");
     vec![
         bad("nonsense\r\n\r\n", "cannot be read"),
         bad("G(T / HTTP/1.1\r\nhost: x\r\n\r\n", "method"),

@@ -76,7 +76,7 @@ async fn heads_that_cannot_be_parsed_are_answered_with_a_problem() {
         ("GET /hello HTTP/1.1\r\nhost: x\r\nbad name: y\r\n\r\n", "400 NX1001"),
         ("GET /hello HTTP/1.1\r\nhost: x\r\na: b\r\n folded\r\n\r\n", "400 NX1001"),
         ("GET /hello HTTP/1.1\r\n\r\n", "400 NX1001"),
-        (&huge, "431 NX1011"),
+        (&huge, "431 NX1013"),
     ] {
         for address in [world.gateway.ingress_address(), world.gateway.admin_address()] {
             let answer = first_answer(address, request.as_bytes()).await;

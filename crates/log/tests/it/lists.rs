@@ -177,7 +177,9 @@ fn retention_removes_whole_segments_and_expires_cursors() {
         while log.stats().await.unwrap().segments_open > 1 {
             tokio::task::yield_now().await;
         }
-        let report = log.enforce_retention().await.unwrap();
+        let held = log.enforce_retention(1).await.unwrap();
+        assert_eq!((held.segments_removed, held.held_from), (0, Some(1)));
+        let report = log.enforce_retention(u64::MAX).await.unwrap();
         assert!(report.segments_removed > 0 && report.first_sequence > 1, "{report:?}");
         let kept = log.events(&EventFilter::default(), None, 1000).await.unwrap().items;
         assert_eq!(kept.len() as u64, 200 - report.records_removed);
@@ -211,7 +213,7 @@ fn retention_by_size_keeps_the_newest() {
         while log.stats().await.unwrap().segments_open > 1 {
             tokio::task::yield_now().await;
         }
-        log.enforce_retention().await.unwrap();
+        log.enforce_retention(u64::MAX).await.unwrap();
         let stats = log.stats().await.unwrap();
         assert_eq!((stats.segments_sealed, stats.last_sequence), (0, 100));
         log.close().await.unwrap();

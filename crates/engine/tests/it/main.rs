@@ -1,0 +1,208 @@
+//! The engine on a real log, with a worker that does what the events say.
+
+mod kit;
+
+use std::time::Duration;
+
+use kit::{Kit, event, function, run};
+use nexus_engine::{Cancellation, DeadFilter, Error, Outcome, Redrive};
+use nexus_model::EventFilter;
+use nexus_model::record::DeliveryDecision;
+
+const ON_T: &str = r#"{"on":{"events":[{"type":"t"}]}}"#;
+
+#[test]
+fn an_event_is_handled_and_its_end_can_be_awaited() {
+    run(async {
+        let kit = Kit::start().await;
+        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        let id = kit.accept(event(&kit, "1", "ok")).await.unwrap();
+        let ended = kit.engine.wait_ended(kit.key(id, "f")).await.unwrap().unwrap();
+        assert_eq!((ended.decision, ended.attempts), (None, 1));
+        let outcome = kit.engine.outcome(kit.key(id, "f")).await.unwrap();
+        assert_eq!(outcome, Outcome::Ended(ended));
+        assert_eq!(kit.engine.pending(), 0);
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn a_duplicate_is_not_delivered_twice() {
+    run(async {
+        let kit = Kit::start().await;
+        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        let first = kit.engine.accept(vec![event(&kit, "1", "ok")]).await.unwrap();
+        let again = kit.engine.accept(vec![event(&kit, "1", "ok")]).await.unwrap();
+        assert_eq!((again[0].id, again[0].duplicate), (first[0].id, true));
+        kit.engine.wait_ended(kit.key(first[0].id, "f")).await.unwrap();
+        assert_eq!(kit.worker.attempts(), 1);
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn a_full_queue_refuses_and_takes_again() {
+    run(async {
+        let kit = Kit::start().await;
+        let spec = r#"{"on":{"events":[{"type":"t"}]},"delivery":{"queue":{"max":2}}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
+        kit.engine.settled().await.unwrap();
+        let held = [
+            kit.accept(event(&kit, "1", "hold")).await.unwrap(),
+            kit.accept(event(&kit, "2", "hold")).await.unwrap(),
+        ];
+        let full = kit.accept(event(&kit, "3", "hold")).await;
+        assert!(matches!(full, Err(Error::QueueFull { limit: 2, .. })), "{full:?}");
+        kit.worker.let_go();
+        for id in held {
+            kit.engine.wait_ended(kit.key(id, "f")).await.unwrap();
+        }
+        kit.accept(event(&kit, "3", "ok")).await.unwrap();
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn a_schedule_survives_a_restart_and_happens_once() {
+    run(async {
+        let mut kit = Kit::start().await;
+        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        let due = kit.clock_now().after(Duration::from_secs(3600));
+        let schedules = vec![kit.schedule("1", due), kit.schedule("2", due)];
+        let accepted = kit.engine.schedule(schedules).await.unwrap();
+        kit.engine.settled().await.unwrap();
+        let listed = kit.engine.schedules(Some("shop"), None, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|at| at.due).collect::<Vec<_>>(), [due, due]);
+        let who = || ("token:me".to_owned(), "no longer".to_owned());
+        let cancelled = accepted[1].id;
+        assert!(kit.engine.cancel_schedule(("shop", cancelled), who()).await.unwrap());
+        assert!(!kit.engine.cancel_schedule(("shop", cancelled), who()).await.unwrap());
+        assert_eq!(kit.engine.carry_forward(u64::MAX).await.unwrap(), 1);
+        kit = kit.restart().await;
+        kit.clock.advance(Duration::from_secs(3601));
+        kit.until(|kit| kit.worker.attempts() == 1).await;
+        kit = kit.restart().await;
+        assert_eq!(kit.engine.schedules(None, None, 10).await.unwrap(), []);
+        let events = kit.log.events(&EventFilter::default(), None, 10).await.unwrap().items;
+        assert_eq!(events.len(), 1, "one happened, one was cancelled");
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn cron_fires_once_per_time_also_over_a_restart() {
+    run(async {
+        let mut kit = Kit::start().await;
+        let spec = r#"{"on":{"cron":[{"schedule":"@daily"}]}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
+        kit.engine.settled().await.unwrap();
+        kit.clock.advance(Duration::from_secs(24 * 3600));
+        kit.until(|kit| kit.worker.attempts() == 1).await;
+        kit = kit.restart().await;
+        kit.engine.settled().await.unwrap();
+        let events = kit.log.events(&EventFilter::default(), None, 10).await.unwrap().items;
+        assert_eq!(events.len(), 1);
+        assert_eq!(
+            (&*events[0].event.ty, &*events[0].event.source),
+            ("dev.nexus.cron", "/nexus/shop/f")
+        );
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn dead_letters_are_counted_edited_and_redriven() {
+    run(async {
+        let kit = Kit::start().await;
+        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        let mut ids = Vec::new();
+        for number in 0..4 {
+            ids.push(kit.accept(event(&kit, &number.to_string(), "refuse")).await.unwrap());
+        }
+        for id in &ids {
+            let ended = kit.engine.wait_ended(kit.key(*id, "f")).await.unwrap().unwrap();
+            assert_eq!(ended.decision, Some(DeliveryDecision::Dead));
+        }
+        let counts = kit.engine.dead_counts(DeadFilter::default()).await.unwrap();
+        assert_eq!(
+            counts.iter().map(|at| (&*at.code, at.count)).collect::<Vec<_>>(),
+            [("NX5003", 4)]
+        );
+        let how = || Redrive { principal: "token:me".into(), reason: "fixed".into(), rate: None };
+        let edited = event(&kit, "edited", "ok");
+        let new = kit.engine.redrive_edited(kit.key(ids[0], "f"), edited, how()).await.unwrap();
+        let ended = kit.engine.wait_ended(kit.key(new, "f")).await.unwrap().unwrap();
+        assert_eq!(ended.decision, None);
+        let one = DeadFilter { event: Some(ids[1]), ..DeadFilter::default() };
+        let who = ("token:me".to_owned(), "useless".to_owned());
+        assert_eq!(kit.engine.drop_dead(one, who).await.unwrap(), 1);
+        let before = kit.worker.attempts();
+        assert_eq!(kit.engine.redrive(DeadFilter::default(), how()).await.unwrap(), 2);
+        for id in &ids[2..] {
+            kit.engine.wait_ended(kit.key(*id, "f")).await.unwrap();
+        }
+        assert_eq!(kit.worker.attempts(), before + 2);
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn destinations_hear_of_the_outcome_once() {
+    run(async {
+        let kit = Kit::start().await;
+        let spec = r#"{"on":{"events":[{"type":"t"}]},
+            "delivery":{"on-success":{"event":"done"},"on-failure":{"function":"f2"}}}"#;
+        let specs = vec![function(&kit, "f", spec), function(&kit, "f2", "{}")];
+        kit.engine.configure(specs).await.unwrap();
+        let good = kit.accept(event(&kit, "1", "ok")).await.unwrap();
+        let bad = kit.accept(event(&kit, "2", "refuse")).await.unwrap();
+        for id in [good, bad] {
+            kit.engine.wait_ended(kit.key(id, "f")).await.unwrap();
+        }
+        let events = kit.log.events(&EventFilter::default(), None, 10).await.unwrap().items;
+        let data = |ty: &str| {
+            let found: Vec<_> = events.iter().filter(|at| at.event.ty == ty).collect();
+            assert_eq!(found.len(), 1, "{ty}");
+            let data = found[0].event.data.as_ref().unwrap().inline.clone();
+            serde_json::from_slice::<serde_json::Value>(&data).unwrap()
+        };
+        let (done, failed) = (data("done"), data("dev.nexus.outcome"));
+        assert_eq!(
+            (&done["event"], &done["status"]),
+            (&good.to_string().into(), &"succeeded".into())
+        );
+        assert_eq!(failed["error"]["code"], "NX5003");
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn what_waits_says_why_and_can_be_cancelled() {
+    run(async {
+        let kit = Kit::start().await;
+        let spec = r#"{"on":{"events":[{"type":"t"}]},"delivery":{"concurrency":1}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
+        let first = kit.accept(event(&kit, "1", "hold")).await.unwrap();
+        kit.until(|kit| kit.worker.holding() == 1).await;
+        let second = kit.accept(event(&kit, "2", "ok")).await.unwrap();
+        kit.engine.settled().await.unwrap();
+        kit.engine.settled().await.unwrap();
+        let why = kit.engine.why(kit.key(second, "f")).await.unwrap().unwrap();
+        assert_eq!(why.to_string(), "queued: concurrency 1/1");
+        let who = || ("token:me".to_owned(), "enough".to_owned());
+        let answer = kit.engine.cancel(kit.key(second, "f"), who()).await.unwrap();
+        assert_eq!(answer, Cancellation::Done);
+        assert_eq!(
+            kit.engine.cancel(kit.key(first, "f"), who()).await.unwrap(),
+            Cancellation::Done
+        );
+        for id in [first, second] {
+            let ended = kit.engine.wait_ended(kit.key(id, "f")).await.unwrap().unwrap();
+            assert_eq!(ended.decision, Some(DeliveryDecision::Cancelled));
+        }
+        assert_eq!(kit.worker.attempts(), 1);
+        let again = kit.engine.cancel(kit.key(first, "f"), who()).await.unwrap();
+        assert_eq!(again, Cancellation::NotFound);
+        kit.stop().await;
+    });
+}
