@@ -1,4 +1,4 @@
-//! What happened and what ran: lists, single views, log lines, dead letters.
+//! What happened and what ran: lists, single views, log lines.
 
 use nexus_model::record::{Body, EventRecord, Input, InvocationRecord, input};
 use nexus_model::resource::Kind;
@@ -9,7 +9,7 @@ use nexus_model::{
 };
 
 use crate::views::{self, Payloads};
-use crate::{DeadLetter, Error, LogFilter, Node, PageOptions};
+use crate::{Error, LogFilter, Node, PageOptions};
 
 /// Log lines in one answer at most.
 const LOG_LINES_MAX: usize = 10_000;
@@ -59,7 +59,7 @@ impl Node {
             .ok_or_else(|| Error::not_found(format_args!("event {id}")))
     }
 
-    async fn event_record_of(&self, ctx: &OpContext, id: EventId) -> Result<EventRecord, Error> {
+    pub(crate) async fn event_record_of(&self, ctx: &OpContext, id: EventId) -> Result<EventRecord, Error> {
         let record = self.parts.log.event(id).await?;
         let missing = || Error::not_found(format_args!("event {id}"));
         let record = record.ok_or_else(missing)?;
@@ -139,7 +139,7 @@ impl Node {
         Ok(event)
     }
 
-    async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
+    pub(crate) async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
         match &mut event.event.data {
             Some(data) => self.fetch_body(data).await,
             None => Ok(()),
@@ -209,30 +209,6 @@ impl Node {
         lines.drain(..lines.len().saturating_sub(limit));
         Ok(lines)
     }
-
-    /// Events that were given up, by event.
-    ///
-    /// # Errors
-    /// The caller may not read there.
-    pub async fn dead_letters(
-        &self,
-        ctx: &OpContext,
-        project: Option<&Name>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let mut project = project.map(Name::to_string);
-        reach(ctx, &mut project)?;
-        let found = self.engine()?.dead_letters(project.as_deref(), None, page_size(limit)).await?;
-        let view = |at: nexus_engine::DeadLetter| DeadLetter {
-            event: at.event,
-            project: at.project.to_string(),
-            function: at.function.to_string(),
-            reason: at.reason,
-            attempts: at.attempts,
-            at: at.at,
-        };
-        Ok(found.into_iter().map(view).collect())
-    }
 }
 
 /// The invocations whose log lines a filter means; log lines are payload.
@@ -270,11 +246,11 @@ pub(crate) fn reach(ctx: &OpContext, project: &mut Option<String>) -> Result<(),
 }
 
 /// Whether the caller may know that something exists in this project.
-fn may_know(ctx: &OpContext, project: &str) -> Option<()> {
+pub(crate) fn may_know(ctx: &OpContext, project: &str) -> Option<()> {
     ctx.project.as_ref().is_none_or(|own| own.as_str() == project).then_some(())
 }
 
-fn read_in(ctx: &OpContext, project: &str) -> Result<(), Error> {
+pub(crate) fn read_in(ctx: &OpContext, project: &str) -> Result<(), Error> {
     let name = Name::new(project).ok();
     nexus_policy::authorize(ctx, Scope::Read, name.as_ref()).map_err(Error::from)
 }
@@ -288,6 +264,6 @@ pub(crate) fn payloads(ctx: &OpContext, project: Option<&str>) -> Payloads {
     }
 }
 
-fn page_size(limit: usize) -> usize {
+pub(crate) fn page_size(limit: usize) -> usize {
     if limit == 0 { limits::PAGE_ITEMS_DEFAULT } else { limit.min(limits::PAGE_ITEMS_MAX) }
 }

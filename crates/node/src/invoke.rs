@@ -80,7 +80,7 @@ impl Node {
         {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
-        let response = self.call_http(ctx, function, Trigger::Invoke, request).await?;
+        let response = self.call_http(ctx, function, (Trigger::Invoke, request)).await?;
         let (mut parts, body) = response.into_parts();
         let id = parts.headers.remove(INVOCATION_ID);
         let invocation: InvocationId = id
@@ -180,7 +180,7 @@ fn value_input(begun: &Begun, input: InvokeInput) -> Result<(CallInput, InputHea
 }
 
 /// What the caller says, or what the bytes look like.
-fn content_type(input: &InvokeInput) -> String {
+pub(crate) fn content_type(input: &InvokeInput) -> String {
     if let Some(stated) = &input.content_type {
         return stated.clone();
     }

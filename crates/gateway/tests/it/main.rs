@@ -14,4 +14,5 @@ mod events;
 mod hostile;
 mod ingress;
 mod live;
+mod webhooks;
 mod world;
