@@ -132,8 +132,8 @@ pub const KEY_EXPRESSION_BYTES_MAX: usize = 1 << 10;
 pub const KEY_BYTES_MAX: usize = 256;
 /// A transformation's expression, in bytes.
 pub const TRANSFORM_BYTES_MAX: usize = 4 << 10;
-/// Brackets inside each other in a transformation's expression.
-pub const TRANSFORM_DEPTH_MAX: usize = 32;
+/// Parts inside each other in a transformation's expression; each `|` counts as one.
+pub const TRANSFORM_DEPTH_MAX: usize = 128;
 /// What a transformation may touch by its estimate, in bytes; the estimate grows with the event.
 pub const TRANSFORM_WORK_BYTES_MAX: u64 = 500_000_000;
 /// One schema of an event type, in bytes of JSON.
@@ -403,7 +403,7 @@ pub const ALL: &[Limit] = &[
         "transform-depth-max",
         TRANSFORM_DEPTH_MAX as u64,
         "levels",
-        "brackets in a transformation",
+        "nesting in a transformation",
     ),
     limit(
         "transform-work-bytes-max",

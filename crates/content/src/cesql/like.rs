@@ -70,7 +70,7 @@ impl Pattern {
         let mut chars = text.chars().peekable();
         while let Some(next) = chars.next() {
             let piece = match (next, chars.peek()) {
-                ('\\', Some(&(escaped @ ('%' | '_')))) => {
+                ('\\', Some(&escaped @ ('%' | '_'))) => {
                     chars.next();
                     Some(Some(escaped))
                 }
@@ -105,7 +105,7 @@ impl Pattern {
                 continue;
             }
             let literal = match (next, chars.peek()) {
-                ('\\', Some(&(escaped @ ('*' | '\\')))) => {
+                ('\\', Some(&escaped @ ('*' | '\\'))) => {
                     chars.next();
                     escaped
                 }

@@ -109,15 +109,16 @@ impl<'a> Containment<'a> {
         if reader == writer && !refers(reader) {
             return;
         }
-        self.pairs += 1;
-        if self.pairs > PAIRS_MAX {
-            return wrong("the schemas are too large to be compared");
-        }
         let (Some(reader), Some(writer)) = (reader.as_object(), writer.as_object()) else { return };
         self.keywords(Pair { reader, writer }, at, reasons);
     }
 
     fn keywords(&mut self, pair: Pair<'a>, at: &str, reasons: &mut Vec<Reason>) {
+        self.pairs += 1;
+        if self.pairs > PAIRS_MAX {
+            let reason = "the schemas are too large to be compared";
+            return reasons.push((at.to_owned(), reason.to_owned()));
+        }
         // Where the writer has alternatives, each one must be allowed; then nothing else matters.
         if self.alternatives_of_writer(pair, at, reasons) {
             return;

@@ -22,7 +22,55 @@ pub(super) fn parse(text: &str) -> Result<Term<&str>, TransformError> {
         let found = first.and_then(|(_, token)| token.map(|token| token.0));
         syntax(text, expected, found)
     })?;
+    check_tree(&term)?;
     admit(term)
+}
+
+/// Everything after the parser recurses over the tree.
+fn check_tree(root: &Term<&str>) -> Result<(), TransformError> {
+    let mut open = vec![(root, 0)];
+    while let Some((term, depth)) = open.pop() {
+        if depth > limits::TRANSFORM_DEPTH_MAX {
+            return Err(TransformError::TooDeep);
+        }
+        open.extend(children(term).into_iter().map(|child| (child, depth + 1)));
+    }
+    Ok(())
+}
+
+/// The parts of a term; of patterns and definitions, which are refused or flat, none.
+fn children<'t, 's>(term: &'t Term<&'s str>) -> Vec<&'t Term<&'s str>> {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => Vec::new(),
+        Term::Str(_, parts) => {
+            let terms = parts.iter().filter_map(|part| match part {
+                StrPart::Term(term) => Some(term),
+                _ => None,
+            });
+            terms.collect()
+        }
+        Term::Arr(inner) => inner.as_deref().into_iter().collect(),
+        Term::Obj(entries) => {
+            entries.iter().flat_map(|(key, value)| std::iter::once(key).chain(value)).collect()
+        }
+        Term::Neg(inner) | Term::Label(_, inner) | Term::Def(_, inner) => vec![inner],
+        Term::BinOp(left, _, right) => vec![left, right],
+        Term::Fold(_, inner, _, terms) => std::iter::once(&**inner).chain(terms).collect(),
+        Term::TryCatch(body, catch) => std::iter::once(&**body).chain(catch.as_deref()).collect(),
+        Term::IfThenElse(branches, otherwise) => branches
+            .iter()
+            .flat_map(|(condition, then)| [condition, then])
+            .chain(otherwise.as_deref())
+            .collect(),
+        Term::Call(_, arguments) => arguments.iter().collect(),
+        Term::Path(head, path) => {
+            let parts = path.0.iter().flat_map(|(part, _)| match part {
+                Part::Index(index) => vec![index],
+                Part::Range(from, to) => from.iter().chain(to).collect(),
+            });
+            std::iter::once(&**head).chain(parts).collect()
+        }
+    }
 }
 
 /// The parser recurses with brackets and keywords; both are counted before it runs.
@@ -41,8 +89,8 @@ fn check_depth(text: &str) -> Result<(), TransformError> {
     let signs =
         text.as_bytes().windows(2).filter(|pair| pair[0] == b'-' && matches!(pair[1], b'-' | b' '));
     match deepest > limits::TRANSFORM_DEPTH_MAX
-        || openers > 2 * limits::TRANSFORM_DEPTH_MAX
-        || signs.count() > 2 * limits::TRANSFORM_DEPTH_MAX
+        || openers > limits::TRANSFORM_DEPTH_MAX
+        || signs.count() > limits::TRANSFORM_DEPTH_MAX
     {
         true => Err(TransformError::TooDeep),
         false => Ok(()),
@@ -196,7 +244,7 @@ fn has_comma(term: &Term<&str>) -> bool {
     }
 }
 
-fn admit_pattern<'s>(pattern: Pattern<&'s str>) -> Result<Pattern<&'s str>, TransformError> {
+fn admit_pattern(pattern: Pattern<&str>) -> Result<Pattern<&str>, TransformError> {
     Ok(match pattern {
         Pattern::Var(name) => Pattern::Var(name),
         Pattern::Arr(items) => {

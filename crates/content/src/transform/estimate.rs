@@ -401,9 +401,14 @@ impl<'s> Estimate<'s> {
             },
             _ => input,
         };
+        let mut seen = seen;
         let mut outs = Vec::new();
         for argument in arguments {
-            outs.push(self.term(argument, seen)?);
+            let out = self.term(argument, seen)?;
+            if function.shape == Shape::Each {
+                seen = out.flow;
+            }
+            outs.push(out);
         }
         self.spend(input.bytes + outs.iter().map(|out| out.flow.bytes).sum::<f64>())?;
         self.shape(function.shape, &outs, input)
@@ -418,6 +423,7 @@ impl<'s> Estimate<'s> {
         let count = input.count;
         Ok(match shape {
             Shape::Nothing => one(Flow::small(0.0)),
+            Shape::Each => one(Flow::small(count)),
             Shape::Small | Shape::Range => {
                 Out { flow: Flow::small(combined.flow.count), ..combined }
             }

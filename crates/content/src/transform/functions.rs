@@ -27,6 +27,8 @@ pub(super) enum Shape {
     Pieces,
     /// One small value; the argument is compared with each part of the input.
     Search,
+    /// One small value; the second argument is evaluated on what the first one yields.
+    Each,
     /// Numbers between literal bounds.
     Range,
     /// A product (only made by rewriting `*`).
@@ -67,6 +69,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("all", 0, Shape::Small),
     function("any", 1, Shape::Rearranged),
     function("all", 1, Shape::Rearranged),
+    function("any", 2, Shape::Each),
+    function("all", 2, Shape::Each),
     function("contains", 1, Shape::Search),
     function("empty", 0, Shape::Nothing),
     function("error", 0, Shape::Nothing),

@@ -32,18 +32,24 @@ pub(super) fn compile(
 ) -> Result<jaq_core::Filter<Data>, TransformError> {
     let main = Def { name: MAIN, args: Vec::new(), body: term };
     let ours = |name: &str| OWN.contains(&name);
-    let allowed = |name: &str| {
-        SUPPORT.contains(&name) || FUNCTIONS.iter().any(|function| function.name == name)
+    let allowed = |name: &str, arity: usize| {
+        SUPPORT.contains(&name)
+            || FUNCTIONS.iter().any(|function| function.name == name && function.arity == arity)
     };
+    #[expect(
+        clippy::map_identity,
+        reason = "it shortens the life of the names to the expression's"
+    )]
     let defs = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs())
-        .filter(|def| allowed(def.name) && !ours(def.name))
+        .filter(|def| allowed(def.name, def.args.len()) && !ours(def.name))
+        .map(|def| -> Def<&str> { def })
         .chain([main]);
     let funs = jaq_core::funs()
         .chain(jaq_std::base_funs())
         .chain(jaq_json::funs())
-        .filter(|(name, ..)| allowed(name) && !ours(name))
+        .filter(|(name, arguments, _)| allowed(name, arguments.len()) && !ours(name))
         .chain(own());
     let arena = Arena::default();
     let failed = |what: String| TransformError::Unknown { what };
@@ -72,7 +78,7 @@ fn own() -> impl Iterator<Item = Fun<Data>> {
         ("tonumber", v(0), |cv| bome(number(cv.1))),
         ("fromjson", v(0), |cv| bome(from_json(cv.1))),
     ];
-    functions.into_iter().map(native_run)
+    functions.into_iter().map(native_run::<Data>)
 }
 
 fn product(left: Val, right: Val) -> Result<Val, Error<Val>> {
@@ -175,7 +181,10 @@ pub(super) fn run(filter: &jaq_core::Filter<Data>, event: Value) -> Result<Value
     let context = Ctx::<Data>::new(&filter.lut, Vars::new([]));
     match filter.id.run((context, input)).map(unwrap_valr).next() {
         None => Err(TransformError::NoOutput),
-        Some(Err(error)) => Err(failed(error.to_string())),
+        Some(Err(error)) => Err(failed(match error.into_val() {
+            Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+            other => other.to_string(),
+        })),
         Some(Ok(output)) => {
             let mut left = limits::EVENT_BYTES_MAX;
             to_json(&output, &mut left)

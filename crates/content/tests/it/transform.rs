@@ -61,7 +61,7 @@ fn what_expressions_make() {
         ("any(.data.items[]; .price > 3)", json!(true)),
         ("\"12\" | tonumber", json!(12)),
         ("\"[1, {\\\"a\\\": 2}]\" | fromjson | .[1].a", json!(2)),
-        (".data.customer | tojson | length", json!(38)),
+        (".data.customer | tojson | length", json!(35)),
         ("try error(\"x\") catch .", json!("x")),
         (".data.customer * {id: 7} | .id", json!(7)),
         ("[.data.items[] | .sku as $s | $s]", json!(["a", "b"])),
@@ -123,19 +123,22 @@ fn growth_without_bound_is_refused_before_it_runs() {
     let doubling = vec![". + ."; 40].join(" | ");
     let branching = vec!["(., .)"; 40].join(" | ");
     let product = format!("[{}] | length", vec!["(1, 2)"; 40].join(" + "));
-    let nested = vec!["[., .]"; 40].join(" | ");
     let quoting = vec!["tojson"; 40].join(" | ");
     let loops = "[.data.items[] as $a | .data.items[] as $b | .data.items[] as $c | $a, $b, $c]";
-    for text in [&doubling, &branching, &product, &nested, &quoting, loops] {
+    for text in [&doubling, &branching, &product, &quoting, loops] {
         let error = apply(text).unwrap_err();
         assert!(error.contains("could touch more than 500000000 bytes"), "{text}: {error}");
     }
+    // Values that only share their parts cost nothing until somebody looks at all of them.
+    let shared = vec!["[., .]"; 40].join(" | ");
+    assert_eq!(apply(&shared).unwrap_err(), "the output has more than 1048576 bytes");
+    assert!(apply(&format!("{shared} | tojson")).unwrap_err().contains("could touch"));
     // One loop inside another is allowed, until the event is large.
-    let squared =
-        Transformation::parse("[.data[] as $a | .data[] as $b | [$a, $b]] | length").unwrap();
+    let squared = Transformation::parse("[.data[] as $a | .data[] | [$a, .]]").unwrap();
     let mut event = event();
     event.data = Some(format!("[{}1]", "1,".repeat(9)).into_bytes().into());
-    assert_eq!(squared.apply(&Content::from(&event)), Ok(json!(100)));
+    let made = squared.apply(&Content::from(&event)).unwrap();
+    assert_eq!(made.as_array().map(Vec::len), Some(100));
     event.data = Some(format!("[{}1]", "1,".repeat(50_000)).into_bytes().into());
     assert!(squared.apply(&Content::from(&event)).unwrap_err().to_string().contains("could touch"));
     for text in ["\"x\" * 1000000000", ".data.text * 5", "5 * .data.text"] {

@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::scalar::concerns;
 use super::{Containment, Pair, Reason};
 
 impl<'a> Containment<'a> {
     pub(super) fn array(&mut self, pair: Pair<'a>, at: &str, reasons: &mut Vec<Reason>) {
+        if !concerns(pair.writer, "array") {
+            return;
+        }
         let named = |schema: &'a Map<String, Value>| -> &'a [Value] {
             schema.get("prefixItems").and_then(Value::as_array).map_or(&[], Vec::as_slice)
         };

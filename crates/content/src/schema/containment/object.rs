@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::scalar::concerns;
 use super::{Containment, Pair, Reason, below};
 
 fn members<'a>(schema: &'a Map<String, Value>, keyword: &str) -> Vec<(&'a String, &'a Value)> {
@@ -12,12 +13,15 @@ fn member<'a>(schema: &'a Map<String, Value>, keyword: &str, name: &str) -> Opti
     schema.get(keyword)?.as_object()?.get(name)
 }
 
-fn strings<'a>(value: Option<&'a Value>) -> Vec<&'a str> {
+fn strings(value: Option<&Value>) -> Vec<&str> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 impl<'a> Containment<'a> {
     pub(super) fn object(&mut self, pair: Pair<'a>, at: &str, reasons: &mut Vec<Reason>) {
+        if !concerns(pair.writer, "object") {
+            return;
+        }
         required(pair, at, reasons);
         dependent(pair, at, reasons);
         self.properties(pair, at, reasons);

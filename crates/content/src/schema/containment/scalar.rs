@@ -110,8 +110,11 @@ fn values(pair: Pair<'_>, at: &str, reasons: &mut Vec<Reason>) {
 fn bound(pair: Pair<'_>, keyword: &str, narrower: Ordering, at: &str, reasons: &mut Vec<Reason>) {
     let number = |schema: &Map<String, Value>| schema.get(keyword).and_then(Value::as_f64);
     let Some(new) = number(pair.reader) else { return };
+    if !concerns(pair.writer, kind_of(keyword)) {
+        return;
+    }
     // Bounds of lengths begin at zero, whether they are written or not.
-    let implied = (narrower == Ordering::Greater && keyword.len() > 3 && new <= 0.0)
+    let implied = (narrower == Ordering::Greater && new <= 0.0)
         && matches!(keyword, "minLength" | "minItems" | "minProperties");
     if implied {
         return;
@@ -128,6 +131,22 @@ fn bound(pair: Pair<'_>, keyword: &str, narrower: Ordering, at: &str, reasons: &
         },
     };
     reasons.push((format!("{at}/{keyword}"), how));
+}
+
+/// The type whose values a bound concerns.
+fn kind_of(keyword: &str) -> &'static str {
+    match keyword {
+        "minLength" | "maxLength" => "string",
+        "minItems" | "maxItems" | "minContains" => "array",
+        "minProperties" | "maxProperties" => "object",
+        _ => "number",
+    }
+}
+
+/// Whether a schema allows values of a type at all.
+pub(super) fn concerns(schema: &Map<String, Value>, kind: &str) -> bool {
+    let types = types_of(schema);
+    types.contains(&kind) || (kind == "number" && types.contains(&"integer"))
 }
 
 fn within(value: &Value, keyword: &str, bound: f64) -> bool {
