@@ -43,7 +43,21 @@ pub(crate) fn run(
         };
         nexus_cli::upload(&mut session, &upload)?;
     }
+    if args.name.is_none() {
+        declare(globals, &project, &mut session)?;
+    }
     Ok(())
+}
+
+/// Applies the schemas and triggers of the manifest, and removes those that it no longer has.
+fn declare(globals: &Globals, project: &Project, session: &mut Session) -> Result<(), Error> {
+    let mut resources = project.declared()?;
+    if let Some(other) = &globals.project {
+        for resource in &mut resources {
+            resource.metadata.project = Some(other.clone());
+        }
+    }
+    nexus_cli::declare(session, &resources)
 }
 
 fn failed(function: &Function, error: BuildError, terminal: &mut Terminal) -> Error {

@@ -44,8 +44,10 @@ impl RequestKey {
         let mut rest = text;
         let mut start = !template;
         while !rest.is_empty() {
-            let word: String =
-                rest.chars().take_while(|at| at.is_ascii_alphanumeric() || "_-".contains(*at)).collect();
+            let word: String = rest
+                .chars()
+                .take_while(|at| at.is_ascii_alphanumeric() || "_-".contains(*at))
+                .collect();
             let part = PARTS.iter().position(|part| start && *part == word);
             let behind = &rest[word.len()..];
             // `query` alone is the whole query, an attribute.
@@ -123,8 +125,7 @@ mod tests {
         headers.insert("accept", "text/html".parse().unwrap());
         let uri: Uri = "http://shop.localhost/a/b?page=2&x".parse().unwrap();
         let body = br#"{"customer":{"id":7},"query":"q"}"#;
-        let facts =
-            RequestFacts { method: &Method::POST, uri: &uri, headers: &headers, body };
+        let facts = RequestFacts { method: &Method::POST, uri: &uri, headers: &headers, body };
         for (text, key) in [
             ("path", Some("POST /a/b")),
             ("query", Some("POST page=2&x")),

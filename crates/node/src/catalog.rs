@@ -167,10 +167,8 @@ impl Catalog {
             )
         })?;
         let entry = found.iter().find(|entry| entry.door.takes(method)).ok_or_else(|| {
-            let methods: Vec<&str> = found
-                .iter()
-                .flat_map(|at| at.door.methods.iter().map(Method::as_str))
-                .collect();
+            let methods: Vec<&str> =
+                found.iter().flat_map(|at| at.door.methods.iter().map(Method::as_str)).collect();
             Error::new(Code::MethodNotAllowed, format!("the route takes {}", methods.join(", ")))
         })?;
         Ok(Route { function: Arc::clone(&entry.function), door: Arc::clone(&entry.door) })
@@ -262,11 +260,8 @@ impl Snapshot {
         let project = Arc::make_mut(known);
         let before = project.functions.get(name.function.as_str()).cloned();
         let same_version = before.as_ref().filter(|at| at.current == declared.current);
-        let doors = doors::of_function(
-            name.function,
-            &declared.spec.on,
-            (declared.current, declared.mode),
-        );
+        let doors =
+            doors::of_function(name.function, &declared.spec.on, (declared.current, declared.mode));
         let policy_before = before.as_ref().and_then(|at| at.calls.as_deref());
         let function = Arc::new(Function {
             project: project.name.clone(),
@@ -331,11 +326,7 @@ impl Snapshot {
     }
 
     /// Changes the schemas of a project.
-    pub(crate) fn set_schemas(
-        &mut self,
-        project: &Name,
-        change: impl FnOnce(&mut Schemas),
-    ) {
+    pub(crate) fn set_schemas(&mut self, project: &Name, change: impl FnOnce(&mut Schemas)) {
         let Some(known) = self.projects.get_mut(project) else { return };
         let project = Arc::make_mut(known);
         let mut schemas = Schemas::clone(&project.schemas);
@@ -356,11 +347,8 @@ impl Snapshot {
         name: FunctionName<'_>,
         declared: Declared<'_>,
     ) -> Result<(), Error> {
-        let doors = doors::of_function(
-            name.function,
-            &declared.spec.on,
-            (declared.current, declared.mode),
-        );
+        let doors =
+            doors::of_function(name.function, &declared.spec.on, (declared.current, declared.mode));
         doors.iter().try_for_each(|door| {
             let own = |entry: &RouteEntry| {
                 entry.door.trigger.is_none() && entry.function.name == *name.function

@@ -222,15 +222,14 @@ impl Node {
                 .with_hint("name the event, and the function where several failed"));
         };
         let record = self.parts.log.event(dead.key.event).await?;
-        let record = record.ok_or_else(|| {
-            Error::new(Code::Gone, "the event was removed by retention")
-        })?;
+        let record =
+            record.ok_or_else(|| Error::new(Code::Gone, "the event was removed by retention"))?;
         let mut event = record.event.to_event();
         event.data = Some(data);
         event.datacontenttype = Some(content_type);
         event.validate().map_err(|error| Error::new(Code::BadEvent, error.to_string()))?;
-        let project = Name::new(&dead.key.project)
-            .map_err(|error| Error::internal("read a name", error))?;
+        let project =
+            Name::new(&dead.key.project).map_err(|error| Error::internal("read a name", error))?;
         if !event.ty.starts_with(crate::emit::OWN_TYPES) {
             self.check_schemas(&project, std::slice::from_ref(&event))?;
         }

@@ -10,9 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
-use nexus_model::{
-    Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits,
-};
+use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits};
 
 use crate::emit::Targeted;
 use crate::invoke::content_type;
@@ -260,8 +258,7 @@ impl Node {
             .with_hint("set durable = true and deploy it again"));
         }
         let record_id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
-        let content_type =
-            if input.data.is_empty() { String::new() } else { content_type(&input) };
+        let content_type = if input.data.is_empty() { String::new() } else { content_type(&input) };
         let record = SignalRecord {
             id: bytes_of(record_id.as_bytes()),
             project: project.to_string(),

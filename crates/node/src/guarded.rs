@@ -42,7 +42,8 @@ impl Node {
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
-        (trigger, request): (Trigger, Request<Body>),
+        trigger: Trigger,
+        request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         match &function.calls {
             None => self.run_http(ctx, function, trigger, request).await,
@@ -80,8 +81,7 @@ impl Guarded<'_> {
             return self.fall_back(request).await.unwrap_or_else(|| Err(self.open(until)));
         }
         let again = copy.and_then(|body| again(&request, body));
-        let answered =
-            self.node.run_http(self.ctx, self.function, self.trigger, request).await;
+        let answered = self.node.run_http(self.ctx, self.function, self.trigger, request).await;
         let failed = match &answered {
             Ok(response) => response.status().is_server_error(),
             Err(error) => is_failure(error.code()),
@@ -173,9 +173,9 @@ impl Guarded<'_> {
         let forbidden = forbidden.filter_map(|value| value.to_str().ok()).any(|value| {
             value.split(',').any(|word| matches!(word.trim(), "no-store" | "private"))
         });
-        let Some(invocation) = invocation.filter(|_| {
-            response.status().is_success() && size.lower() <= limit && !forbidden
-        }) else {
+        let Some(invocation) = invocation
+            .filter(|_| response.status().is_success() && size.lower() <= limit && !forbidden)
+        else {
             return response;
         };
         response.headers_mut().insert(CACHE, HeaderValue::from_static("miss"));

@@ -59,7 +59,11 @@ impl Node {
             .ok_or_else(|| Error::not_found(format_args!("event {id}")))
     }
 
-    pub(crate) async fn event_record_of(&self, ctx: &OpContext, id: EventId) -> Result<EventRecord, Error> {
+    pub(crate) async fn event_record_of(
+        &self,
+        ctx: &OpContext,
+        id: EventId,
+    ) -> Result<EventRecord, Error> {
         let record = self.parts.log.event(id).await?;
         let missing = || Error::not_found(format_args!("event {id}"));
         let record = record.ok_or_else(missing)?;

@@ -48,6 +48,9 @@ impl Node {
         }
         let found = self.catalog.function(project, function);
         let found = found.ok_or_else(|| self.no_function(project, function))?;
+        if found.durable {
+            return self.invoke_durable(ctx, (project, function), input).await;
+        }
         match found.current.map(|at| at.world) {
             Some(World::Http) => self.invoke_http(ctx, &found, input).await,
             _ => self.invoke_value(ctx, &found, input).await,
@@ -80,7 +83,7 @@ impl Node {
         {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
-        let response = self.call_http(ctx, function, (Trigger::Invoke, request)).await?;
+        let response = self.call_http(ctx, function, Trigger::Invoke, request).await?;
         let (mut parts, body) = response.into_parts();
         let id = parts.headers.remove(INVOCATION_ID);
         let invocation: InvocationId = id

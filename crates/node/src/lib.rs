@@ -71,6 +71,6 @@ pub use keys::MasterKey;
 pub use node::{BlobArtifacts, Node};
 pub use tasks::Tasks;
 pub use types::{
-    AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput,
-    LogFilter, NewToken, PageOptions, Readiness, ReplayOptions,
+    AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput, LogFilter,
+    NewToken, PageOptions, Readiness, ReplayOptions,
 };

@@ -17,9 +17,7 @@ use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
 
 use crate::admission::Admission;
-use crate::catalog::{
-    Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName,
-};
+use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
@@ -301,7 +299,7 @@ impl Node {
     }
 
     fn register_metrics(self: &Arc<Self>) {
-        let gauges: [Gauge; 5] = [
+        let gauges: [Gauge; 6] = [
             ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
                 node.admission.waiting() as u64
             }),
@@ -313,6 +311,9 @@ impl Node {
             }),
             ("nexus_components_compiling", "Components that wait to be compiled", |node| {
                 lock(&node.compiling).len() as u64
+            }),
+            ("nexus_result_cache_bytes", "Results kept for later calls, in bytes", |node| {
+                node.results.bytes() as u64
             }),
             ("nexus_deliveries_pending", "Deliveries that are not finished", |node| {
                 node.engine.get().map_or(0, |engine| engine.pending() as u64)

@@ -100,9 +100,9 @@ impl ResultCache {
             // Numbers of replaced entries would otherwise pile up behind a hot key.
             if shard.order.len() > 2 * shard.entries.len() + 16 {
                 let entries = &shard.entries;
-                shard.order.retain(|(number, key)| {
-                    entries.get(key).is_some_and(|(at, _)| at == number)
-                });
+                shard
+                    .order
+                    .retain(|(number, key)| entries.get(key).is_some_and(|(at, _)| at == number));
             }
         });
     }

@@ -94,7 +94,8 @@ impl Pattern {
 }
 
 fn is_word(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// What lies at patterns. Cloning copies pointers only.
@@ -107,11 +108,7 @@ pub(crate) struct Routes<T> {
 
 impl<T> Clone for Routes<T> {
     fn clone(&self) -> Self {
-        Routes {
-            entries: self.entries.clone(),
-            texts: self.texts.clone(),
-            any: self.any.clone(),
-        }
+        Routes { entries: self.entries.clone(), texts: self.texts.clone(), any: self.any.clone() }
     }
 }
 
@@ -137,7 +134,9 @@ impl<'a, T> Found<'a, T> {
 impl<T: Clone> Routes<T> {
     /// Whether nothing lies here or below.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_none() && self.any.is_none() && self.texts.as_ref().is_none_or(|at| at.len() == 0)
+        self.entries.is_none()
+            && self.any.is_none()
+            && self.texts.as_ref().is_none_or(|at| at.len() == 0)
     }
 
     /// What the most specific pattern holds that matches the path of a request.

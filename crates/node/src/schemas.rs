@@ -108,7 +108,11 @@ impl Schemas {
             "" => at.message.clone(),
             path => format!("{path}: {}", at.message),
         });
-        Some(Breach { schema: compiled.name.clone(), version: Some(*version), ways: ways.collect() })
+        Some(Breach {
+            schema: compiled.name.clone(),
+            version: Some(*version),
+            ways: ways.collect(),
+        })
     }
 }
 
@@ -190,11 +194,10 @@ fn incompatible(version: u32, found: &[Incompatibility], earlier: &[(u32, &Schem
     if found.len() > REASONS_MAX {
         reasons.push(format!("and {} more", found.len() - REASONS_MAX));
     }
-    Error::new(
-        Code::SchemaIncompatible,
-        format!("spec.versions.{version}: {}", reasons.join("; ")),
-    )
-    .with_hint("make new fields optional, or set compatibility = \"none\" for a break on purpose")
+    Error::new(Code::SchemaIncompatible, format!("spec.versions.{version}: {}", reasons.join("; ")))
+        .with_hint(
+            "make new fields optional, or set compatibility = \"none\" for a break on purpose",
+        )
 }
 
 impl Node {

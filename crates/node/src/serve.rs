@@ -49,7 +49,7 @@ impl Node {
         if route.auth() == RouteAuth::Token {
             nexus_policy::authorize(&ctx, Scope::Invoke, Some(route.project()))?;
         }
-        self.call_http(&ctx, &route.function, (Trigger::Http, request)).await
+        self.call_http(&ctx, &route.function, Trigger::Http, request).await
     }
 
     /// Runs an HTTP function, whatever its policy says.

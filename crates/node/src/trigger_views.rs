@@ -57,7 +57,7 @@ impl Node {
             trigger: Some(name.to_string()),
             ..DeliveryFilter::default()
         };
-        let pending = self.engine()?.deliveries(filter, (None, PENDING_MAX)).await?;
+        let pending = self.engine()?.deliveries(filter, None, PENDING_MAX).await?;
         view.pending = pending.len() as u64;
         Ok(view)
     }

@@ -18,9 +18,7 @@ impl Node {
         let Some(known) = plan.projects.get(project) else { return Ok(()) };
         let exists = |name: &Name| known.functions.get(name.as_str()).is_some();
         let delivery = &spec.delivery;
-        let destination = |at: &Option<Destination>| {
-            at.as_ref().and_then(|at| at.function.clone())
-        };
+        let destination = |at: &Option<Destination>| at.as_ref().and_then(|at| at.function.clone());
         for (field, name) in [
             ("spec.function", Some(spec.function.clone())),
             ("spec.delivery.fallback", delivery.fallback.clone()),

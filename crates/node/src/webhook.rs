@@ -39,9 +39,7 @@ impl Node {
         }
         let now = self.parts.clock.now();
         let keys = self.webhook_keys(route.project(), hook).await?;
-        let header = |name: &str| single(headers, name);
-        let signed = Signed { header: &header, body: &body, now, tolerance: hook.tolerance };
-        keys.verify(&signed).map_err(|error| refused(&error, hook.verify))?;
+        verify((&keys, hook), (headers, &body), now)?;
         let id: EventId = self.parts.mint.mint(Partition::of(route.project().as_str(), ""));
         let event = event_of((route, hook), (headers, body), (id, now));
         event.validate().map_err(|error| Error::new(Code::BadRequest, error.to_string()))?;
@@ -112,6 +110,16 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
+}
+
+fn verify(
+    (keys, hook): (&WebhookKeys, &Webhook),
+    (headers, body): (&HeaderMap, &[u8]),
+    now: Timestamp,
+) -> Result<(), Error> {
+    let header = |name: &str| single(headers, name);
+    let signed = Signed { header: &header, body, now, tolerance: hook.tolerance };
+    keys.verify(&signed).map_err(|error| refused(&error, hook.verify))
 }
 
 fn refused(error: &SignatureError, scheme: WebhookScheme) -> Error {

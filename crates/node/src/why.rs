@@ -62,11 +62,7 @@ impl Node {
         Ok(views)
     }
 
-    async fn why_scheduled(
-        &self,
-        project: &Name,
-        id: EventId,
-    ) -> Result<Option<WhyView>, Error> {
+    async fn why_scheduled(&self, project: &Name, id: EventId) -> Result<Option<WhyView>, Error> {
         let found =
             self.engine()?.schedules(Some(project.as_str()), None, limits::SCHEDULES_MAX).await?;
         let found = found.into_iter().find(|at| at.id == id);
@@ -203,13 +199,17 @@ fn hint_of(why: &nexus_engine::Why) -> Option<String> {
         }
         (Some(Reason::Rate { .. }), _) => format!("raise `rate` of {function}"),
         (Some(Reason::Order { behind }), _) => {
-            format!("look at what is ahead: nexus why {behind}; `order = \"relaxed\"` lets others pass")
+            format!(
+                "look at what is ahead: nexus why {behind}; `order = \"relaxed\"` lets others pass"
+            )
         }
         (Some(Reason::Breaker { .. }), _) => {
             format!("find out what fails: nexus invocations --function {function} --status failed")
         }
         (Some(Reason::Paused), _) => format!("let it go on: nexus triggers resume {trigger}"),
-        (Some(Reason::Node { .. }), _) => "the server is busy: raise `limits.deliveries`".to_owned(),
+        (Some(Reason::Node { .. }), _) => {
+            "the server is busy: raise `limits.deliveries`".to_owned()
+        }
         (_, DeliveryState::Suspended { signal: Some(signal), invocation, .. }) => {
             format!("wake it: nexus signal {invocation} {signal}")
         }

@@ -32,8 +32,8 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs, file: &str) -> Resul
     let workers = usize::from(args.concurrency).min(lines.len());
     let Session { client, terminal, .. } = session;
     let call = Call { client, place: &place, args };
+    let next = Mutex::new(0..lines.len());
     let failed = std::thread::scope(|scope| {
-        let next = Mutex::new(0..lines.len());
         // Bounded: results wait for earlier ones, not for ever.
         let (tell, heard) = mpsc::sync_channel::<Line>(workers * 2);
         for _ in 0..workers {

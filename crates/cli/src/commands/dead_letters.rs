@@ -117,7 +117,13 @@ pub struct DropArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Why: kept with the decision
-    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "dry_run",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub reason: String,
 }
 
@@ -365,8 +371,7 @@ fn bulk(session: &mut Session, (what, dry): (&str, bool), body: &Value) -> Resul
         what: "the request".to_owned(),
         reason: error.to_string(),
     })?;
-    let send =
-        Send { method: "POST", place, content_type: "application/json", body: Some(bytes) };
+    let send = Send { method: "POST", place, content_type: "application/json", body: Some(bytes) };
     let done: BulkView = session.client.json(send)?;
     let terminal = &mut session.terminal;
     if terminal.json() {

@@ -17,7 +17,8 @@ pub(crate) fn edit(text: &[u8], ending: &str) -> Result<Vec<u8>, Error> {
             message: "there is no editor".into(),
             hint: Some("set EDITOR, or give the data with --data @file".into()),
         })?;
-    let io = |operation, source| Error::Io { operation, subject: "a temporary file".into(), source };
+    let io =
+        |operation, source| Error::Io { operation, subject: "a temporary file".into(), source };
     let mut file = tempfile::Builder::new()
         .prefix("nexus-")
         .suffix(ending)

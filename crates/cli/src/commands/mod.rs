@@ -1,8 +1,8 @@
 //! One file per verb or noun: its arguments, and what it does.
 
 pub(crate) mod apply;
-pub(crate) mod completion;
 pub(crate) mod batch;
+pub(crate) mod completion;
 pub(crate) mod dead_letters;
 pub(crate) mod deferred;
 pub(crate) mod deploy;

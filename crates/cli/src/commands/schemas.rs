@@ -136,9 +136,7 @@ fn show(session: &mut Session, name: &str, version: Option<u32>) -> Result<(), E
     }
     let text = serde_json::to_string_pretty(schema).map_err(|error| protocol(error.to_string()))?;
     session.terminal.line(text)?;
-    session
-        .terminal
-        .say(Paint(Tone::Faint, format_args!("{} version {version}", spec.ty)));
+    session.terminal.say(Paint(Tone::Faint, format_args!("{} version {version}", spec.ty)));
     Ok(())
 }
 

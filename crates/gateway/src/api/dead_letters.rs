@@ -196,9 +196,7 @@ fn edited(body: &RedriveRequest) -> Result<Option<(Bytes, String)>, Fault> {
             let bytes = STANDARD.decode(text).map_err(wrong)?;
             Ok(Some((bytes.into(), stated("application/octet-stream"))))
         }
-        (Some(_), Some(_)) => {
-            Err(Fault::bad_request("data and data_base64 exclude each other"))
-        }
+        (Some(_), Some(_)) => Err(Fault::bad_request("data and data_base64 exclude each other")),
     }
 }
 

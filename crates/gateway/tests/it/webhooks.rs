@@ -45,9 +45,8 @@ async fn github(world: &World, delivery: &str, signature: &str) -> Answer {
 
 async fn events(world: &World) -> Vec<Value> {
     let listed = world.get(EVENTS).await.json();
-    let own = |at: &&Value| {
-        !at["event"]["type"].as_str().unwrap().starts_with("dev.nexus.resource")
-    };
+    let own =
+        |at: &&Value| !at["event"]["type"].as_str().unwrap().starts_with("dev.nexus.resource");
     listed["items"].as_array().unwrap().iter().filter(own).cloned().collect()
 }
 
@@ -57,7 +56,10 @@ async fn a_signed_request_becomes_one_event_however_often_it_comes() {
     let first = github(&world, "d-1", GITHUB_SIGNATURE).await;
     assert_eq!(first.status, 202, "{}", first.text());
     let again = github(&world, "d-1", GITHUB_SIGNATURE).await;
-    assert_eq!((&again.json()["id"], &again.json()["duplicate"]), (&first.json()["id"], &json!(true)));
+    assert_eq!(
+        (&again.json()["id"], &again.json()["duplicate"]),
+        (&first.json()["id"], &json!(true))
+    );
     let events = events(&world).await;
     assert_eq!(events.len(), 1);
     let event = &events[0]["event"];
@@ -95,7 +97,8 @@ async fn a_wrong_request_is_refused_with_its_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_webhook_takes_everybody_and_senders_may_ask_first() {
     let world = world().await;
-    let headers = [("webhook-request-origin", "eventemitter.example.com"), ("webhook-request-rate", "120")];
+    let headers =
+        [("webhook-request-origin", "eventemitter.example.com"), ("webhook-request-rate", "120")];
     for path in ["/hooks/open", "/.nexus/v1/projects/shop/events"] {
         let send = Send { headers: &headers, ..Send::default() };
         let asked = world.call(Method::OPTIONS, path, send).await;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use nexus_content::Selector;
-use nexus_model::resource::{CronTrigger, EventTrigger, TriggerSpec, WebhookScheme, WebhookTrigger};
+use nexus_engine::{CronError, CronSchedule};
+use nexus_model::resource::{
+    CronTrigger, EventTrigger, TriggerSpec, WebhookScheme, WebhookTrigger,
+};
 use nexus_model::{Code, limits};
 
 use super::{TEXT_BYTES_MAX, delivery, event_type, host, path, route};
@@ -17,12 +20,8 @@ const TOLERANCE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks a trigger resource.
 pub(super) fn trigger(spec: &TriggerSpec, mode: Mode) -> Result<(), Error> {
-    let stated = [
-        spec.event.is_some(),
-        spec.cron.is_some(),
-        spec.webhook.is_some(),
-        spec.http.is_some(),
-    ];
+    let stated =
+        [spec.event.is_some(), spec.cron.is_some(), spec.webhook.is_some(), spec.http.is_some()];
     if stated.iter().filter(|stated| **stated).count() != 1 {
         return Err(Error::bad_resource(
             "spec",
@@ -79,6 +78,11 @@ pub(super) fn event(field: &str, trigger: &EventTrigger) -> Result<(), Error> {
 
 /// Checks a cron trigger.
 pub(super) fn cron(field: &str, trigger: &CronTrigger) -> Result<(), Error> {
+    CronSchedule::parse(&trigger.schedule, trigger.zone.as_deref()).map_err(|error| {
+        let part = if matches!(error, CronError::Zone { .. }) { "zone" } else { "schedule" };
+        Error::bad_resource(format!("{field}.{part}"), error)
+            .with_hint("minute hour day month weekday, such as 0 6 * * MON-FRI, or @daily")
+    })?;
     if let Some(jitter) = trigger.jitter {
         delivery::duration(&format!("{field}.jitter"), jitter, (0, JITTER_MAX))?;
     }
@@ -86,10 +90,7 @@ pub(super) fn cron(field: &str, trigger: &CronTrigger) -> Result<(), Error> {
     if size > limits::EVENT_BYTES_MAX / 2 {
         return Err(Error::new(
             Code::TooLarge,
-            format!(
-                "{field}.data has {size} bytes, the limit is {}",
-                limits::EVENT_BYTES_MAX / 2
-            ),
+            format!("{field}.data has {size} bytes, the limit is {}", limits::EVENT_BYTES_MAX / 2),
         ));
     }
     Ok(())
