@@ -56,7 +56,7 @@ pub const ALL: &[EnvVar] = &[
     EnvVar {
         name: EDITOR,
         what: "The editor of `nexus dead-letters redrive --edit`; `VISUAL` goes first.",
-        since: "0.2.0",
+        since: "0.1.0",
     },
     EnvVar { name: "TZ", what: "The time zone of printed times.", since: "0.1.0" },
 ];
