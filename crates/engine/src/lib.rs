@@ -32,6 +32,9 @@ mod snapshot;
 mod table;
 mod worker;
 
+#[cfg(test)]
+mod simulation;
+
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
 pub use engine::{Accepted, Engine, EngineConfig, EngineParts, Outcome, Redrive, WaitingSignalAt};

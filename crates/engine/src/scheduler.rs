@@ -116,6 +116,7 @@ impl Scheduler {
     }
 
     /// Attempts that run.
+    #[cfg(test)]
     pub(crate) fn running(&self) -> usize {
         self.tickets.len()
     }
