@@ -21,6 +21,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use nexus_exec::{Body, BodyError, full_body};
 use nexus_model::record::{InvocationRecord, Level, Meta, Output, Status, Trigger};
+use nexus_model::resource::World;
 use nexus_model::{Code, InvocationId, OpContext, Timestamp, limits};
 
 use crate::cache_key::RequestFacts;
@@ -29,7 +30,7 @@ use crate::catalog::Function;
 use crate::record::bytes_of;
 use crate::result_cache::{Kept, ResultCache, ResultKey};
 use crate::serve::{INVOCATION_ID, id_value};
-use crate::{Error, Node};
+use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// Says that a result was kept from an earlier call.
 const CACHE: HeaderName = HeaderName::from_static("nexus-cache");
@@ -53,6 +54,112 @@ impl Node {
                 Box::pin(call.run(request)).await
             }
         }
+    }
+}
+
+impl Node {
+    /// A direct call of a function that takes values, with everything that its policy says.
+    pub(crate) async fn invoke_guarded(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        let Some(policy) = &function.calls else {
+            return self.invoke_value(ctx, function, input).await;
+        };
+        let now = self.parts.clock.now();
+        let key = value_key(function, policy, &input);
+        if let Some(kept) = key.as_ref().and_then(|key| self.results.get(key, now)) {
+            let id: InvocationId = self.parts.mint.mint(function.partition);
+            let record = cached_record(function, (ctx, Trigger::Invoke), (id, now), &kept);
+            self.keep_record(record).await;
+            return Ok(kept_output(id, kept));
+        }
+        if let Some(breaker) = &policy.breaker
+            && let Verdict::Open(until) = breaker.ask(now)
+        {
+            return match self.invoke_fallback((ctx, function), policy, input).await {
+                Some(answered) => answered,
+                None => Err(breaker_open(function, (breaker.failures(), until), now)),
+            };
+        }
+        let again = policy.fallback.is_some().then(|| input.clone());
+        let answered = self.invoke_value(ctx, function, input).await;
+        let failed = answered.as_ref().is_err_and(|error| is_failure(error.code()));
+        if let Some(breaker) = policy.breaker.as_ref().filter(|_| failed || answered.is_ok()) {
+            breaker.ended(!failed, self.parts.clock.now());
+        }
+        if failed
+            && let Some(input) = again
+            && let Some(other) = self.invoke_fallback((ctx, function), policy, input).await
+        {
+            return other;
+        }
+        if let (Ok(output), Some(key), Some(cache)) = (&answered, key, &policy.cache)
+            && output.events.is_empty()
+        {
+            let until = self.parts.clock.now().after(cache.age);
+            self.results.put(key, kept_value(output, until));
+        }
+        answered
+    }
+
+    /// The answer of the fallback; `None` where there is none to ask.
+    async fn invoke_fallback(
+        self: &Arc<Self>,
+        (ctx, function): (&OpContext, &Arc<Function>),
+        policy: &CallPolicy,
+        input: InvokeInput,
+    ) -> Option<Result<InvokeOutput, Error>> {
+        let name = policy.fallback.as_ref()?;
+        let other = self.catalog.function(&function.project, name)?;
+        // A fallback with a fallback could lead back here.
+        let ends = other.calls.as_ref().is_none_or(|calls| calls.fallback.is_none());
+        if !ends || other.name == function.name {
+            return None;
+        }
+        let answered = self.invoke_other(ctx, &other, input).await;
+        Some(answered.map(|mut output| {
+            if let Ok(value) = HeaderValue::from_str(name.as_str()) {
+                output.headers.insert(FALLBACK, value);
+            }
+            output
+        }))
+    }
+}
+
+fn value_key(function: &Function, policy: &CallPolicy, input: &InvokeInput) -> Option<ResultKey> {
+    let cache = policy.cache.as_ref()?;
+    let facts = RequestFacts {
+        method: &http::Method::POST,
+        uri: &http::Uri::from_static("/"),
+        headers: &input.headers,
+        body: &input.data,
+    };
+    Some(ResultKey { version: function.current?.version, text: cache.key.key(&facts)?.into() })
+}
+
+/// A result without an HTTP status.
+fn kept_value(output: &InvokeOutput, until: Timestamp) -> Kept {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&output.content_type) {
+        headers.insert(http::header::CONTENT_TYPE, value);
+    }
+    Kept { invocation: output.invocation, status: 0, headers, body: output.body.clone(), until }
+}
+
+fn kept_output(id: InvocationId, kept: Kept) -> InvokeOutput {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let content_type = kept.headers.get(http::header::CONTENT_TYPE).map(text);
+    InvokeOutput {
+        invocation: id,
+        status: Status::Succeeded,
+        http_status: None,
+        headers: HeaderMap::from_iter([(CACHE, HeaderValue::from_static("hit"))]),
+        content_type: content_type.unwrap_or_default(),
+        body: kept.body,
+        events: Vec::new(),
     }
 }
 
@@ -145,7 +252,9 @@ impl Guarded<'_> {
     async fn fall_back(&self, request: Request<Body>) -> Option<Result<Response<Body>, Error>> {
         let name = self.policy.fallback.as_ref()?;
         let other = self.node.catalog.function(&self.function.project, name)?;
-        if other.name == self.function.name {
+        // Only what answers requests can stand in for what answers requests.
+        let http = other.current.is_some_and(|at| at.world == World::Http);
+        if !http || other.name == self.function.name {
             return None;
         }
         let answered = self.node.run_http(self.ctx, &other, self.trigger, request).await;

@@ -53,7 +53,21 @@ impl Node {
         }
         match found.current.map(|at| at.world) {
             Some(World::Http) => self.invoke_http(ctx, &found, input).await,
+            _ if found.calls.is_some() => Box::pin(self.invoke_guarded(ctx, &found, input)).await,
             _ => self.invoke_value(ctx, &found, input).await,
+        }
+    }
+
+    /// Calls the function that answers in the place of another one.
+    pub(crate) async fn invoke_other(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        match function.current.map(|at| at.world) {
+            Some(World::Http) => self.invoke_http(ctx, function, input).await,
+            _ => self.invoke_value(ctx, function, input).await,
         }
     }
 
@@ -102,7 +116,7 @@ impl Node {
         })
     }
 
-    async fn invoke_value(
+    pub(crate) async fn invoke_value(
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,

@@ -22,34 +22,11 @@ const TEXT_BYTES_MAX: usize = 256;
 
 /// Checks a resource as a user wrote it, whatever its kind. Returns it with its spec in normal form.
 pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, Error> {
-    if resource.api_version != API_VERSION {
-        return Err(Error::bad_resource(
-            "apiVersion",
-            format!("'{}' is not known; use '{API_VERSION}'", resource.api_version),
-        ));
-    }
-    let kind = resource.kind;
-    match (kind.in_project(), &resource.metadata.project) {
-        (true, None) => {
-            return Err(Error::bad_resource(
-                "metadata.project",
-                format!("a {} needs a project", kind.as_str()),
-            ));
-        }
-        (false, Some(_)) => {
-            return Err(Error::bad_resource(
-                "metadata.project",
-                format!("a {} belongs to no project: leave it out", kind.as_str()),
-            ));
-        }
-        _ => {}
-    }
-    if !resource.status.is_null() {
-        return Err(Error::bad_resource("status", "is written by Nexus: leave it out"));
-    }
+    envelope(&resource)?;
     if resource.spec.is_null() {
         resource.spec = serde_json::json!({});
     }
+    let kind = resource.kind;
     match kind {
         Kind::Project => {
             let spec: ProjectSpec = parse(&resource)?;
@@ -100,6 +77,36 @@ pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, E
         }
     }
     Ok(resource)
+}
+
+/// Rules of what surrounds the spec.
+fn envelope(resource: &Resource) -> Result<(), Error> {
+    if resource.api_version != API_VERSION {
+        return Err(Error::bad_resource(
+            "apiVersion",
+            format!("'{}' is not known; use '{API_VERSION}'", resource.api_version),
+        ));
+    }
+    let kind = resource.kind;
+    match (kind.in_project(), &resource.metadata.project) {
+        (true, None) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} needs a project", kind.as_str()),
+            ));
+        }
+        (false, Some(_)) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} belongs to no project: leave it out", kind.as_str()),
+            ));
+        }
+        _ => {}
+    }
+    match resource.status.is_null() {
+        true => Ok(()),
+        false => Err(Error::bad_resource("status", "is written by Nexus: leave it out")),
+    }
 }
 
 fn parse<T: DeserializeOwned>(resource: &Resource) -> Result<T, Error> {

@@ -24,6 +24,15 @@ async fn a_result_is_kept_until_the_next_version() {
     assert_eq!(text(again).await, r#"{"n":1}"#, "what was kept, not what was sent");
     let view = world.node.invocation(&admin(), id).await.unwrap();
     assert_eq!((view.cached_from, view.row.status), (Some(computed), Status::Succeeded));
+    world
+        .deploy("v", "event echo", spec(json!({ "cache": { "key": "data.n", "age": "1h" } })))
+        .await;
+    let (shop, v) = (name("shop"), name("v"));
+    for at in 1..=2 {
+        let data = format!("{{\"n\":1,\"at\":{at}}}");
+        let output = world.node.invoke(&admin(), &shop, &v, input(&data)).await.unwrap();
+        assert_eq!(output.body, "{\"n\":1,\"at\":1}");
+    }
     let other = world.post("/f", r#"{"n":2}"#).await.unwrap();
     assert_eq!(other.headers()["nexus-cache"], "miss");
     let none = world.post("/f", "no json").await.unwrap();
