@@ -8,6 +8,9 @@ use crate::shell::{self, Workspace};
 
 /// The builder of Python components.
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+/// The official SDKs of CloudEvents: the tests use them as clients.
+const CLOUDEVENTS_PYTHON: &str = "cloudevents==2.2.0";
+const CLOUDEVENTS_NODE: &str = "cloudevents@10.0.0";
 /// The peer that the benchmark compares with.
 const WASMTIME_CLI: &str = "wasmtime-cli@48.0.8";
 /// What `wasmtime serve` with its defaults uses; the other tools of that program only take time to
@@ -79,6 +82,11 @@ fn test_needs(workspace: &Workspace) -> Vec<Need> {
         ),
     ];
     needs.extend(python(workspace));
+    needs.push(apt(
+        workspace,
+        Package { program: "npm", name: "npm", why: "the SDK of CloudEvents" },
+    ));
+    needs.push(cloudevents_node(workspace));
     needs
 }
 
@@ -181,14 +189,40 @@ fn python(workspace: &Workspace) -> Vec<Need> {
     let folder = workspace.tools.join("python");
     let mut create = workspace.command("python3");
     create.args(["-m", "venv"]).arg(&folder);
-    let mut install = workspace.command(&folder.join("bin/pip").to_string_lossy());
-    install.args(["install", "--quiet", COMPONENTIZE_PY]);
-    vec![Need {
-        name: "componentize-py",
-        why: "Python functions",
-        present: workspace.which("componentize-py").is_some(),
-        install: vec![create, install],
-    }]
+    let pip = |package: &str| {
+        let mut install = workspace.command(&folder.join("bin/pip").to_string_lossy());
+        install.args(["install", "--quiet", package]);
+        install
+    };
+    let mut import = workspace.command("python3");
+    import.args(["-c", "import cloudevents.core"]);
+    vec![
+        Need {
+            name: "componentize-py",
+            why: "Python functions",
+            present: workspace.which("componentize-py").is_some(),
+            install: vec![create, pip(COMPONENTIZE_PY)],
+        },
+        Need {
+            name: "cloudevents for Python",
+            why: "a client in the tests",
+            present: shell::output(&mut import).is_ok(),
+            install: vec![pip(CLOUDEVENTS_PYTHON)],
+        },
+    ]
+}
+
+fn cloudevents_node(workspace: &Workspace) -> Need {
+    let folder = workspace.tools.join("node");
+    let mut install = workspace.command("npm");
+    install.args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder);
+    install.arg(CLOUDEVENTS_NODE);
+    Need {
+        name: "cloudevents for JavaScript",
+        why: "a client in the tests",
+        present: folder.join("node_modules/cloudevents").is_dir(),
+        install: vec![install],
+    }
 }
 
 /// Installs what is missing; with `check`, only says it. Returns the names of what is missing still.

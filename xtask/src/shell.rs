@@ -35,7 +35,10 @@ impl Workspace {
     /// A command that runs in the root and finds the project's own tools first.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.root).env("PATH", self.path());
+        command
+            .current_dir(&self.root)
+            .env("PATH", self.path())
+            .env("NODE_PATH", self.tools.join("node/node_modules"));
         command
     }
 

@@ -133,14 +133,25 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Call a function and print what it answers
     Invoke(commands::invoke::InvokeArgs),
-    /// Send CloudEvents
+    /// Print the result of an asynchronous invocation
+    Result(commands::deferred::ResultArgs),
+    /// Stop an invocation that has not ended
+    Cancel(commands::deferred::CancelArgs),
+    /// Give a word from outside to a durable invocation
+    Signal(commands::deferred::SignalArgs),
+    /// Send CloudEvents, now or later
     Emit(commands::emit::EmitArgs),
+    /// Events that happen later: list and cancel
+    #[command(alias = "schedule")]
+    Schedules(commands::schedules::SchedulesArgs),
     /// What happened: list, follow and show events
     #[command(visible_alias = "event")]
     Events(commands::events::EventsArgs),
     /// What ran: list, follow and show invocations
     #[command(visible_alias = "inv", alias = "invocation")]
     Invocations(commands::invocations::InvocationsArgs),
+    /// Say why an event or invocation is as it is
+    Why(commands::why::WhyArgs),
     /// What functions wrote
     Logs(commands::logs::LogsArgs),
     /// Run an invocation again, exactly, and compare
@@ -148,6 +159,12 @@ pub enum Command {
     /// List, show and delete functions
     #[command(visible_alias = "fn", alias = "function")]
     Functions(commands::functions::FunctionsArgs),
+    /// What calls functions: list, show, pause and resume triggers
+    #[command(alias = "trigger")]
+    Triggers(commands::triggers::TriggersArgs),
+    /// What the data of events looks like: list, show, check and infer schemas
+    #[command(alias = "schema")]
+    Schemas(commands::schemas::SchemasArgs),
     /// Create and change resources from files
     Apply(commands::apply::ApplyArgs),
     /// Print resources
@@ -163,7 +180,8 @@ pub enum Command {
     /// List, create and delete tokens
     #[command(alias = "token")]
     Tokens(commands::tokens::TokensArgs),
-    /// List deliveries that were given up
+    /// Deliveries that were given up: list, show, redrive and drop them
+    #[command(alias = "dead-letter", alias = "dlq")]
     DeadLetters(commands::dead_letters::DeadLettersArgs),
     /// Print every limit
     Limits(commands::limits::LimitsArgs),
@@ -337,6 +355,22 @@ mod tests {
             "inv show last",
             "logs hello --follow",
             "replay last --verify",
+            "invoke hello --async",
+            "invoke hello --batch inputs.ndjson --concurrency 4",
+            "result last --wait",
+            "cancel inv_1 --reason enough",
+            "signal last approved -d {}",
+            "emit com.shop.order.late --in 5m",
+            "emit com.shop.order.late --at 2026-12-01T10:00Z",
+            "schedules cancel evt_1",
+            "why last",
+            "triggers",
+            "triggers pause nightly",
+            "schemas infer com.shop.order.created --since 1d --save order.json",
+            "dead-letters --count",
+            "dead-letters redrive evt_1 --data @fixed.json",
+            "dead-letters redrive --function orders --rate 100/s --dry-run",
+            "dead-letters drop --code NX5001 --reason fixed",
             "deploy --component x.wasm --name x",
             "functions show hello",
             "apply -f a.yaml -f b.toml",

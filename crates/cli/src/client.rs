@@ -245,7 +245,8 @@ impl Client {
             let _ = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut body);
             return Err(refused(&Answer { status, headers, body }));
         }
-        let reader: Box<dyn std::io::Read> = Box::new(response.into_body().into_reader());
+        let reader: Box<dyn std::io::Read + std::marker::Send> =
+            Box::new(response.into_body().into_reader());
         Ok(Stream { lines: BufReader::new(reader), last: last.map(str::to_owned) })
     }
 
@@ -337,7 +338,7 @@ fn refused(answer: &Answer) -> Error {
 
 /// A stream of server-sent events.
 pub(crate) struct Stream {
-    lines: BufReader<Box<dyn std::io::Read>>,
+    lines: BufReader<Box<dyn std::io::Read + std::marker::Send>>,
     last: Option<String>,
 }
 

@@ -24,6 +24,10 @@ pub const OUTPUT: &str = "NEXUS_OUTPUT";
 pub const CONFIG: &str = "NEXUS_CONFIG";
 /// The filter of the server's own log.
 pub const LOG: &str = "NEXUS_LOG";
+/// The editor for people with a full screen.
+pub const VISUAL: &str = "VISUAL";
+/// The editor.
+pub const EDITOR: &str = "EDITOR";
 
 /// Variables that are no configuration key. Each key of the server's configuration has one as
 /// well: `NEXUS_` and the key in capitals, with `_` for `-` and `__` between tables
@@ -47,6 +51,11 @@ pub const ALL: &[EnvVar] = &[
     EnvVar {
         name: "CLICOLOR_FORCE",
         what: "Colours also where output is no terminal, when set and not `0`.",
+        since: "0.1.0",
+    },
+    EnvVar {
+        name: EDITOR,
+        what: "The editor of `nexus dead-letters redrive --edit`; `VISUAL` goes first.",
         since: "0.1.0",
     },
     EnvVar { name: "TZ", what: "The time zone of printed times.", since: "0.1.0" },

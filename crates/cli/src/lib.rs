@@ -26,6 +26,7 @@ pub use args::{
     OutputFormat, ServeArgs,
 };
 pub use client::Client;
+pub use commands::apply::declare;
 pub use commands::deploy::{Upload, upload};
 pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
 pub use error::{Error, HostFailure};

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use nexus_model::resource::RouteAuth;
 use nexus_model::{Code, Name, OpContext, Principal, Scope, limits};
-use nexus_node::Node;
+use nexus_node::{Node, Route};
 use nexus_observe::{Listener, Metrics};
 
 use crate::body::{BodyLimits, Outcome, collect, guard};
@@ -73,6 +73,9 @@ impl Ingress {
             let host = forwarded.unwrap_or(host.as_deref().unwrap_or(""));
             self.node.route(host, request.method(), request.uri().path())?
         };
+        if route.is_webhook() {
+            return self.webhook(&route, request, request_id).await;
+        }
         let context = match route.auth() {
             RouteAuth::None => self.anonymous(request.headers(), request_id),
             RouteAuth::Token => {
@@ -120,23 +123,64 @@ impl Ingress {
                 Fault::new(Code::NoRoute, "paths below /.nexus/ belong to Nexus")
                     .hint("events are taken at /.nexus/v1/projects/{project}/events")
             })?;
+        if request.method() == Method::OPTIONS {
+            return Ok(may_send(request.headers()));
+        }
         if request.method() != Method::POST {
-            return Err(Fault::method_not_allowed("POST"));
+            return Err(Fault::method_not_allowed("OPTIONS, POST"));
         }
         let context = authenticate(&self.node, request.headers(), request_id)?;
         let (head, body) = request.into_parts();
         let body = collect(body, limits::BATCH_BYTES_MAX, WHAT).await?;
         let events = cloudevents::parse(&head.headers, body)?;
         let accepted = self.node.emit(&context, &project, events).await?;
-        let body = serde_json::to_vec(&accepted).unwrap_or_default();
-        let mut response =
-            Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
-        *response.status_mut() = StatusCode::ACCEPTED;
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
+        Ok(accepted_response(&accepted))
     }
+
+    /// A request that becomes an event, if its signature is right.
+    async fn webhook(
+        &self,
+        route: &Route,
+        request: Request<Body>,
+        request_id: &Arc<str>,
+    ) -> Result<Response<Body>, Fault> {
+        if request.method() == Method::OPTIONS {
+            return Ok(may_send(request.headers()));
+        }
+        let (head, body) = request.into_parts();
+        let body = collect(body, limits::EVENT_BYTES_MAX, WHAT).await?;
+        let context = self.anonymous(&head.headers, request_id);
+        let accepted = self.node.webhook(&context, route, (&head.headers, body)).await?;
+        Ok(accepted_response(&accepted))
+    }
+}
+
+/// 202: durable, not handled.
+fn accepted_response(accepted: &impl serde::Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(accepted).unwrap_or_default();
+    let mut response =
+        Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The answer to a sender that asks whether it may send (HTTP 1.1 Web Hooks for Event Delivery,
+/// section 4.1). Whether it really may is decided by its token or signature, each time.
+fn may_send(headers: &HeaderMap) -> Response<Body> {
+    let empty = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let answer = response.headers_mut();
+    answer.insert(http::header::ALLOW, HeaderValue::from_static("OPTIONS, POST"));
+    if let Some(origin) = headers.get("webhook-request-origin") {
+        answer.insert("webhook-allowed-origin", origin.clone());
+        // Too much is answered with 429 and `retry-after` when it happens.
+        answer.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    response
 }
 
 /// Refuses what HTTP forbids and the protocol library lets pass; returns the host. (A message with

@@ -43,6 +43,10 @@ use crate::{Name, document, units};
 /// The file's name.
 pub const FILE: &str = "nexus.toml";
 
+/// The annotation of triggers and schemas that come from a manifest: whoever deploys it removes those
+/// that it no longer has.
+pub const MANAGED: &str = "nexus.dev/manifest";
+
 /// A project and its functions.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -192,7 +196,7 @@ impl Manifest {
                 project: Some(self.project.clone()),
                 name: name.clone(),
             };
-            Resource::new(&key, json(trigger))
+            managed(Resource::new(&key, json(trigger)))
         }));
         resources
     }
@@ -229,7 +233,7 @@ impl Manifest {
                 project: Some(self.project.clone()),
                 name: name.clone(),
             };
-            resources.push(Resource::new(&key, json(&spec)));
+            resources.push(managed(Resource::new(&key, json(&spec))));
         }
         Ok(resources)
     }
@@ -262,6 +266,11 @@ impl ManifestFunction {
             },
         }
     }
+}
+
+fn managed(mut resource: Resource) -> Resource {
+    resource.metadata.annotations.insert(MANAGED.to_owned(), "true".to_owned());
+    resource
 }
 
 fn json(spec: &impl serde::Serialize) -> Value {

@@ -3,8 +3,15 @@
 //! Nothing here is stored. Times are RFC 3339 in UTC, durations nanoseconds, bytes base 64 where
 //! they are not text.
 
+mod delivery;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use delivery::{
+    AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
+    PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
+};
 
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};
@@ -185,6 +192,25 @@ pub struct InvocationView {
     /// Whether payloads were left out because the caller lacks the scope `read-payload`.
     #[serde(default)]
     pub payloads_hidden: bool,
+    /// The Trigger resource that led to it, or empty for the function's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trigger_name: String,
+    /// How often it went on from its journal.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resumes: u32,
+    /// The answer came from the result cache: the invocation that computed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<InvocationId>,
+    /// Why it waited before it began, the longest wait first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited_for: Vec<String>,
+    /// Further events of a batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<EventId>,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// Why an invocation did not succeed.
@@ -315,6 +341,9 @@ pub struct AcceptedEvent {
     pub id: EventId,
     /// An event of the same source and id was there already.
     pub duplicate: bool,
+    /// How it breaks the schema of its type, in projects that only warn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// The result of a replay.

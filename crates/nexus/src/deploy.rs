@@ -1,6 +1,7 @@
 //! `nexus deploy` of a project: builds here, uploads to the server.
 
 use nexus_cli::{DeployArgs, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload};
+use nexus_model::resource::{Kind, SchemaMode};
 use nexus_toolchain::BuildOptions;
 
 use crate::project::{BuildError, Function, Project};
@@ -43,7 +44,29 @@ pub(crate) fn run(
         };
         nexus_cli::upload(&mut session, &upload)?;
     }
+    if args.name.is_none() {
+        declare(globals, &project, &mut session)?;
+    }
     Ok(())
+}
+
+/// Applies the schemas and triggers of the manifest, and removes those that it no longer has.
+fn declare(globals: &Globals, project: &Project, session: &mut Session) -> Result<(), Error> {
+    let mut resources = project.declared()?;
+    if project.manifest.schema_mode != SchemaMode::default() {
+        // Whether schemas are enforced is said by the project itself.
+        let own = project.manifest.resources().into_iter();
+        resources.extend(own.filter(|resource| resource.kind == Kind::Project));
+    }
+    if let Some(other) = &globals.project {
+        for resource in &mut resources {
+            match resource.kind {
+                Kind::Project => resource.metadata.name = other.clone(),
+                _ => resource.metadata.project = Some(other.clone()),
+            }
+        }
+    }
+    nexus_cli::declare(session, &resources)
 }
 
 fn failed(function: &Function, error: BuildError, terminal: &mut Terminal) -> Error {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nexus_cli::{Error, HostFailure};
 use nexus_model::manifest::{FILE, Manifest, ManifestFunction};
-use nexus_model::resource::FunctionSpec;
+use nexus_model::resource::{FunctionSpec, Kind, Resource};
 use nexus_model::{Name, document};
 use nexus_toolchain::{BuildOptions, CustomBuild, FunctionSource, Language};
 
@@ -85,6 +85,8 @@ pub(crate) enum ManifestError {
     Wrong { path: PathBuf, wrong: document::Error },
     #[error("{}: functions.{function}: {wrong}", path.display())]
     Function { path: PathBuf, function: Name, wrong: String },
+    #[error("{}: {wrong}", path.display())]
+    Schemas { path: PathBuf, wrong: String },
     #[error("{} and {} are both the project {name}", first.display(), second.display())]
     Twice { name: Name, first: PathBuf, second: PathBuf },
 }
@@ -152,6 +154,31 @@ impl Project {
             })
         };
         self.manifest.functions.iter().map(function).collect()
+    }
+
+    /// The project's schemas and triggers, in the order in which they can be applied.
+    pub(crate) fn declared(&self) -> Result<Vec<Resource>, ManifestError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string())
+        };
+        let schemas = self.manifest.schema_resources(read);
+        let mut resources = schemas
+            .map_err(|wrong| ManifestError::Schemas { path: self.folder.join(FILE), wrong })?;
+        let triggers = self.manifest.resources().into_iter();
+        resources.extend(triggers.filter(|resource| resource.kind == Kind::Trigger));
+        Ok(resources)
+    }
+
+    /// The folders with the project's schemas.
+    pub(crate) fn schema_folders(&self) -> Vec<PathBuf> {
+        let files = self.manifest.schemas.values().flat_map(|schema| schema.versions.values());
+        files.filter_map(|file| self.folder.join(file).parent().map(Path::to_owned)).collect()
+    }
+
+    /// Whether a file is one of the project's schemas.
+    pub(crate) fn has_schema(&self, touched: impl Fn(&Path) -> bool) -> bool {
+        let mut files = self.manifest.schemas.values().flat_map(|schema| schema.versions.values());
+        files.any(|file| touched(&self.folder.join(file)))
     }
 
     fn code(&self, name: &Name, function: &ManifestFunction) -> Result<Code, String> {

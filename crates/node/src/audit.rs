@@ -1,4 +1,4 @@
-//! From the store's outbox to the log: audit events, and what the engine must know of functions.
+//! From the store's outbox to the log: audit events, and what the engine must know of functions and triggers.
 //!
 //! A change commits with its audit event in one transaction of the store; this moves it on. Moving
 //! twice is harmless: audit events have ids of their own, and the engine ignores a configuration
@@ -44,38 +44,38 @@ impl Node {
         }
     }
 
-    /// The configuration records of functions that changed: their present specs.
+    /// The configuration records of functions and triggers that changed: their present specs.
     async fn configs(&self, entries: &[OutboxEntry]) -> Result<Vec<ConfigRecord>, Error> {
-        let mut functions: BTreeMap<(Name, Name), u64> = BTreeMap::new();
+        let mut changed: BTreeMap<(Kind, Name, Name), u64> = BTreeMap::new();
         for entry in entries {
-            if let Some(name) = function_of(entry)
+            if let Some((kind, name)) = subject_of(entry)
                 && let Some(project) = &entry.project
             {
-                functions.insert((project.clone(), name), entry.sequence);
+                changed.insert((kind, project.clone(), name), entry.sequence);
             }
         }
         let at_ns = self.parts.clock.now().unix_ns();
-        let mut configs = Vec::with_capacity(functions.len());
-        for ((project, name), sequence) in functions {
-            let key = ResourceKey {
-                kind: Kind::Function,
-                project: Some(project.clone()),
-                name: name.clone(),
-            };
+        let mut configs = Vec::with_capacity(changed.len());
+        for ((kind, project, name), sequence) in changed {
+            let key = ResourceKey { kind, project: Some(project.clone()), name: name.clone() };
             let found = self.parts.store.get(&key).await?;
             let (revision, spec) = match found {
                 // Without code nothing can be delivered: such a function subscribes to nothing yet.
-                Some(resource) if crate::node::current_of(&resource).is_some() => {
+                Some(resource)
+                    if kind == Kind::Function && crate::node::current_of(&resource).is_none() =>
+                {
+                    (resource.metadata.revision.unwrap_or(sequence), "{}".to_owned())
+                }
+                Some(resource) => {
                     (resource.metadata.revision.unwrap_or(sequence), resource.spec.to_string())
                 }
-                Some(resource) => (resource.metadata.revision.unwrap_or(sequence), "{}".to_owned()),
                 None => (sequence, String::new()),
             };
             let id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
             configs.push(ConfigRecord {
                 id: bytes_of(id.as_bytes()),
                 project: project.to_string(),
-                kind: Kind::Function.as_str().to_owned(),
+                kind: kind.as_str().to_owned(),
                 name: name.to_string(),
                 revision,
                 spec,
@@ -104,9 +104,10 @@ impl Node {
     }
 }
 
-/// The function that an audit event is about: the subject is `Function shop/hello`.
-fn function_of(entry: &OutboxEntry) -> Option<Name> {
+/// The function or trigger that an audit event is about: the subject is `Function shop/hello`.
+fn subject_of(entry: &OutboxEntry) -> Option<(Kind, Name)> {
     let (kind, key) = entry.event.subject.as_deref()?.split_once(' ')?;
     let (_, name) = key.split_once('/')?;
-    (Kind::parse(kind)? == Kind::Function).then(|| Name::new(name).ok()).flatten()
+    let kind = Kind::parse(kind).filter(|at| matches!(at, Kind::Function | Kind::Trigger))?;
+    Some((kind, Name::new(name).ok()?))
 }

@@ -9,16 +9,17 @@ use std::sync::atomic::AtomicU32;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::Method;
-use nexus_model::resource::{FunctionSpec, HttpRoute, ProjectSpec, RouteAuth, World};
+use nexus_model::resource::{FunctionSpec, ProjectSpec, RouteAuth, TriggerSpec, World};
 use nexus_model::{Code, Digest, Name, Partition, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::buckets::Buckets;
+use crate::call_policy::CallPolicy;
+use crate::doors::{self, Door, Leads, RouteEntry};
 use crate::loaded::Loaded;
+use crate::routes::Routes;
+use crate::schemas::Schemas;
 use crate::{Error, Mode};
-
-/// Path segments that are looked at when a route is searched.
-const SEGMENTS_MAX: usize = 32;
 
 /// A function as the request path knows it.
 pub(crate) struct Function {
@@ -34,7 +35,11 @@ pub(crate) struct Function {
     pub(crate) running: Arc<AtomicU32>,
     /// What is needed to run it, once it was called.
     pub(crate) loaded: ArcSwapOption<Loaded>,
-    routes: Box<[HttpRoute]>,
+    /// Its journal is kept while it runs: the engine calls it.
+    pub(crate) durable: bool,
+    /// What holds for synchronous calls; `None` where nothing special does.
+    pub(crate) calls: Option<Arc<CallPolicy>>,
+    doors: Box<[Arc<Door>]>,
 }
 
 /// The version that new calls run. Also the `status` of a Function resource: it lets a start know
@@ -58,27 +63,25 @@ impl Current {
     }
 }
 
-/// One way to a function.
-#[derive(Clone)]
-struct RouteEntry {
-    function: Arc<Function>,
-    /// `None` for all methods.
-    methods: Option<Arc<[Method]>>,
-    auth: RouteAuth,
-}
-
-type Paths = Buckets<Box<str>, Arc<[RouteEntry]>>;
-
 /// A project's functions and routes.
 #[derive(Clone)]
 pub(crate) struct Project {
     pub(crate) name: Name,
     pub(crate) partition: Partition,
     pub(crate) default: bool,
+    pub(crate) schemas: Arc<Schemas>,
     pub(crate) functions: Buckets<Name, Arc<Function>>,
-    own: Paths,
+    triggers: Buckets<Name, Arc<KnownTrigger>>,
+    own: Routes<RouteEntry>,
     /// Routes on hosts that a route names.
-    custom: HashMap<Box<str>, Paths>,
+    custom: HashMap<Box<str>, Routes<RouteEntry>>,
+}
+
+/// A trigger resource.
+struct KnownTrigger {
+    function: Name,
+    /// Its way on the ingress, where it is a route or a webhook; the others are the engine's.
+    door: Option<Arc<Door>>,
 }
 
 /// Everything at one moment.
@@ -94,7 +97,7 @@ pub(crate) struct Snapshot {
 #[derive(Clone)]
 pub struct Route {
     pub(crate) function: Arc<Function>,
-    auth: RouteAuth,
+    pub(crate) door: Arc<Door>,
 }
 
 impl Route {
@@ -111,7 +114,16 @@ impl Route {
     /// Who may call it. For [`RouteAuth::Token`] the caller must be authenticated before
     /// [`Node::serve_http`](crate::Node::serve_http), which checks the scope.
     pub fn auth(&self) -> RouteAuth {
-        self.auth
+        match &self.door.leads {
+            Leads::Call(auth) => *auth,
+            // The signature says who it is.
+            Leads::Webhook(_) => RouteAuth::None,
+        }
+    }
+
+    /// Whether requests become events, by [`Node::webhook`](crate::Node::webhook).
+    pub fn is_webhook(&self) -> bool {
+        matches!(self.door.leads, Leads::Webhook(_))
     }
 }
 
@@ -148,21 +160,18 @@ impl Catalog {
             true => project.custom.get(&*host.to_ascii_lowercase()),
             false => Some(&project.own),
         };
-        let entries = paths.and_then(|paths| longest(paths, path)).ok_or_else(|| {
+        let found = paths.and_then(|paths| paths.find(path)).ok_or_else(|| {
             Error::new(
                 Code::NoRoute,
                 format!("no function of project '{}' answers on this path", project.name),
             )
         })?;
-        let found = entries.iter().find(|entry| entry.takes(method)).ok_or_else(|| {
-            let methods: Vec<&str> = entries
-                .iter()
-                .flat_map(|at| at.methods.iter().flat_map(|m| m.iter()))
-                .map(Method::as_str)
-                .collect();
+        let entry = found.iter().find(|entry| entry.door.takes(method)).ok_or_else(|| {
+            let methods: Vec<&str> =
+                found.iter().flat_map(|at| at.door.methods.iter().map(Method::as_str)).collect();
             Error::new(Code::MethodNotAllowed, format!("the route takes {}", methods.join(", ")))
         })?;
-        Ok(Route { function: Arc::clone(&found.function), auth: found.auth })
+        Ok(Route { function: Arc::clone(&entry.function), door: Arc::clone(&entry.door) })
     }
 
     /// The project that a host stands for.
@@ -189,31 +198,6 @@ fn host_name(host: &str) -> &str {
         _ => host,
     };
     name.strip_suffix('.').unwrap_or(name)
-}
-
-/// The entries of the longest path that is `path` or lies above it, on segment boundaries.
-fn longest<'a>(paths: &'a Paths, path: &str) -> Option<&'a Arc<[RouteEntry]>> {
-    let mut rest = path.strip_suffix('/').unwrap_or(path);
-    let segments = rest.bytes().filter(|&byte| byte == b'/').count();
-    for _ in SEGMENTS_MAX..segments {
-        rest = &rest[..rest.rfind('/')?];
-    }
-    while !rest.is_empty() {
-        if let Some(entries) = paths.get(rest) {
-            return Some(entries);
-        }
-        rest = &rest[..rest.rfind('/')?];
-    }
-    paths.get("/")
-}
-
-impl RouteEntry {
-    fn takes(&self, method: &Method) -> bool {
-        self.methods.as_ref().is_none_or(|methods| {
-            // Who answers GET answers HEAD.
-            methods.iter().any(|at| at == method || (method == Method::HEAD && at == Method::GET))
-        })
-    }
 }
 
 impl Snapshot {
@@ -243,12 +227,15 @@ impl Snapshot {
                 name: name.clone(),
                 partition: Partition::of(name.as_str(), ""),
                 default: false,
+                schemas: Arc::default(),
                 functions: Buckets::default(),
-                own: Buckets::default(),
+                triggers: Buckets::default(),
+                own: Routes::default(),
                 custom: HashMap::new(),
             },
         };
         project.default = spec.default;
+        project.schemas = Arc::new(project.schemas.with_mode(spec.schemas));
         self.projects.insert(name.clone(), Arc::new(project));
         self.choose_default();
     }
@@ -273,6 +260,9 @@ impl Snapshot {
         let project = Arc::make_mut(known);
         let before = project.functions.get(name.function.as_str()).cloned();
         let same_version = before.as_ref().filter(|at| at.current == declared.current);
+        let doors =
+            doors::of_function(name.function, &declared.spec.on, (declared.current, declared.mode));
+        let policy_before = before.as_ref().and_then(|at| at.calls.as_deref());
         let function = Arc::new(Function {
             project: project.name.clone(),
             name: name.function.clone(),
@@ -281,15 +271,20 @@ impl Snapshot {
             concurrency: declared.spec.config.concurrency.unwrap_or(0),
             running: before.as_ref().map(|at| Arc::clone(&at.running)).unwrap_or_default(),
             loaded: ArcSwapOption::new(same_version.and_then(|at| at.loaded.load_full())),
-            routes: declared.spec.on.http.clone().into(),
+            durable: declared.spec.config.durable,
+            calls: CallPolicy::of(declared.spec, policy_before).map(Arc::new),
+            doors: doors.into_iter().map(Arc::new).collect(),
         });
         if let Some(before) = before {
-            project.remove_routes(&before);
+            project.remove_own(&before);
         }
-        project.add_routes(&function, declared.mode);
-        let hosts = function.routes.iter().filter_map(|route| route.host.as_deref());
+        for door in &function.doors {
+            project.open(&function, door);
+        }
+        project.refresh_triggers(&function);
+        let hosts = function.doors.iter().filter_map(|door| door.host.clone());
         for host in hosts {
-            self.hosts.insert(host.to_ascii_lowercase().into(), project.name.clone());
+            self.hosts.insert(host, project.name.clone());
         }
         project.functions.set(function.name.clone(), function);
         self.forget_unused_hosts(name.project);
@@ -299,10 +294,44 @@ impl Snapshot {
         let Some(known) = self.projects.get_mut(project) else { return };
         let changed = Arc::make_mut(known);
         if let Some(before) = changed.functions.get(function.as_str()).cloned() {
-            changed.remove_routes(&before);
+            changed.remove_own(&before);
             changed.functions.remove(function.as_str());
         }
         self.forget_unused_hosts(project);
+    }
+
+    /// Puts a trigger's way in, replacing what was there.
+    pub(crate) fn set_trigger(&mut self, name: TriggerName<'_>, spec: &TriggerSpec, mode: Mode) {
+        let Some(known) = self.projects.get_mut(name.project) else { return };
+        let project = Arc::make_mut(known);
+        project.close_trigger(name.trigger);
+        let door = doors::of_trigger(name.trigger, spec, mode).map(Arc::new);
+        if let Some(door) = &door {
+            if let Some(host) = &door.host {
+                self.hosts.insert(host.clone(), project.name.clone());
+            }
+            if let Some(function) = project.functions.get(spec.function.as_str()).cloned() {
+                project.open(&function, door);
+            }
+        }
+        let at = KnownTrigger { function: spec.function.clone(), door };
+        project.triggers.set(name.trigger.clone(), Arc::new(at));
+        self.forget_unused_hosts(name.project);
+    }
+
+    pub(crate) fn remove_trigger(&mut self, name: TriggerName<'_>) {
+        let Some(known) = self.projects.get_mut(name.project) else { return };
+        Arc::make_mut(known).close_trigger(name.trigger);
+        self.forget_unused_hosts(name.project);
+    }
+
+    /// Changes the schemas of a project.
+    pub(crate) fn set_schemas(&mut self, project: &Name, change: impl FnOnce(&mut Schemas)) {
+        let Some(known) = self.projects.get_mut(project) else { return };
+        let project = Arc::make_mut(known);
+        let mut schemas = Schemas::clone(&project.schemas);
+        change(&mut schemas);
+        project.schemas = Arc::new(schemas);
     }
 
     fn forget_unused_hosts(&mut self, name: &Name) {
@@ -312,51 +341,70 @@ impl Snapshot {
         });
     }
 
-    /// Whether another function answers where this one wants to.
+    /// Whether something else answers where this function wants to.
     pub(crate) fn conflict(
         &self,
         name: FunctionName<'_>,
         declared: Declared<'_>,
     ) -> Result<(), Error> {
-        let Some(project) = self.projects.get(name.project) else { return Ok(()) };
-        let routes = effective_routes(name.function, declared.current, &declared.spec.on.http);
-        for (index, route) in routes.iter().enumerate() {
-            let field = format!("on.http[{index}]");
-            if let Some(host) = &route.host
-                && let Some(owner) = self.hosts.get(&*host.to_ascii_lowercase())
-                && owner != name.project
-            {
-                // Whose it is, is not for this caller to know.
-                return Err(Error::bad_resource(
-                    field,
-                    format!("the host {host} is taken by another project"),
-                ));
-            }
-            let paths = match &route.host {
-                None => Some(&project.own),
-                Some(host) => project.custom.get(&*host.to_ascii_lowercase()),
+        let doors =
+            doors::of_function(name.function, &declared.spec.on, (declared.current, declared.mode));
+        doors.iter().try_for_each(|door| {
+            let own = |entry: &RouteEntry| {
+                entry.door.trigger.is_none() && entry.function.name == *name.function
             };
-            let taken = paths.and_then(|at| at.get(path_key(&route.path)));
-            let methods = methods_of(route);
-            let clash = taken.into_iter().flat_map(|at| at.iter()).find(|entry| {
-                entry.function.name != *name.function
-                    && match (&entry.methods, &methods) {
-                        (Some(theirs), Some(ours)) => theirs.iter().any(|at| ours.contains(at)),
-                        _ => true,
-                    }
-            });
-            if let Some(clash) = clash {
-                return Err(Error::new(
-                    Code::Conflict,
-                    format!(
-                        "{field}: {} is a route of function '{}' already",
-                        route.path, clash.function.name
-                    ),
-                )
-                .with_hint("give one of them another path or other methods"));
-            }
+            self.door_conflict(name.project, door, own)
+        })
+    }
+
+    /// Whether something else answers where this trigger wants to.
+    pub(crate) fn trigger_conflict(
+        &self,
+        name: TriggerName<'_>,
+        spec: &TriggerSpec,
+        mode: Mode,
+    ) -> Result<(), Error> {
+        let Some(door) = doors::of_trigger(name.trigger, spec, mode) else { return Ok(()) };
+        let own = |entry: &RouteEntry| entry.door.trigger.as_ref() == Some(name.trigger);
+        self.door_conflict(name.project, &door, own)
+    }
+
+    fn door_conflict(
+        &self,
+        project: &Name,
+        door: &Door,
+        own: impl Fn(&RouteEntry) -> bool,
+    ) -> Result<(), Error> {
+        let Some(project) = self.projects.get(project) else { return Ok(()) };
+        let (field, path) = (door.field(), &door.path);
+        if let Some(host) = &door.host
+            && let Some(owner) = self.hosts.get(host)
+            && *owner != project.name
+        {
+            // Whose it is, is not for this caller to know.
+            return Err(Error::bad_resource(
+                field,
+                format!("the host {host} is taken by another project"),
+            ));
         }
-        Ok(())
+        let routes = match &door.host {
+            None => Some(&project.own),
+            Some(host) => project.custom.get(host),
+        };
+        let (Some(routes), Some(pattern)) = (routes, door.pattern()) else { return Ok(()) };
+        let mut taken = routes.at(&pattern).filter(|entry| !own(entry));
+        let Some(clash) = taken.find(|entry| entry.door.overlaps(door)) else { return Ok(()) };
+        let whose = match &clash.door.trigger {
+            Some(trigger) => format!("trigger '{trigger}'"),
+            None => format!("function '{}'", clash.function.name),
+        };
+        let what = match clash.door.leads {
+            Leads::Call(_) => "route",
+            Leads::Webhook(_) => "webhook",
+        };
+        let detail = format!("{field}: {path} is a {what} of {whose} already");
+        Err(Error::new(Code::Conflict, detail)
+            .with_hint("give one of them another path or other methods"))
     }
 }
 
@@ -367,6 +415,13 @@ pub(crate) struct FunctionName<'a> {
     pub(crate) function: &'a Name,
 }
 
+/// Which trigger.
+#[derive(Clone, Copy)]
+pub(crate) struct TriggerName<'a> {
+    pub(crate) project: &'a Name,
+    pub(crate) trigger: &'a Name,
+}
+
 /// What a function is to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Declared<'a> {
@@ -375,75 +430,72 @@ pub(crate) struct Declared<'a> {
     pub(crate) mode: Mode,
 }
 
-/// The routes of a function: those that it states, or `/{name}` for an HTTP function that has none.
-pub(crate) fn effective_routes(
-    name: &Name,
-    current: Option<Current>,
-    stated: &[HttpRoute],
-) -> Vec<HttpRoute> {
-    let http = current.is_some_and(|at| at.world == World::Http);
-    if !stated.is_empty() || !http {
-        return stated.to_vec();
-    }
-    vec![HttpRoute { path: format!("/{name}"), methods: Vec::new(), host: None, auth: None }]
-}
-
-/// A path as the map has it: without a final slash, except for the root.
-fn path_key(path: &str) -> &str {
-    match path.strip_suffix('/') {
-        None => path,
-        Some("") => "/",
-        Some(path) => path,
-    }
-}
-
-fn methods_of(route: &HttpRoute) -> Option<Arc<[Method]>> {
-    if route.methods.is_empty() {
-        return None;
-    }
-    Some(route.methods.iter().filter_map(|at| at.to_ascii_uppercase().parse().ok()).collect())
-}
-
 impl Project {
-    fn add_routes(&mut self, function: &Arc<Function>, mode: Mode) {
-        for route in effective_routes(&function.name, function.current, &function.routes) {
-            let entry = RouteEntry {
-                function: Arc::clone(function),
-                methods: methods_of(&route),
-                // What `serve` insists on is checked at apply; a default route there takes tokens.
-                auth: route.auth.unwrap_or(match mode {
-                    Mode::Dev => RouteAuth::None,
-                    Mode::Serve => RouteAuth::Token,
-                }),
-            };
-            let paths = match &route.host {
-                None => &mut self.own,
-                Some(host) => self.custom.entry(host.to_ascii_lowercase().into()).or_default(),
-            };
-            let key = path_key(&route.path);
-            let entries = paths.get(key).map(|at| at.to_vec()).unwrap_or_default();
-            paths.set(key.into(), entries.into_iter().chain([entry]).collect());
+    fn open(&mut self, function: &Arc<Function>, door: &Arc<Door>) {
+        let routes = match &door.host {
+            None => &mut self.own,
+            Some(host) => self.custom.entry(host.clone()).or_default(),
+        };
+        let entry = RouteEntry { function: Arc::clone(function), door: Arc::clone(door) };
+        if let Some(pattern) = door.pattern() {
+            routes.insert(&pattern, entry);
         }
     }
 
-    fn remove_routes(&mut self, function: &Function) {
-        for route in effective_routes(&function.name, function.current, &function.routes) {
-            let paths = match &route.host {
-                None => &mut self.own,
-                Some(host) => match self.custom.get_mut(&*host.to_ascii_lowercase()) {
-                    Some(paths) => paths,
-                    None => continue,
-                },
-            };
-            let key = path_key(&route.path);
-            let Some(entries) = paths.get(key) else { continue };
-            let left: Arc<[RouteEntry]> =
-                entries.iter().filter(|at| at.function.name != function.name).cloned().collect();
-            match left.is_empty() {
-                true => paths.remove(key),
-                false => paths.set(key.into(), left),
-            }
+    fn close(&mut self, door: &Door, own: impl Fn(&RouteEntry) -> bool) {
+        let routes = match &door.host {
+            None => &mut self.own,
+            Some(host) => match self.custom.get_mut(host) {
+                Some(routes) => routes,
+                None => return,
+            },
+        };
+        if let Some(pattern) = door.pattern() {
+            routes.retain(&pattern, |entry| !own(entry));
         }
-        self.custom.retain(|_, paths| paths.len() > 0);
+        self.custom.retain(|_, routes| !routes.is_empty());
+    }
+
+    fn remove_own(&mut self, function: &Function) {
+        for door in &function.doors {
+            self.close(door, |entry| {
+                entry.door.trigger.is_none() && entry.function.name == function.name
+            });
+        }
+    }
+
+    fn close_trigger(&mut self, trigger: &Name) {
+        let Some(before) = self.triggers.get(trigger.as_str()).cloned() else { return };
+        if let Some(door) = &before.door {
+            self.close(door, |entry| entry.door.trigger.as_ref() == Some(trigger));
+        }
+        self.triggers.remove(trigger.as_str());
+    }
+
+    /// Lets the triggers of a function lead to what it is now.
+    fn refresh_triggers(&mut self, function: &Arc<Function>) {
+        let its = self.triggers.iter().filter(|(_, at)| at.function == function.name);
+        let doors: Vec<Arc<Door>> = its.filter_map(|(_, at)| at.door.clone()).collect();
+        for door in doors {
+            self.close(&door, |entry| entry.door.trigger == door.trigger);
+            self.open(function, &door);
+        }
+    }
+
+    pub(crate) fn has_trigger(&self, name: &Name) -> bool {
+        self.triggers.get(name.as_str()).is_some()
+    }
+
+    /// How many trigger resources there are.
+    pub(crate) fn triggers(&self) -> usize {
+        self.triggers.len()
+    }
+
+    /// The trigger resources that call a function, by name.
+    pub(crate) fn triggers_of(&self, function: &Name) -> Vec<Name> {
+        let its = self.triggers.iter().filter(|(_, at)| at.function == *function);
+        let mut names: Vec<Name> = its.map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
     }
 }

@@ -268,6 +268,7 @@ impl Node {
 
     /// Makes the next call of every function of a project read its version again: a secret changed.
     pub(crate) fn forget_loaded(&self, project: &Name) {
+        self.forget_webhook_keys(project);
         if let Some(project) = self.catalog.project(project) {
             project.functions.iter().for_each(|(_, function)| function.loaded.store(None));
         }

@@ -13,9 +13,20 @@ use crate::record::bytes_of;
 use crate::{Error, Node};
 
 /// The type prefix of Nexus' own events; nobody else may send them.
-const OWN_TYPES: &str = "dev.nexus.";
+pub(crate) const OWN_TYPES: &str = "dev.nexus.";
 /// Attributes of an event, in bytes, beside its data.
 const OVERHEAD_BYTES: usize = 64;
+
+/// An event for one function, whatever triggers say.
+pub(crate) struct Targeted {
+    /// Fresh. For asynchronous calls also the id of the invocation.
+    pub(crate) id: EventId,
+    pub(crate) event: StoredEvent,
+    /// The function.
+    pub(crate) target: String,
+    /// The trigger whose delivery settings hold, or empty.
+    pub(crate) trigger: String,
+}
 
 impl Node {
     /// Accepts events: durable when it returns, handled later. All or none. A duplicate (same
@@ -46,6 +57,7 @@ impl Node {
             return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
         }
         check(&events)?;
+        let warnings = self.check_schemas(project, &events)?;
         let now_ns = self.parts.clock.now().unix_ns();
         let records = events
             .iter()
@@ -53,12 +65,43 @@ impl Node {
         let accepted = self.engine()?.accept(records.collect()).await?;
         let duplicates = accepted.iter().filter(|at| at.duplicate).count() as u64;
         self.parts.metrics.events_accepted(accepted.len() as u64 - duplicates, duplicates);
-        let view =
-            |at: nexus_engine::Accepted| AcceptedEvent { id: at.id, duplicate: at.duplicate };
+        let mut warnings = warnings.into_iter();
+        let view = |at: nexus_engine::Accepted| AcceptedEvent {
+            id: at.id,
+            duplicate: at.duplicate,
+            warning: warnings.next().flatten(),
+        };
         Ok(Accepted { events: accepted.into_iter().map(view).collect() })
     }
 
-    fn event_record(
+    /// Accepts one event for one function. The caller has checked who asks and what it says.
+    pub(crate) async fn accept_targeted(
+        &self,
+        (ctx, project): (&OpContext, &Name),
+        targeted: Targeted,
+    ) -> Result<AcceptedEvent, Error> {
+        let now_ns = self.parts.clock.now().unix_ns();
+        let event = targeted.event.to_event();
+        let size = size_of(&event);
+        if size > limits::EVENT_BYTES_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("{size} bytes, the limit of an event is {}", limits::EVENT_BYTES_MAX),
+            ));
+        }
+        let mut record = self.event_record((ctx, project.as_str()), &event, None, now_ns);
+        record.id = bytes_of(targeted.id.as_bytes());
+        record.target = targeted.target;
+        record.trigger = targeted.trigger;
+        let accepted = self.engine()?.accept(vec![record]).await?;
+        let accepted = accepted.first().ok_or_else(|| {
+            Error::new(Code::Internal, "the event was neither accepted nor refused")
+        })?;
+        self.parts.metrics.events_accepted(1, u64::from(accepted.duplicate));
+        Ok(AcceptedEvent { id: accepted.id, duplicate: accepted.duplicate, warning: None })
+    }
+
+    pub(crate) fn event_record(
         &self,
         (ctx, project): (&OpContext, &str),
         event: &Event,
@@ -119,7 +162,7 @@ fn principal_of(event: &Event) -> Option<String> {
 }
 
 /// Rules and limits of a batch.
-fn check(events: &[Event]) -> Result<(), Error> {
+pub(crate) fn check(events: &[Event]) -> Result<(), Error> {
     if events.is_empty() {
         return Err(Error::new(Code::BadRequest, "the batch has no events"));
     }

@@ -216,12 +216,13 @@ impl From<nexus_engine::Error> for Error {
         use nexus_engine::Error as E;
         match error {
             E::Append(source) | E::Read { source, .. } => source.into(),
-            E::Full { .. } => Error::new(Code::Overloaded, error.to_string()),
-            E::QueueFull { .. } => Error::new(Code::QueueFull, error.to_string()),
-            E::SchedulesFull { .. } | E::SignalsFull { .. } => {
+            E::Full { .. } | E::SchedulesFull { .. } => {
                 Error::new(Code::Overloaded, error.to_string())
             }
+            E::QueueFull { .. } => Error::new(Code::QueueFull, error.to_string())
+                .with_hint("raise `delivery.queue.max`, or find out why it is slow: nexus why"),
             E::TooFarAhead { .. } => Error::new(Code::BadRequest, error.to_string()),
+            E::SignalsFull { .. } => Error::new(Code::Throttled, error.to_string()),
             E::NoInvocation { .. } => Error::new(Code::NotDurable, error.to_string()),
             E::NotDead { .. } => Error::new(Code::NotFound, error.to_string()),
             E::Stopped => Error::new(Code::ShuttingDown, "the server is shutting down"),

@@ -7,8 +7,10 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use nexus_log::Position;
 use nexus_model::record::{EventRecord, InvocationRecord, Record};
-use nexus_model::view::{EventView, InvocationRow, LogView};
-use nexus_model::{Cursor, EventFilter, InvocationFilter, OpContext, Timestamp};
+use nexus_model::view::{EventView, InvocationRow, LogView, ProgressView};
+use nexus_model::{
+    Cursor, EventFilter, InvocationFilter, InvocationId, Name, OpContext, Scope, Timestamp,
+};
 
 use crate::history::{log_invocations, payloads, reach};
 use crate::{Error, Followed, LogFilter, Node, views};
@@ -63,6 +65,34 @@ impl Node {
         let select = move |record: &Record| match record {
             Record::Invocation(at) if matches_invocation(&filter, at) => {
                 views::row(at).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        self.follow(after, Box::new(select)).await
+    }
+
+    /// What an invocation says about how far it is, from `after` or from now on.
+    ///
+    /// # Errors
+    /// The caller may not read payloads there.
+    pub async fn follow_progress(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        (project, id): (&Name, InvocationId),
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Followed<ProgressView>>, Error> {
+        nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
+        let project = project.clone();
+        let select = move |record: &Record| match record {
+            Record::Progress(at)
+                if at.project == project.as_str() && at.invocation[..] == id.as_bytes()[..] =>
+            {
+                vec![ProgressView {
+                    invocation: id,
+                    at: Timestamp::from_unix_ns(at.at_ns),
+                    percent: at.percent,
+                    message: at.message.clone(),
+                }]
             }
             _ => Vec::new(),
         };

@@ -4,7 +4,7 @@ use nexus_model::resource::{FunctionSpec, HttpRoute, Kind, Resource, ResourceKey
 use nexus_model::view::{FunctionView, VersionView};
 use nexus_model::{Name, OpContext, Scope};
 
-use crate::catalog::effective_routes;
+use crate::doors::effective_routes;
 use crate::loaded::version_key;
 use crate::node::current_of;
 use crate::{Error, Node};

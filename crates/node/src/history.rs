@@ -1,6 +1,9 @@
-//! What happened and what ran: lists, single views, log lines, dead letters.
+//! What happened and what ran: lists, single views, log lines.
 
-use nexus_model::record::{Body, EventRecord, Input, InvocationRecord, input};
+use nexus_engine::{DeliveryFilter, DeliveryState, INVOKE_TYPE, PendingDelivery};
+use nexus_model::record::{
+    Body, EventRecord, Input, InvocationRecord, Level, Status, Trigger, input,
+};
 use nexus_model::resource::Kind;
 use nexus_model::view::{EventView, InvocationRow, InvocationView, LogView};
 use nexus_model::{
@@ -9,7 +12,7 @@ use nexus_model::{
 };
 
 use crate::views::{self, Payloads};
-use crate::{DeadLetter, Error, LogFilter, Node, PageOptions};
+use crate::{Error, LogFilter, Node, PageOptions};
 
 /// Log lines in one answer at most.
 const LOG_LINES_MAX: usize = 10_000;
@@ -59,7 +62,11 @@ impl Node {
             .ok_or_else(|| Error::not_found(format_args!("event {id}")))
     }
 
-    async fn event_record_of(&self, ctx: &OpContext, id: EventId) -> Result<EventRecord, Error> {
+    pub(crate) async fn event_record_of(
+        &self,
+        ctx: &OpContext,
+        id: EventId,
+    ) -> Result<EventRecord, Error> {
         let record = self.parts.log.event(id).await?;
         let missing = || Error::not_found(format_args!("event {id}"));
         let record = record.ok_or_else(missing)?;
@@ -79,7 +86,70 @@ impl Node {
         page: PageOptions,
     ) -> Result<Page<InvocationRow>, Error> {
         reach(ctx, &mut filter.project)?;
-        Ok(self.parts.log.invocations(&filter, page.cursor, page_size(page.limit)).await?)
+        let size = page_size(page.limit);
+        let mut first = match page.cursor {
+            None => self.unfinished(&filter, size).await?,
+            Some(_) => Vec::new(),
+        };
+        let ended = self.parts.log.invocations(&filter, page.cursor, size).await?;
+        first.extend(ended.items);
+        Ok(Page { items: first, next: ended.next })
+    }
+
+    /// Asynchronous calls that wait, and durable invocations that sleep, where they are asked for:
+    /// the log knows what began and what ended.
+    async fn unfinished(
+        &self,
+        filter: &InvocationFilter,
+        limit: usize,
+    ) -> Result<Vec<InvocationRow>, Error> {
+        let asked = |status| filter.statuses.contains(&status);
+        let queued = filter.statuses.is_empty() || asked(Status::Queued);
+        let other = filter.version.is_some() || filter.duration_ns_min.is_some();
+        if other || !(queued || asked(Status::Suspended)) {
+            return Ok(Vec::new());
+        }
+        let wanted = DeliveryFilter {
+            project: filter.project.clone(),
+            function: filter.function.clone(),
+            event: filter.event,
+            ..DeliveryFilter::default()
+        };
+        let found = self.engine()?.deliveries(wanted, None, limit).await?;
+        let row = |at: PendingDelivery| {
+            let (id, status, attempt) = match at.state {
+                // The first attempt will have the id of the event; later ones have none yet.
+                DeliveryState::Ready { attempt: attempt @ 1 }
+                | DeliveryState::Waiting { attempt: attempt @ 1, .. }
+                    if queued && *at.ty == *INVOKE_TYPE =>
+                {
+                    let id = InvocationId::from_bytes(*at.key.event.as_bytes());
+                    (id, Status::Queued, attempt)
+                }
+                DeliveryState::Suspended { attempt, invocation, .. }
+                    if asked(Status::Suspended) =>
+                {
+                    (invocation, Status::Suspended, attempt)
+                }
+                _ => return None,
+            };
+            filter.range.contains(at.since).then(|| InvocationRow {
+                id,
+                project: at.key.project.to_string(),
+                function: at.key.function.to_string(),
+                version: None,
+                trigger: Trigger::Event,
+                status,
+                http_status: None,
+                attempt,
+                accepted: at.since,
+                duration_ns: 0,
+                cold: false,
+                level: Level::None,
+                trace_id: String::new(),
+            })
+        };
+        Ok(found.into_iter().filter_map(row).collect())
     }
 
     /// One invocation with everything that was kept; payloads only for callers who may read them.
@@ -139,7 +209,7 @@ impl Node {
         Ok(event)
     }
 
-    async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
+    pub(crate) async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
         match &mut event.event.data {
             Some(data) => self.fetch_body(data).await,
             None => Ok(()),
@@ -209,31 +279,6 @@ impl Node {
         lines.drain(..lines.len().saturating_sub(limit));
         Ok(lines)
     }
-
-    /// Events that were given up, by event.
-    ///
-    /// # Errors
-    /// The caller may not read there.
-    pub async fn dead_letters(
-        &self,
-        ctx: &OpContext,
-        project: Option<&Name>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let mut project = project.map(Name::to_string);
-        reach(ctx, &mut project)?;
-        let filter = nexus_engine::DeadFilter { project, ..nexus_engine::DeadFilter::default() };
-        let found = self.engine()?.dead_letters(filter, None, page_size(limit)).await?;
-        let view = |at: nexus_engine::DeadLetter| DeadLetter {
-            event: at.key.event,
-            project: at.key.project.to_string(),
-            function: at.key.function.to_string(),
-            reason: at.reason,
-            attempts: at.attempts,
-            at: at.at,
-        };
-        Ok(found.into_iter().map(view).collect())
-    }
 }
 
 /// The invocations whose log lines a filter means; log lines are payload.
@@ -271,11 +316,11 @@ pub(crate) fn reach(ctx: &OpContext, project: &mut Option<String>) -> Result<(),
 }
 
 /// Whether the caller may know that something exists in this project.
-fn may_know(ctx: &OpContext, project: &str) -> Option<()> {
+pub(crate) fn may_know(ctx: &OpContext, project: &str) -> Option<()> {
     ctx.project.as_ref().is_none_or(|own| own.as_str() == project).then_some(())
 }
 
-fn read_in(ctx: &OpContext, project: &str) -> Result<(), Error> {
+pub(crate) fn read_in(ctx: &OpContext, project: &str) -> Result<(), Error> {
     let name = Name::new(project).ok();
     nexus_policy::authorize(ctx, Scope::Read, name.as_ref()).map_err(Error::from)
 }
@@ -289,6 +334,6 @@ pub(crate) fn payloads(ctx: &OpContext, project: Option<&str>) -> Payloads {
     }
 }
 
-fn page_size(limit: usize) -> usize {
+pub(crate) fn page_size(limit: usize) -> usize {
     if limit == 0 { limits::PAGE_ITEMS_DEFAULT } else { limit.min(limits::PAGE_ITEMS_MAX) }
 }

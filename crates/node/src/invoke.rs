@@ -48,9 +48,26 @@ impl Node {
         }
         let found = self.catalog.function(project, function);
         let found = found.ok_or_else(|| self.no_function(project, function))?;
+        if found.durable {
+            return self.invoke_durable(ctx, (project, function), input).await;
+        }
         match found.current.map(|at| at.world) {
             Some(World::Http) => self.invoke_http(ctx, &found, input).await,
+            _ if found.calls.is_some() => Box::pin(self.invoke_guarded(ctx, &found, input)).await,
             _ => self.invoke_value(ctx, &found, input).await,
+        }
+    }
+
+    /// Calls the function that answers in the place of another one.
+    pub(crate) async fn invoke_other(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        function: &Arc<Function>,
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        match function.current.map(|at| at.world) {
+            Some(World::Http) => self.invoke_http(ctx, function, input).await,
+            _ => self.invoke_value(ctx, function, input).await,
         }
     }
 
@@ -99,7 +116,7 @@ impl Node {
         })
     }
 
-    async fn invoke_value(
+    pub(crate) async fn invoke_value(
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
@@ -175,7 +192,7 @@ fn value_input(begun: &Begun, input: InvokeInput) -> Result<(CallInput, InputHea
 }
 
 /// What the caller says, or what the bytes look like.
-fn content_type(input: &InvokeInput) -> String {
+pub(crate) fn content_type(input: &InvokeInput) -> String {
     if let Some(stated) = &input.content_type {
         return stated.clone();
     }

@@ -7,24 +7,33 @@
 //! ```text
 //!   serve.rs      the synchronous path: route → admission → guest → answer; recording behind it
 //!   delivery.rs   the asynchronous path: attempts for the engine
-//!   invoke.rs     direct calls
+//!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
+//!   invoke.rs     direct calls; deferred.rs: those that nobody waits for
+//!   webhook.rs, schedules.rs, dead_letters.rs, why.rs      events on their way
 //!   host.rs       what guests may do to the world
-//!   deploy.rs, resources.rs, functions.rs, secrets.rs      what is declared
+//!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //! ```
 
 mod admission;
 mod audit;
 mod buckets;
+mod cache_key;
+mod call_policy;
+
 mod catalog;
 mod config;
+mod dead_letters;
+mod deferred;
 mod delivery;
 mod deploy;
+mod doors;
 mod egress;
 mod emit;
 mod error;
 mod follow;
 mod functions;
+mod guarded;
 mod history;
 mod host;
 mod invoke;
@@ -36,21 +45,32 @@ mod record;
 mod redact;
 mod replay;
 mod resources;
+mod result_cache;
+mod routes;
+mod schedules;
+mod schema_views;
+mod schemas;
 mod secrets;
 mod serve;
 mod tasks;
 mod trace;
+mod trigger_views;
+mod triggers;
 mod types;
 mod validate;
 mod views;
+mod webhook;
+mod why;
 
 pub use catalog::Route;
 pub use config::{Mode, NodeConfig, Parts};
+pub use dead_letters::{DeadLetterFilter, RedriveOptions};
+pub use deferred::ResultOf;
 pub use error::Error;
 pub use keys::MasterKey;
 pub use node::{BlobArtifacts, Node};
 pub use tasks::Tasks;
 pub use types::{
-    AppliedView, CreatedToken, DeadLetter, Deploy, Followed, Identity, InvokeInput, InvokeOutput,
-    LogFilter, NewToken, PageOptions, Readiness, ReplayOptions,
+    AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput, LogFilter,
+    NewToken, PageOptions, Readiness, ReplayOptions,
 };

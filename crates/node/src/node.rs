@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use nexus_engine::{Engine, EngineConfig, EngineParts};
 use nexus_exec::Artifacts;
-use nexus_model::resource::{FunctionSpec, Kind, ProjectSpec, Resource, TokenSpec};
+use nexus_model::resource::{
+    FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TokenSpec, TriggerSpec,
+};
 use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
 use nexus_policy::{Authenticator, Entry};
 use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
 
 use crate::admission::Admission;
-use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot};
+use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
+use crate::result_cache::ResultCache;
+use crate::webhook::KnownKeys;
 use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
 
 /// Resources read from the store at a time while a node starts.
@@ -49,6 +53,9 @@ pub struct Node {
     pub(crate) auditing: Mutex<()>,
     pub(crate) audit_due: Notify,
     pub(crate) secret_key: Key,
+    /// What webhooks are signed with, by project and secret; read on first use.
+    pub(crate) webhook_keys: ArcSwap<KnownKeys>,
+    pub(crate) results: ResultCache,
     pub(crate) under_pressure: AtomicBool,
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
@@ -70,6 +77,8 @@ impl Node {
         let node = Arc::new(Node {
             admission: Admission::new(config.concurrency, config.waiting_calls_max),
             secret_key: config.master_key.derive("secrets"),
+            webhook_keys: ArcSwap::default(),
+            results: ResultCache::default(),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
             started: Instant::now(),
@@ -127,7 +136,7 @@ impl Node {
 
     async fn read_declared(&self) -> Result<(), Error> {
         let mut snapshot = Snapshot::default();
-        for kind in [Kind::Project, Kind::Function] {
+        for kind in [Kind::Project, Kind::Schema, Kind::Function, Kind::Trigger] {
             let mut after = None;
             loop {
                 let page = self.parts.store.scan(kind, after.as_ref(), SCAN_ITEMS).await?;
@@ -142,7 +151,7 @@ impl Node {
         Ok(())
     }
 
-    /// Makes a stored project or function known to the request path.
+    /// Makes a stored project, function, trigger or schema known to the request path.
     pub(crate) fn take_in(
         &self,
         snapshot: &mut Snapshot,
@@ -162,6 +171,19 @@ impl Node {
                 let current = current_of(resource);
                 let declared = Declared { spec: &spec, current, mode: self.config.mode };
                 snapshot.set_function(FunctionName { project, function: name }, declared);
+            }
+            (Kind::Trigger, Some(project)) => {
+                let spec: TriggerSpec =
+                    serde_json::from_value(resource.spec.clone()).map_err(wrong)?;
+                let name = TriggerName { project, trigger: name };
+                snapshot.set_trigger(name, &spec, self.config.mode);
+            }
+            (Kind::Schema, Some(project)) => {
+                let spec: SchemaSpec =
+                    serde_json::from_value(resource.spec.clone()).map_err(wrong)?;
+                let mut set = Ok(());
+                snapshot.set_schemas(project, |schemas| set = schemas.set(name, &spec));
+                set?;
             }
             _ => {}
         }
@@ -277,7 +299,7 @@ impl Node {
     }
 
     fn register_metrics(self: &Arc<Self>) {
-        let gauges: [Gauge; 5] = [
+        let gauges: [Gauge; 6] = [
             ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
                 node.admission.waiting() as u64
             }),
@@ -289,6 +311,9 @@ impl Node {
             }),
             ("nexus_components_compiling", "Components that wait to be compiled", |node| {
                 lock(&node.compiling).len() as u64
+            }),
+            ("nexus_result_cache_bytes", "Results kept for later calls, in bytes", |node| {
+                node.results.bytes() as u64
             }),
             ("nexus_deliveries_pending", "Deliveries that are not finished", |node| {
                 node.engine.get().map_or(0, |engine| engine.pending() as u64)

@@ -4,7 +4,7 @@ use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, SecretSpe
 use nexus_model::{Code, Name, OpContext, Scope, limits};
 use nexus_store::{Applied, Change, Effect, Expect, Op};
 
-use crate::catalog::{Declared, FunctionName, Snapshot};
+use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
 use crate::keys::random;
 use crate::node::current_of;
 use crate::{AppliedView, CreatedToken, Error, NewToken, Node, validate};
@@ -39,8 +39,12 @@ impl Node {
         let checked: Result<Vec<Resource>, Error> =
             resources.into_iter().map(|at| validate::resource(at, self.config.mode)).collect();
         let mut checked = checked?;
-        // Projects first, so that one apply can hold a project and what is in it.
-        checked.sort_by_key(|at| at.kind != Kind::Project);
+        // Projects first, then functions, so that one apply can hold a project and what is in it.
+        checked.sort_by_key(|at| match at.kind {
+            Kind::Project => 0,
+            Kind::Trigger => 2,
+            _ => 1,
+        });
         let _alone = self.changes.lock().await;
         let mut ops = Vec::with_capacity(checked.len());
         let mut plan = Snapshot::clone(&self.catalog.snapshot());
@@ -56,11 +60,18 @@ impl Node {
     async fn plan(&self, plan: &mut Snapshot, mut resource: Resource) -> Result<Op, Error> {
         let key = resource.key();
         let mut expect = resource.metadata.revision.map_or(Expect::Any, Expect::Revision);
+        if let Some(project) = &key.project
+            && !plan.projects.contains_key(project)
+        {
+            return Err(Error::not_found(format_args!("project '{project}'"))
+                .with_hint("apply a Project of this name first, or with it"));
+        }
+        match key.kind {
+            Kind::Trigger => self.check_trigger(plan, &resource)?,
+            Kind::Schema => self.check_schema(plan, &resource).await?,
+            _ => {}
+        }
         if let (Kind::Function, Some(project)) = (key.kind, &key.project) {
-            if !plan.projects.contains_key(project) {
-                return Err(Error::not_found(format_args!("project '{project}'"))
-                    .with_hint("apply a Project of this name first, or with it"));
-            }
             let known = self.parts.store.get(&key).await?;
             let current = known.as_ref().and_then(current_of);
             let mut spec: FunctionSpec = serde_json::from_value(resource.spec)
@@ -109,6 +120,12 @@ impl Node {
                 (Some(resource), _, _) => self.take_in(&mut snapshot, resource)?,
                 (None, Kind::Function, Some(project)) => {
                     snapshot.remove_function(project, &at.key.name)
+                }
+                (None, Kind::Trigger, Some(project)) => {
+                    snapshot.remove_trigger(TriggerName { project, trigger: &at.key.name });
+                }
+                (None, Kind::Schema, Some(project)) => {
+                    snapshot.set_schemas(project, |schemas| schemas.remove(&at.key.name));
                 }
                 (None, Kind::Project, _) => snapshot.remove_project(&at.key.name),
                 _ => {}
@@ -205,16 +222,22 @@ impl Node {
             }
             (Kind::Project, _) => {
                 let project = self.catalog.project(&key.name);
-                let functions = project.map_or(0, |at| at.functions.len());
-                if functions > 0 {
-                    return Err(Error::new(
-                        Code::Conflict,
-                        format!("project '{}' still has {functions} functions", key.name),
-                    )
-                    .with_hint("delete its functions first"));
+                let project = project.as_deref();
+                for (count, what) in [
+                    (project.map_or(0, |at| at.functions.len()), "functions"),
+                    (project.map_or(0, |at| at.schemas.len()), "schemas"),
+                ] {
+                    if count > 0 {
+                        return Err(Error::new(
+                            Code::Conflict,
+                            format!("project '{}' still has {count} {what}", key.name),
+                        )
+                        .with_hint(format!("delete its {what} first")));
+                    }
                 }
             }
             (Kind::Function, Some(project)) => {
+                self.refuse_with_triggers(project, &key.name)?;
                 for version in self.versions_of(project, &key.name).await? {
                     ops.push(Op::delete(crate::loaded::version_key(project, version.id)?));
                 }

@@ -52,8 +52,8 @@ impl Node {
         self.call_http(&ctx, &route.function, Trigger::Http, request).await
     }
 
-    /// The same without a route: for direct calls.
-    pub(crate) async fn call_http(
+    /// Runs an HTTP function, whatever its policy says.
+    pub(crate) async fn run_http(
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
@@ -440,7 +440,7 @@ pub(crate) fn guest_error(outcome: &Outcome, id: InvocationId) -> Error {
         .with_invocation(id)
 }
 
-fn id_value(id: InvocationId) -> HeaderValue {
+pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(id.to_string()))
         .unwrap_or_else(|_| HeaderValue::from_static(""))
 }

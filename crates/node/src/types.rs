@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use nexus_model::record::Status;
 use nexus_model::resource::{FunctionSpec, Resource};
-use nexus_model::{Event, EventId, InvocationId, Name, Principal, Scope, Timestamp};
+use nexus_model::{Event, InvocationId, Name, Principal, Scope, Timestamp};
 use serde::Serialize;
 
 /// New code, a new configuration, or both.
@@ -107,23 +107,6 @@ pub struct CreatedToken {
     pub resource: Resource,
     /// The token itself.
     pub token: String,
-}
-
-/// An event that no function handled: all attempts failed, or one said that retries do not help.
-#[derive(Clone, PartialEq, Debug, Serialize, schemars::JsonSchema)]
-pub struct DeadLetter {
-    /// The event.
-    pub event: EventId,
-    /// The project.
-    pub project: String,
-    /// The function that was to handle it.
-    pub function: String,
-    /// Why it is dead.
-    pub reason: String,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// When it was given up.
-    pub at: Timestamp,
 }
 
 /// An item of a live stream with the place to go on from after a broken connection.

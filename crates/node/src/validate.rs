@@ -1,5 +1,8 @@
 //! Rules of resources: each error names the field and says what to do.
 
+mod delivery;
+mod trigger;
+
 use nexus_model::resource::{
     API_VERSION, EnvValue, FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Resource,
     SchemaSpec, TokenSpec, TriggerSpec, VersionSpec,
@@ -8,6 +11,7 @@ use nexus_model::{Code, document, limits};
 use serde::de::DeserializeOwned;
 
 use crate::egress::Egress;
+use crate::routes::Pattern;
 use crate::secrets::OWN_PREFIX;
 use crate::{Error, Mode};
 
@@ -18,34 +22,11 @@ const TEXT_BYTES_MAX: usize = 256;
 
 /// Checks a resource as a user wrote it, whatever its kind. Returns it with its spec in normal form.
 pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, Error> {
-    if resource.api_version != API_VERSION {
-        return Err(Error::bad_resource(
-            "apiVersion",
-            format!("'{}' is not known; use '{API_VERSION}'", resource.api_version),
-        ));
-    }
-    let kind = resource.kind;
-    match (kind.in_project(), &resource.metadata.project) {
-        (true, None) => {
-            return Err(Error::bad_resource(
-                "metadata.project",
-                format!("a {} needs a project", kind.as_str()),
-            ));
-        }
-        (false, Some(_)) => {
-            return Err(Error::bad_resource(
-                "metadata.project",
-                format!("a {} belongs to no project: leave it out", kind.as_str()),
-            ));
-        }
-        _ => {}
-    }
-    if !resource.status.is_null() {
-        return Err(Error::bad_resource("status", "is written by Nexus: leave it out"));
-    }
+    envelope(&resource)?;
     if resource.spec.is_null() {
         resource.spec = serde_json::json!({});
     }
+    let kind = resource.kind;
     match kind {
         Kind::Project => {
             let spec: ProjectSpec = parse(&resource)?;
@@ -58,10 +39,12 @@ pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, E
         }
         Kind::Trigger => {
             let spec: TriggerSpec = parse(&resource)?;
+            trigger::trigger(&spec, mode)?;
             resource.spec = to_value(&spec)?;
         }
         Kind::Schema => {
             let spec: SchemaSpec = parse(&resource)?;
+            schema(&spec)?;
             resource.spec = to_value(&spec)?;
         }
         Kind::Token => {
@@ -96,6 +79,36 @@ pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, E
     Ok(resource)
 }
 
+/// Rules of what surrounds the spec.
+fn envelope(resource: &Resource) -> Result<(), Error> {
+    if resource.api_version != API_VERSION {
+        return Err(Error::bad_resource(
+            "apiVersion",
+            format!("'{}' is not known; use '{API_VERSION}'", resource.api_version),
+        ));
+    }
+    let kind = resource.kind;
+    match (kind.in_project(), &resource.metadata.project) {
+        (true, None) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} needs a project", kind.as_str()),
+            ));
+        }
+        (false, Some(_)) => {
+            return Err(Error::bad_resource(
+                "metadata.project",
+                format!("a {} belongs to no project: leave it out", kind.as_str()),
+            ));
+        }
+        _ => {}
+    }
+    match resource.status.is_null() {
+        true => Ok(()),
+        false => Err(Error::bad_resource("status", "is written by Nexus: leave it out")),
+    }
+}
+
 fn parse<T: DeserializeOwned>(resource: &Resource) -> Result<T, Error> {
     serde_json::from_value(resource.spec.clone()).map_err(|error| {
         let text = error.to_string();
@@ -125,6 +138,8 @@ pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
     let counts = [
         ("spec.on.http", spec.on.http.len()),
         ("spec.on.events", spec.on.events.len()),
+        ("spec.on.cron", spec.on.cron.len()),
+        ("spec.on.webhooks", spec.on.webhooks.len()),
         ("spec.env", spec.config.env.len()),
         ("spec.allow-hosts", spec.config.allow_hosts.len()),
         ("spec.redact.headers", spec.config.redact.headers.len()),
@@ -141,12 +156,46 @@ pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
     for (index, at) in spec.on.http.iter().enumerate() {
         route(&format!("spec.on.http[{index}]"), at, mode)?;
     }
-    for (index, trigger) in spec.on.events.iter().enumerate() {
-        if let Some(ty) = &trigger.ty {
-            event_type(&format!("spec.on.events[{index}].type"), ty)?;
-        }
+    for (index, at) in spec.on.events.iter().enumerate() {
+        trigger::event(&format!("spec.on.events[{index}]"), at)?;
+    }
+    for (index, at) in spec.on.cron.iter().enumerate() {
+        trigger::cron(&format!("spec.on.cron[{index}]"), at)?;
+    }
+    for (index, at) in spec.on.webhooks.iter().enumerate() {
+        trigger::webhook(&format!("spec.on.webhooks[{index}]"), at)?;
+    }
+    delivery::delivery("spec.delivery", &spec.delivery)?;
+    if let Some(cache) = &spec.cache {
+        delivery::cache(cache)?;
     }
     numbers(spec)?;
+    config(spec)
+}
+
+/// Rules of a schema.
+fn schema(spec: &SchemaSpec) -> Result<(), Error> {
+    if spec.ty.contains('*') {
+        return Err(Error::bad_resource("spec.type", "one type, without *"));
+    }
+    event_type("spec.type", &spec.ty)?;
+    if spec.versions.is_empty() {
+        return Err(Error::bad_resource("spec.versions", "a schema has at least one version"));
+    }
+    if spec.versions.len() > LIST_ITEMS_MAX {
+        return Err(Error::bad_resource(
+            "spec.versions",
+            format!("{} versions, the limit is {LIST_ITEMS_MAX}", spec.versions.len()),
+        ));
+    }
+    if spec.versions.contains_key(&0) {
+        return Err(Error::bad_resource("spec.versions", "versions are counted from 1"));
+    }
+    crate::schemas::check_spec(spec)
+}
+
+/// Rules of what a version freezes.
+fn config(spec: &FunctionSpec) -> Result<(), Error> {
     for (name, value) in &spec.config.env {
         let wrong = |byte: u8| byte == b'=' || byte == 0;
         if name.is_empty() || name.len() > TEXT_BYTES_MAX || name.bytes().any(wrong) {
@@ -212,22 +261,8 @@ fn numbers(spec: &FunctionSpec) -> Result<(), Error> {
 }
 
 fn route(field: &str, route: &HttpRoute, mode: Mode) -> Result<(), Error> {
-    let path = &route.path;
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#*{}\\\"<>".contains(&byte));
-    let clean = !path.contains("//") && !path.split('/').any(|part| part == "." || part == "..");
-    if !path.starts_with('/') || path.len() > TEXT_BYTES_MAX || !plain || !clean {
-        return Err(Error::bad_resource(
-            format!("{field}.path"),
-            format!("'{path}' is not a path"),
-        )
-        .with_hint("a path begins with / and matches itself and everything below: /hello"));
-    }
-    if path == "/.nexus" || path.starts_with("/.nexus/") {
-        return Err(Error::bad_resource(
-            format!("{field}.path"),
-            "paths below /.nexus are Nexus' own",
-        ));
-    }
+    path(&format!("{field}.path"), &route.path)?;
+    host(&format!("{field}.host"), route.host.as_deref())?;
     for method in &route.methods {
         if !method.bytes().all(|byte| byte.is_ascii_alphabetic()) || method.is_empty() {
             return Err(Error::bad_resource(
@@ -235,14 +270,6 @@ fn route(field: &str, route: &HttpRoute, mode: Mode) -> Result<(), Error> {
                 format!("'{method}' is not a method"),
             ));
         }
-    }
-    if let Some(host) = &route.host
-        && (host.contains(':') || host.parse::<http::uri::Authority>().is_err() || host.len() > 253)
-    {
-        return Err(Error::bad_resource(
-            format!("{field}.host"),
-            format!("'{host}' is not a host name without a port"),
-        ));
     }
     if mode == Mode::Serve && route.auth.is_none() {
         return Err(Error::new(
@@ -252,6 +279,40 @@ fn route(field: &str, route: &HttpRoute, mode: Mode) -> Result<(), Error> {
         .with_hint("write auth = \"none\" for everybody, or auth = \"token\" for tokens with the scope invoke"));
     }
     Ok(())
+}
+
+/// A path as routes write it: see [`crate::routes`].
+fn path(field: &str, path: &str) -> Result<(), Error> {
+    let wrong = |rule: &str| {
+        Error::bad_resource(field, format!("'{path}' is not a path{rule}")).with_hint(
+            "a path begins with / and matches itself and everything below: /hello; \
+             /orders/{id} takes one segment, /files/{*rest} what is below, /hello/{$} nothing below",
+        )
+    };
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\\"<>".contains(&byte));
+    let star = path.contains('*') && !path.contains("{*");
+    let clean = !path.contains("//") && !path.split('/').any(|part| part == "." || part == "..");
+    if !path.starts_with('/') || path.len() > TEXT_BYTES_MAX || !plain || star || !clean {
+        return Err(wrong(""));
+    }
+    Pattern::parse(path).map_err(|reason| wrong(&format!(": {reason}")))?;
+    if path == "/.nexus" || path.starts_with("/.nexus/") {
+        return Err(Error::bad_resource(field, "paths below /.nexus are Nexus' own"));
+    }
+    Ok(())
+}
+
+fn host(field: &str, host: Option<&str>) -> Result<(), Error> {
+    match host {
+        Some(host)
+            if host.contains(':')
+                || host.parse::<http::uri::Authority>().is_err()
+                || host.len() > 253 =>
+        {
+            Err(Error::bad_resource(field, format!("'{host}' is not a host name without a port")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn event_type(field: &str, ty: &str) -> Result<(), Error> {

@@ -95,6 +95,11 @@ pub(crate) fn invocation_view(
         },
         logs_dropped: record.logs_dropped,
         redacted: record.redacted.clone(),
+        trigger_name: record.trigger_name.clone(),
+        resumes: record.resumes,
+        cached_from: InvocationId::try_from(&record.cached_from[..]).ok(),
+        waited_for: record.waited_for.clone(),
+        batch: record.batch.iter().filter_map(|id| EventId::try_from(&id[..]).ok()).collect(),
         payloads_hidden: !shown,
     })
 }

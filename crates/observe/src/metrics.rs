@@ -35,6 +35,7 @@ struct Inner {
     events_duplicate: Counter,
     recordings_lost: Counter,
     deliveries_dead: Counter,
+    schemas_violated: Counter,
     log_append_duration: Histogram,
     readers: Mutex<Vec<Reader>>,
 }
@@ -143,6 +144,11 @@ impl Metrics {
         self.0.recordings_lost.add(count);
     }
 
+    /// Counts an event that breaks the schema of its type.
+    pub fn schema_violated(&self) {
+        self.0.schemas_violated.one();
+    }
+
     /// Counts a delivery that was given up.
     pub fn delivery_dead(&self) {
         self.0.deliveries_dead.one();
@@ -223,6 +229,11 @@ impl Collector for Export {
             ("nexus_events_duplicate", "Events known already", &inner.events_duplicate),
             ("nexus_recordings_lost", "Recordings dropped under pressure", &inner.recordings_lost),
             ("nexus_deliveries_dead", "Deliveries given up", &inner.deliveries_dead),
+            (
+                "nexus_schemas_violated",
+                "Events that break the schema of their type",
+                &inner.schemas_violated,
+            ),
         ] {
             let value = ConstCounter::new(counter.get());
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;

@@ -4,8 +4,10 @@ mod authenticator;
 mod authorize;
 mod scope;
 mod token;
+mod webhook;
 
 pub use authenticator::{Authenticated, Authenticator, Entry};
 pub use authorize::{Denied, Reason, authorize};
 pub use scope::{ScopeError, parse_scope, parse_scopes, scope_word};
 pub use token::{Token, TokenError, TokenHash};
+pub use webhook::{SignatureError, Signed, WebhookKeys};

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use nexus_model::manifest::{MANAGED, Manifest};
+use nexus_model::resource::{Kind, Resource};
 use serde_json::Value;
 
 use crate::client::{Place, Send};
@@ -52,8 +54,64 @@ fn expand(file: &str) -> Result<Vec<String>, Error> {
 }
 
 fn apply(session: &mut Session, file: &str) -> Result<(), Error> {
-    let body = input::file(file)?;
-    let content_type = media_type(file, &body);
+    let mut body = input::file(file)?;
+    let mut content_type = media_type(file, &body);
+    if content_type == "text/toml" {
+        // Schemas lie in files beside the manifest, which the server cannot see.
+        body = manifest(file, &body)?;
+        content_type = "application/json";
+    }
+    send(session, content_type, body)
+}
+
+/// The resources of a manifest, its schemas included.
+fn manifest(file: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
+    let wrong = |reason: String| Error::usage(format!("{file}: {reason}"));
+    let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+    let manifest = Manifest::parse(text).map_err(|error| wrong(error.to_string()))?;
+    let folder = Path::new(file).parent().unwrap_or(Path::new("."));
+    let read =
+        |path: &Path| std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string());
+    let mut resources = manifest.resources();
+    resources.extend(manifest.schema_resources(read).map_err(wrong)?);
+    json(&resources)
+}
+
+fn json(resources: &[Resource]) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(resources).map_err(|error| Error::Protocol {
+        what: "the resources".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Applies the triggers and schemas of a manifest, and deletes those that came from one before and
+/// are in it no more.
+///
+/// # Errors
+/// The server refuses one: then none is applied, and nothing is deleted.
+pub fn declare(session: &mut Session, resources: &[Resource]) -> Result<(), Error> {
+    if !resources.is_empty() {
+        send(session, "application/json", json(resources)?)?;
+    }
+    for kind in [Kind::Trigger, Kind::Schema] {
+        let place = Place::api(["resources", kind.plural()]).with("project", session.project()?);
+        let known: Vec<Resource> = session.client.list(place)?;
+        for resource in known {
+            let managed = resource.metadata.annotations.contains_key(MANAGED);
+            let wanted = resources
+                .iter()
+                .any(|at| at.kind == kind && at.metadata.name == resource.metadata.name);
+            if managed && !wanted {
+                let name = resource.metadata.name.as_str();
+                session.client.delete(session.place([kind.plural(), name])?)?;
+                session.terminal.say(format_args!("{} deleted", resource.key()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn send(session: &mut Session, content_type: &str, body: Vec<u8>) -> Result<(), Error> {
     // What names no project belongs to that of the command, where there is one.
     let place = Place::api(["apply"]).maybe("project", session.project().ok());
     let send = Send { method: "POST", place, content_type, body: Some(body) };

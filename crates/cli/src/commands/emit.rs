@@ -6,13 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use nexus_model::view::{Accepted, AcceptedEvent};
 use nexus_model::{
-    AttributeValue, Clock as _, Event, EventId, IdMint, Partition, SystemClock, limits,
+    AttributeValue, Clock as _, Event, EventId, IdMint, Partition, SystemClock, Timestamp, limits,
 };
 use serde_json::value::RawValue;
 
 use crate::client::Send;
 use crate::commands::input;
-use crate::{Error, Paint, Session, Tone};
+use crate::{Error, Paint, Session, Tone, units};
 
 /// Send CloudEvents
 ///
@@ -41,13 +41,24 @@ pub struct EmitArgs {
     /// An extension attribute (repeatable)
     #[arg(long = "ext", value_name = "NAME=VALUE", value_parser = input::attribute)]
     pub ext: Vec<(String, AttributeValue)>,
+    /// Not now but at this time: RFC 3339, a date, or a local time
+    #[arg(long, value_name = "TIME", conflicts_with = "after")]
+    pub at: Option<String>,
+    /// Not now but after this long: 5m, 2h, 7d
+    #[arg(long = "in", value_name = "DURATION", value_parser = units::parse_duration)]
+    pub after: Option<std::time::Duration>,
     /// Events in JSON: a file, or - for standard input
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["data", "subject", "id", "ext"])]
     pub file: Option<String>,
 }
 
 pub(crate) fn run(session: &mut Session, args: &EmitArgs) -> Result<(), Error> {
-    let place = session.place(["events"])?;
+    let due = match (&args.at, args.after) {
+        (Some(text), _) => Some(due(text, session)?),
+        (None, Some(after)) => Some(SystemClock.now().after(after)),
+        (None, None) => None,
+    };
+    let place = session.place(["events"])?.maybe("at", due);
     let events = match (&args.file, &args.ty) {
         (Some(file), _) => parse(file, &input::file(file)?)?,
         (None, Some(ty)) => vec![from_flags(ty, args)?],
@@ -72,6 +83,23 @@ pub(crate) fn run(session: &mut Session, args: &EmitArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// A moment to come: `2026-12-01T10:00Z`, `2026-12-01`, `10:00`.
+fn due(text: &str, session: &Session) -> Result<Timestamp, Error> {
+    // RFC 3339 wants seconds; people leave them out.
+    let complete = match text.strip_suffix('Z') {
+        Some(minutes) if minutes.matches(':').count() == 1 => format!("{minutes}:00Z"),
+        _ => text.to_owned(),
+    };
+    if units::parse_duration(text).is_ok() {
+        return Err(Error::Usage {
+            message: format!("'{text}' is a duration, not a time"),
+            hint: Some(format!("--in {text}")),
+        });
+    }
+    units::parse_moment(&complete, session.terminal.now, &session.terminal.zone)
+        .map_err(Error::usage)
+}
+
 fn print(session: &mut Session, event: &AcceptedEvent) -> Result<(), Error> {
     if session.terminal.json() {
         return session.terminal.value(event);
@@ -83,6 +111,9 @@ fn print(session: &mut Session, event: &AcceptedEvent) -> Result<(), Error> {
             Paint(Tone::Warn, "duplicate:"),
             event.id
         ));
+    }
+    if let Some(warning) = &event.warning {
+        session.terminal.say(format_args!("{} {warning}", Paint(Tone::Warn, "warning:")));
     }
     Ok(())
 }

@@ -41,6 +41,12 @@ pub(crate) fn media_type(data: &[u8]) -> &'static str {
     }
 }
 
+/// Bytes that are no JSON, for a JSON request.
+pub(crate) fn base64(data: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(data)
+}
+
 /// A table's row for `--ext name=value`: booleans and 32-bit integers keep their type.
 pub(crate) fn attribute(text: &str) -> Result<(String, nexus_model::AttributeValue), String> {
     use nexus_model::AttributeValue as Value;

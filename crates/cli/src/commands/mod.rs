@@ -1,9 +1,12 @@
 //! One file per verb or noun: its arguments, and what it does.
 
 pub(crate) mod apply;
+pub(crate) mod batch;
 pub(crate) mod completion;
 pub(crate) mod dead_letters;
+pub(crate) mod deferred;
 pub(crate) mod deploy;
+pub(crate) mod edit;
 pub(crate) mod emit;
 pub(crate) mod events;
 pub(crate) mod functions;
@@ -16,10 +19,14 @@ pub(crate) mod logs;
 pub(crate) mod projects;
 pub(crate) mod replay;
 pub(crate) mod resources;
+pub(crate) mod schedules;
+pub(crate) mod schemas;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 pub(crate) mod version;
+pub(crate) mod why;
 
 mod history;
 

@@ -11,7 +11,7 @@ use crate::{Error, Session, Tone};
 /// Print resources
 #[derive(Args, Debug)]
 pub struct GetArgs {
-    /// The kind: projects, functions, versions, tokens or secrets
+    /// The kind: projects, functions, versions, triggers, schemas, tokens or secrets
     #[arg(value_parser = kind)]
     pub kind: Kind,
     /// Only this one, as YAML
@@ -24,7 +24,7 @@ pub struct GetArgs {
 /// Delete a resource
 #[derive(Args, Debug)]
 pub struct DeleteArgs {
-    /// The kind: project, function, token or secret
+    /// The kind: project, function, trigger, schema, token or secret
     #[arg(value_parser = kind)]
     pub kind: Kind,
     /// The name

@@ -1,4 +1,4 @@
-//! Events: emit, list, show, follow; and those that nobody could handle.
+//! Events: emit, list, show, follow.
 
 use axum::Json as Answer;
 use axum::extract::{Request, State};
@@ -8,13 +8,13 @@ use nexus_model::view::{Accepted, EventView};
 use nexus_model::{
     Code, Event, EventFilter, EventId, InvocationId, Page, TimeRange, Timestamp, limits,
 };
-use nexus_node::{DeadLetter, PageOptions};
+use nexus_node::PageOptions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
-use super::{App, Items, Listing, listing, sse};
+use super::{App, sse};
 use crate::cloudevents;
 use crate::fault::Fault;
 
@@ -22,10 +22,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/api/v1/projects/{project}/events";
     const ONE: &str = "/api/v1/projects/{project}/events/{event}";
     const STREAM: &str = "/api/v1/projects/{project}/events/stream";
-    const DEAD: &str = "/api/v1/projects/{project}/dead-letters";
     vec![
         Endpoint::post(ALL, ["event_emit", "Append CloudEvents; 202: they are durable"], emit)
             .scope("emit")
+            .query::<EmitQuery>()
             .takes_as::<Event>("application/cloudevents+json")
             .takes_as::<Vec<Event>>("application/cloudevents-batch+json")
             .takes_bytes("*/*")
@@ -39,22 +39,32 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_as::<EventView>("text/event-stream"),
         Endpoint::get(ONE, ["event_show", "Show an event with its data"], show)
             .answers::<EventView>(),
-        Endpoint::get(DEAD, ["dead_letter_list", "List events that no function handled"], dead)
-            .query::<DeadQuery>()
-            .answers::<Items<DeadLetter>>(),
     ]
+}
+
+/// When the events happen.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct EmitQuery {
+    /// At this moment instead of now: they can be taken back until then.
+    at: Option<Timestamp>,
 }
 
 async fn emit(
     State(app): State<App>,
     Caller(ctx): Caller,
     Path(project): Path<String>,
+    Query(query): Query<EmitQuery>,
     request: Request,
 ) -> Result<(StatusCode, Answer<Accepted>), Fault> {
     let (head, body) = request.into_parts();
     let body = whole(body, limits::BATCH_BYTES_MAX).await?;
     let events = cloudevents::parse(&head.headers, body)?;
-    let accepted = app.node.emit(&ctx, &name("project", &project)?, events).await?;
+    let project = name("project", &project)?;
+    let accepted = match query.at {
+        None => app.node.emit(&ctx, &project, events).await?,
+        Some(at) => app.node.schedule(&ctx, &project, (events, at)).await?,
+    };
     Ok((StatusCode::ACCEPTED, Answer(accepted)))
 }
 
@@ -156,21 +166,4 @@ async fn follow(
     };
     let events = app.node.follow_events(&ctx, filter, after).await?;
     Ok(sse::stream(&app, "event", events))
-}
-
-/// Which dead letters.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-struct DeadQuery {
-    /// How many, newest first.
-    limit: Option<usize>,
-}
-
-async fn dead(
-    State(app): State<App>,
-    Caller(ctx): Caller,
-    project: Project,
-    Query(query): Query<DeadQuery>,
-) -> Listing<DeadLetter> {
-    listing(app.node.dead_letters(&ctx, project.0.as_ref(), page_limit(query.limit)?).await?)
 }

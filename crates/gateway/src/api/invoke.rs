@@ -2,10 +2,10 @@
 
 use axum::extract::{Request, State};
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, SET_COOKIE, TE, TRAILER,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, LOCATION, SET_COOKIE, TE, TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use nexus_model::limits;
+use nexus_model::{InvocationId, Name, limits};
 use nexus_node::{InvokeInput, InvokeOutput};
 use schemars::JsonSchema;
 
@@ -20,7 +20,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post(
             INVOKE,
-            ["function_invoke", "Call a function and wait for its answer"],
+            ["function_invoke", "Call a function; wait for its answer, or get 202 and its id"],
             invoke,
         )
         .scope("invoke")
@@ -40,6 +40,9 @@ struct InvokeQuery {
     /// For commands: an argument; may be repeated.
     #[schemars(default)]
     argument: Vec<String>,
+    /// `true`: do not wait. 202, and `location` leads to the result.
+    #[schemars(rename = "async", default)]
+    later: bool,
 }
 
 impl InvokeQuery {
@@ -50,10 +53,15 @@ impl InvokeQuery {
                 "method" => query.method = Some(value),
                 "path" => query.path = Some(value),
                 "argument" => query.argument.push(value),
+                "async" => {
+                    query.later = value.parse().map_err(|_| {
+                        Fault::bad_request(format!("async: '{value}' is neither true nor false"))
+                    })?;
+                }
                 other => {
                     return Err(Fault::bad_request(format!(
                         "the query is wrong: unknown field '{other}', expected one of 'method', \
-                         'path', 'argument'"
+                         'path', 'argument', 'async'"
                     )));
                 }
             }
@@ -70,7 +78,13 @@ async fn invoke(
     request: Request,
 ) -> Result<Response<axum::body::Body>, Fault> {
     let (project, function) = (name("project", &project)?, name("function", &function)?);
-    let input = input(InvokeQuery::read(query)?, request).await?;
+    let query = InvokeQuery::read(query)?;
+    let later = query.later;
+    let input = input(query, request).await?;
+    if later {
+        let id = app.node.invoke_async(&ctx, (&project, &function), input).await?;
+        return accepted(&project, id);
+    }
     answer(app.node.invoke(&ctx, &project, &function, input).await?)
 }
 
@@ -111,7 +125,28 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-fn answer(output: InvokeOutput) -> Result<Response<axum::body::Body>, Fault> {
+/// 202: durable, not run.
+fn accepted(project: &Name, id: InvocationId) -> Result<Response<axum::body::Body>, Fault> {
+    let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
+    let body = serde_json::to_vec(&Later { invocation: id }).unwrap_or_default();
+    let mut response = Response::new(axum::body::Body::from(body));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let result = format!("/api/v1/projects/{project}/invocations/{id}/result");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(LOCATION, HeaderValue::from_str(&result).map_err(internal)?);
+    let id = HeaderValue::from_str(&id.to_string()).map_err(internal)?;
+    headers.insert(INVOCATION_HEADER, id);
+    Ok(response)
+}
+
+/// A call that was accepted.
+#[derive(serde::Serialize)]
+struct Later {
+    invocation: InvocationId,
+}
+
+pub(super) fn answer(output: InvokeOutput) -> Result<Response<axum::body::Body>, Fault> {
     let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
     let mut headers = output.headers;
     drop_hop_by_hop(&mut headers);

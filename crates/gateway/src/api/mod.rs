@@ -4,6 +4,8 @@
 //! request ─► id ─► router ─► token ─► extract ─► one call of the node ─► convert ─► headers
 //! ```
 
+mod dead_letters;
+mod deferred;
 mod endpoint;
 mod events;
 mod extract;
@@ -14,10 +16,13 @@ mod logs;
 mod openapi;
 mod projects;
 mod resources;
+mod schedules;
+mod schemas;
 mod secrets;
 mod sse;
 mod system;
 mod tokens;
+mod triggers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +69,12 @@ fn endpoints() -> Vec<Endpoint> {
         functions::endpoints(),
         invoke::endpoints(),
         events::endpoints(),
+        schedules::endpoints(),
+        dead_letters::endpoints(),
         invocations::endpoints(),
+        deferred::endpoints(),
+        triggers::endpoints(),
+        schemas::endpoints(),
         logs::endpoints(),
         secrets::endpoints(),
         resources::endpoints(),

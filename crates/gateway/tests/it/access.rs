@@ -30,7 +30,13 @@ fn routes() -> Vec<Route> {
                 .replace("{secret}", "key")
                 .replace("{token}", "ci")
                 .replace("{kind}", "functions")
+                .replace("{trigger}", "nightly")
+                .replace("{schema}", "order")
+                .replace("{schedule}", "evt_01krs8xj0000000000000000a0")
+                .replace("{signal}", "go")
+                .replace("{id}", "evt_01krs8xj0000000000000000a0")
                 .replace("{name}", "hello?project=shop");
+            let path = if path.ends_with("/infer") { format!("{path}?type=t") } else { path };
             let path = if path.ends_with("/functions") && path.contains("resources") {
                 format!("{path}?project=shop")
             } else {
@@ -48,7 +54,10 @@ fn routes() -> Vec<Route> {
 fn body(route: &Route) -> (&'static str, &'static str) {
     match route.id.as_str() {
         "function_deploy" => ("application/wasm", "http echo"),
-        "event_emit" => ("application/cloudevents+json", EVENT),
+        "event_emit" | "schema_check" => ("application/cloudevents+json", EVENT),
+        "dead_letter_redrive" | "dead_letter_drop" => {
+            ("application/json", r#"{"all":true,"reason":"x"}"#)
+        }
         "resource_apply" => ("application/json", PROJECT),
         "token_create" => ("application/json", r#"{"name":"x","scopes":["read"]}"#),
         "secret_set" => ("text/plain", "hush"),
@@ -89,7 +98,8 @@ async fn a_token_of_another_scope_does_not_pass() {
         if OPEN.contains(&route.id.as_str()) || route.id == "limit_list" {
             continue;
         }
-        let token = if route.id == "event_emit" { &read } else { &emit };
+        let emits = ["event_emit", "schedule_cancel"].contains(&route.id.as_str());
+        let token = if emits { &read } else { &emit };
         let answer = send(&world, &route, token).await;
         let problem = answer.problem();
         assert!(

@@ -110,7 +110,7 @@ async fn the_door_on_the_ingress_takes_emit_tokens_only() {
     let read = world.token(&[Scope::Read]).await;
     assert_eq!(send(&read).await.problem(), "403 NX2002");
     let get = world.call(Method::GET, INGRESS, Send::default()).await;
-    assert_eq!((get.problem().as_str(), get.header("allow")), ("405 NX1007", "POST"));
+    assert_eq!((get.problem().as_str(), get.header("allow")), ("405 NX1007", "OPTIONS, POST"));
     let other = world.call(Method::GET, "/.nexus/v1/else", Send::default()).await;
     assert_eq!(other.problem(), "404 NX3003");
     let emit = world.token(&[Scope::Emit]).await;

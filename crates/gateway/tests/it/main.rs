@@ -9,9 +9,12 @@
 
 mod access;
 mod api;
+mod deferred;
 mod document;
 mod events;
 mod hostile;
 mod ingress;
 mod live;
+mod sdks;
+mod webhooks;
 mod world;

@@ -7,6 +7,7 @@
 //! ```
 
 mod build;
+mod declared;
 mod report;
 mod state;
 mod watch;
@@ -30,6 +31,7 @@ use crate::serve;
 use crate::server::{self, Server, Start};
 use crate::signals::Signals;
 use build::{Builder, Finished, Outcome};
+use declared::Declared;
 use report::Report;
 use state::State;
 use watch::Watcher;
@@ -121,6 +123,7 @@ struct Loop {
     projects: Vec<Project>,
     functions: BTreeMap<String, Function>,
     state: State,
+    declared: Declared,
     watcher: Option<Watcher>,
     finished: mpsc::Receiver<Finished>,
 }
@@ -137,6 +140,7 @@ impl Loop {
             projects,
             functions: BTreeMap::new(),
             state: State::load(&server.file.data),
+            declared: Declared::default(),
             watcher,
             finished,
         })
@@ -155,7 +159,11 @@ impl Loop {
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
-                Some(finished) = self.finished.recv() => self.finish(finished, terminal)?,
+                Some(finished) = self.finished.recv() => {
+                    self.finish(finished, terminal)?;
+                    // A trigger whose function has just come can be applied now.
+                    self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
+                }
                 Some(paths) = changed(self.watcher.as_mut()) => {
                     self.change(&paths, terminal).await?;
                 }
@@ -206,6 +214,8 @@ impl Loop {
                 Err(error) => Report::Problem(&error).tell(terminal)?,
             }
         }
+        // Triggers first: a function that triggers refer to cannot be deleted.
+        self.declared.remove_gone(&self.builder.node, &self.projects, terminal).await?;
         for project in &self.projects {
             let name = &project.manifest.project;
             for function in self.state.of_project(name) {
@@ -222,6 +232,7 @@ impl Loop {
             }
         }
         self.functions = wanted;
+        self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
         for function in self.functions.values() {
             self.builder.start(function, &self.state);
         }
@@ -230,7 +241,9 @@ impl Loop {
 
     fn watch(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        let folders = self.projects.iter().map(|project| project.folder.clone());
+        let folders = self.projects.iter().flat_map(|project| {
+            std::iter::once(project.folder.clone()).chain(project.schema_folders())
+        });
         let roots = self.functions.values().flat_map(Function::roots);
         watcher.sync(&folders.collect::<Vec<_>>(), &roots.collect::<Vec<_>>());
     }
@@ -246,6 +259,7 @@ impl Loop {
         }
         self.watch();
         let mut reloaded = false;
+        let schemas = self.projects.iter().any(|at| at.has_schema(|path| paths.touch(path)));
         for project in &mut self.projects {
             if !paths.touch(&project.folder.join(FILE)) {
                 continue;
@@ -264,6 +278,9 @@ impl Loop {
             self.refresh(terminal).await?;
             self.watch();
             return Ok(());
+        }
+        if schemas {
+            self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
         }
         for function in self.functions.values() {
             if paths.concern(&function.roots()) {

@@ -24,6 +24,8 @@ pub(crate) enum Report<'a> {
     Failed { key: &'a str, error: &'a Failed, serving: bool },
     /// A function is in no manifest any more.
     Removed(&'a str),
+    /// A trigger or schema of a manifest was applied or removed.
+    Declared { resource: &'a str, effect: &'a str },
     /// Anything else that went wrong.
     Problem(&'a dyn std::error::Error),
     /// A function was called.
@@ -55,6 +57,9 @@ impl Report<'_> {
             }
             Report::Failed { key, error, serving } => failed(terminal, key, error, *serving),
             Report::Removed(key) => say(terminal, key, Paint(Tone::Faint, "removed")),
+            Report::Declared { resource, effect } => {
+                say(terminal, resource, Paint(Tone::Faint, effect));
+            }
             Report::Problem(error) => {
                 terminal.say(format_args!("{} {}", Paint(Tone::Bad, "error:"), chain(*error)));
             }
@@ -86,6 +91,9 @@ impl Report<'_> {
                 "event": "failed", "function": key, "error": chain(*error), "serving": serving,
             }),
             Report::Removed(key) => json!({ "event": "removed", "function": key }),
+            Report::Declared { resource, effect } => {
+                json!({ "event": "declared", "resource": resource, "effect": effect })
+            }
             Report::Problem(error) => json!({ "event": "problem", "error": chain(*error) }),
             Report::Invocation(row) => json!({ "event": "invocation", "invocation": row }),
             Report::Stopping => json!({ "event": "stopping" }),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{Code, EventFilter, Name, OpContext, Principal, Scope};
-use nexus_node::{Mode, NewToken, PageOptions};
+use nexus_node::{DeadLetterFilter, Mode, NewToken, PageOptions};
 use nexus_testkit::FakeRuntime;
 use serde_json::json;
 
@@ -149,6 +149,8 @@ async fn every_use_case_asks_who_it_is() {
     for (ctx, code) in [(&elsewhere, Code::NotFound), (&nothing, Code::Forbidden)] {
         let node = &world.node;
         let event = || vec![nexus_model::Event::new("1", "/s", "t")];
+        let dead =
+            || DeadLetterFilter { project: Some(shop.clone()), ..DeadLetterFilter::default() };
         assert_eq!(node.functions(ctx, &shop).await.unwrap_err().code(), code);
         assert_eq!(node.function(ctx, &shop, &f).await.unwrap_err().code(), code);
         assert_eq!(node.versions(ctx, &shop, &f).await.unwrap_err().code(), code);
@@ -161,7 +163,7 @@ async fn every_use_case_asks_who_it_is() {
             node.events(ctx, filter, PageOptions::default()).await.unwrap_err().code(),
             code
         );
-        assert_eq!(node.dead_letters(ctx, Some(&shop), 1).await.unwrap_err().code(), code);
+        assert_eq!(node.dead_letters(ctx, dead(), 1).await.unwrap_err().code(), code);
         assert!(node.log_stats(ctx).await.is_err() && node.log_verify(ctx).await.is_err());
     }
 }

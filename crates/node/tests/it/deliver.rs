@@ -2,7 +2,7 @@
 
 use nexus_model::record::{Record, Status};
 use nexus_model::{Code, Event, InvocationFilter};
-use nexus_node::PageOptions;
+use nexus_node::{DeadLetterFilter, PageOptions};
 use nexus_testkit::FakeRuntime;
 use serde_json::json;
 
@@ -67,7 +67,8 @@ async fn a_refused_event_is_dead_at_once() {
     let sent = world.node.emit(&admin(), &name("shop"), vec![event("1", "t")]).await.unwrap();
     assert_eq!(ends(&world, "f", 1).await, [Status::Refused]);
     let dead = loop {
-        let dead = world.node.dead_letters(&admin(), None, 10).await.unwrap();
+        let dead =
+            world.node.dead_letters(&admin(), DeadLetterFilter::default(), 10).await.unwrap();
         if !dead.is_empty() {
             break dead;
         }

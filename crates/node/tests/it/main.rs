@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+mod calls;
 mod declare;
 mod deliver;
 mod serve;
+mod triggers;
 mod world;

@@ -5,3 +5,4 @@
 mod authorization;
 mod scopes;
 mod tokens;
+mod webhooks;

@@ -1,0 +1,192 @@
+//! `nexus result`, `nexus cancel`, `nexus signal`: invocations that nobody waits for.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use nexus_model::units::{exact_duration, parse_duration};
+use nexus_model::view::{PendingView, ProgressView};
+
+use crate::client::{Answer, Send, problem};
+use crate::commands::input;
+use crate::commands::invoke::{self, Show};
+use crate::{Error, Paint, Session, Tone, exit};
+
+/// How long one request waits; the server allows 60 s.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Print the result of an asynchronous invocation
+///
+/// The body goes to standard output as it is; id and status go to standard error.
+#[derive(Args, Debug)]
+pub struct ResultArgs {
+    /// The invocation's id, or `last` for the newest
+    pub id: String,
+    /// Wait for the end, however long it takes
+    #[arg(short, long)]
+    pub wait: bool,
+    /// Wait at most this long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Wait, and print what the function says about how far it is
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print nothing but the body
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Stop an invocation that is queued, waiting, suspended or running
+#[derive(Args, Debug)]
+pub struct CancelArgs {
+    /// The invocation's id, or `last` for the newest
+    pub id: String,
+    /// Why: kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Give a word from outside to a durable invocation, which may wait for it
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// The invocation's id, or `last` for the newest
+    pub id: String,
+    /// The signal's name
+    pub name: String,
+    /// Its data: text, @file or @- for standard input
+    #[arg(short, long, value_name = "DATA", default_value = "", hide_default_value = true)]
+    pub data: String,
+    /// The media type of the data [default: found by looking at it]
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+}
+
+pub(crate) fn result(session: &mut Session, args: &ResultArgs) -> Result<(), Error> {
+    let id = session.invocation(&args.id)?.to_string();
+    if args.follow {
+        follow(session, &id)?;
+    }
+    let patience = match (args.timeout, args.wait || args.follow) {
+        (Some(timeout), _) => Patience::Until(Instant::now() + timeout),
+        (None, true) => Patience::Endless,
+        (None, false) => Patience::Until(Instant::now()),
+    };
+    let show = if args.quiet { Show::BodyOnly } else { Show::Status };
+    await_result(session, &id, patience).and_then(|answer| invoke::show(session, show, &answer))
+}
+
+/// How long to wait for a result.
+pub(crate) enum Patience {
+    Endless,
+    Until(Instant),
+}
+
+/// Asks until there is a result, or patience ends.
+pub(crate) fn await_result(
+    session: &mut Session,
+    id: &str,
+    patience: Patience,
+) -> Result<Answer, Error> {
+    loop {
+        let left = match patience {
+            Patience::Endless => WAIT,
+            Patience::Until(end) => end.saturating_duration_since(Instant::now()).min(WAIT),
+        };
+        let place = session.place(["invocations", id, "result"])?;
+        let place = place.with("wait", exact_duration(left));
+        let send = Send { method: "GET", place, content_type: "", body: None };
+        let answer = session.client.whole(send)?;
+        if let Some(problem) = problem(&answer) {
+            return Err(Error::Problem(Box::new(problem)));
+        }
+        if answer.status != 202 || !is_pending(&answer) {
+            return Ok(answer);
+        }
+        if let Patience::Until(end) = patience
+            && Instant::now() >= end
+        {
+            return Err(pending(session, &answer)?);
+        }
+    }
+}
+
+fn is_pending(answer: &Answer) -> bool {
+    answer.header("content-type").starts_with("application/vnd.nexus.pending+json")
+}
+
+/// Says how far it is; the exit code says that there is no result.
+fn pending(session: &mut Session, answer: &Answer) -> Result<Error, Error> {
+    let view: PendingView = serde_json::from_slice(&answer.body).map_err(|error| {
+        Error::Protocol { what: "the pending result".to_owned(), reason: error.to_string() }
+    })?;
+    if session.terminal.json() {
+        session.terminal.value(&view)?;
+    } else {
+        session.terminal.say(format_args!(
+            "{} {}: {}",
+            Paint(Tone::Key, view.invocation),
+            Paint(Tone::Warn, view.status.word()),
+            view.reason
+        ));
+    }
+    Ok(Error::Told(exit::FAILED))
+}
+
+/// Prints progress until the invocation ends.
+fn follow(session: &mut Session, id: &str) -> Result<(), Error> {
+    let place = session.place(["invocations", id, "progress"])?;
+    let stream = session.client.stream(place, None)?;
+    let (tell, heard) = std::sync::mpsc::channel();
+    // The stream has no end of its own: it is left when the result is there, and ends with the
+    // process.
+    std::thread::spawn(move || {
+        let mut stream = stream;
+        while let Some(data) = stream.next() {
+            if tell.send(data).is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        let place = session.place(["invocations", id, "result"])?.with("wait", "1s");
+        let send = Send { method: "GET", place, content_type: "", body: None };
+        let answer = session.client.whole(send)?;
+        while let Ok(data) = heard.try_recv() {
+            let view: ProgressView = serde_json::from_str(&data).map_err(|error| {
+                Error::Protocol { what: "progress".to_owned(), reason: error.to_string() }
+            })?;
+            let percent = view.percent.map(|percent| format!("{percent:>3} %  "));
+            let at = session.terminal.time(view.at);
+            session.terminal.say(format_args!(
+                "{}  {}{}",
+                Paint(Tone::Faint, at),
+                percent.unwrap_or_default(),
+                view.message
+            ));
+        }
+        if !is_pending(&answer) {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn cancel(session: &mut Session, args: &CancelArgs) -> Result<(), Error> {
+    let id = session.invocation(&args.id)?.to_string();
+    let place = session.place(["invocations", &id, "cancel"])?;
+    let place = place.maybe("reason", args.reason.as_ref());
+    let send = Send { method: "POST", place, content_type: "", body: None };
+    session.client.json::<serde_json::Value>(send)?;
+    session.terminal.say(format_args!("cancelled {id}"));
+    Ok(())
+}
+
+pub(crate) fn signal(session: &mut Session, args: &SignalArgs) -> Result<(), Error> {
+    let id = session.invocation(&args.id)?.to_string();
+    let body = input::data(&args.data)?;
+    let detected = if body.is_empty() { "" } else { input::media_type(&body) };
+    let content_type = args.content_type.as_deref().unwrap_or(detected);
+    let place = session.place(["invocations", &id, "signals", &args.name])?;
+    let send = Send { method: "POST", place, content_type, body: Some(body) };
+    session.client.json::<serde_json::Value>(send)?;
+    session.terminal.say(format_args!("signal {} sent to {id}", args.name));
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! `nexus triggers`: what calls functions.
+
+use clap::{Args, Subcommand};
+use nexus_model::view::TriggerView;
+
+use crate::client::Send;
+use crate::render::{Cell, Column, Table};
+use crate::units::exact_duration;
+use crate::{Error, Paint, Session, Tone};
+
+/// What calls functions: list, show, pause and resume triggers
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct TriggersArgs {
+    /// Something else than a list
+    #[command(subcommand)]
+    pub command: Option<TriggersCommand>,
+    /// Only those of this function
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+}
+
+/// Other commands about triggers.
+#[derive(Subcommand, Debug)]
+pub enum TriggersCommand {
+    /// Show one trigger with its settings
+    Show {
+        /// The trigger
+        name: String,
+    },
+    /// Let the events of a trigger wait; cron does not fire
+    Pause {
+        /// The trigger
+        name: String,
+    },
+    /// Let a paused trigger go on
+    Resume {
+        /// The trigger
+        name: String,
+    },
+    /// Delete a trigger
+    Delete {
+        /// The trigger
+        name: String,
+    },
+}
+
+pub(crate) fn run(session: &mut Session, args: &TriggersArgs) -> Result<(), Error> {
+    match &args.command {
+        None => list(session, args.function.as_deref()),
+        Some(TriggersCommand::Show { name }) => {
+            let view: TriggerView = session.client.get(session.place(["triggers", name])?)?;
+            show(session, &view)
+        }
+        Some(TriggersCommand::Pause { name }) => steer(session, name, "pause"),
+        Some(TriggersCommand::Resume { name }) => steer(session, name, "resume"),
+        Some(TriggersCommand::Delete { name }) => {
+            session.client.delete(session.place(["triggers", name])?)?;
+            session.terminal.say(format_args!("deleted trigger {name}"));
+            Ok(())
+        }
+    }
+}
+
+fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
+    let mut views: Vec<TriggerView> = session.client.list(session.place(["triggers"])?)?;
+    views.retain(|view| function.is_none_or(|name| view.spec.function.as_str() == name));
+    if session.terminal.json() {
+        return views.iter().try_for_each(|view| session.terminal.value(view));
+    }
+    let mut table = Table::new([
+        Column::left("NAME").optional(),
+        Column::left("KIND"),
+        Column::left("WHAT"),
+        Column::left("FUNCTION"),
+        Column::left("STATE"),
+        Column::left("NEXT").optional(),
+    ]);
+    for view in &views {
+        let (kind, what) = describe(view);
+        let name = view.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
+        table.row([
+            Cell::toned(Tone::Key, name),
+            Cell::new(kind),
+            Cell::new(what),
+            Cell::toned(Tone::Strong, view.spec.function.as_str()),
+            state(view),
+            Cell::new(view.next.map(|at| session.terminal.time(at)).unwrap_or_default()),
+        ]);
+    }
+    if table.is_empty() {
+        session.terminal.say("no triggers");
+    }
+    table.print(&mut session.terminal)
+}
+
+fn state(view: &TriggerView) -> Cell {
+    match view.spec.paused {
+        true => Cell::toned(Tone::Warn, "paused"),
+        false => Cell::toned(Tone::Good, "active"),
+    }
+}
+
+fn describe(view: &TriggerView) -> (&'static str, String) {
+    let spec = &view.spec;
+    if let Some(event) = &spec.event {
+        return ("event", event.to_string());
+    }
+    if let Some(cron) = &spec.cron {
+        let zone = cron.zone.as_deref().unwrap_or("UTC");
+        return ("cron", format!("{} {zone}", cron.schedule));
+    }
+    if let Some(hook) = &spec.webhook {
+        let host = hook.host.as_deref().unwrap_or_default();
+        return ("webhook", format!("POST {host}{}", hook.path));
+    }
+    if let Some(route) = &spec.http {
+        let methods = match route.methods.is_empty() {
+            true => String::new(),
+            false => format!("{} ", route.methods.join(",")),
+        };
+        let host = route.host.as_deref().unwrap_or_default();
+        return ("http", format!("{methods}{host}{}", route.path));
+    }
+    ("", String::new())
+}
+
+fn show(session: &mut Session, view: &TriggerView) -> Result<(), Error> {
+    let terminal = &mut session.terminal;
+    if terminal.json() {
+        return terminal.value(view);
+    }
+    let (kind, what) = describe(view);
+    let name = view.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
+    terminal.line(format_args!(
+        "{}  {kind}  {what}",
+        Paint(Tone::Strong, format_args!("{}/{name}", view.project))
+    ))?;
+    let mut facts = vec![
+        ("function", view.spec.function.to_string()),
+        ("state", if view.spec.paused { "paused" } else { "active" }.to_owned()),
+        ("pending", view.pending.to_string()),
+    ];
+    if let Some(next) = view.next {
+        facts.push(("next", terminal.time(next)));
+    }
+    if let Some(cron) = &view.spec.cron {
+        let catch_up = serde_json::to_value(cron.catch_up).unwrap_or_default();
+        facts.push(("catch-up", catch_up.as_str().unwrap_or_default().to_owned()));
+        if let Some(jitter) = cron.jitter {
+            facts.push(("jitter", exact_duration(jitter.duration())));
+        }
+    }
+    if !view.spec.description.is_empty() {
+        facts.push(("about", view.spec.description.clone()));
+    }
+    for (name, value) in facts {
+        terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name:<9}"))))?;
+    }
+    let delivery = serde_json::to_value(&view.spec.delivery).unwrap_or_default();
+    if delivery.as_object().is_some_and(|fields| !fields.is_empty()) {
+        let text = serde_yaml_ng::to_string(&delivery).unwrap_or_default();
+        terminal.line(format_args!("  {}", Paint(Tone::Faint, "delivery")))?;
+        for line in text.lines() {
+            terminal.line(format_args!("    {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn steer(session: &mut Session, name: &str, what: &str) -> Result<(), Error> {
+    let place = session.place(["triggers", name, what])?;
+    let send = Send { method: "POST", place, content_type: "", body: None };
+    let view: TriggerView = session.client.json(send)?;
+    if session.terminal.json() {
+        return session.terminal.value(&view);
+    }
+    let state = if view.spec.paused { "is paused: its events wait" } else { "is active" };
+    session.terminal.say(format_args!("trigger {name} {state}"));
+    Ok(())
+}

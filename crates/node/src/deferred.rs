@@ -1,0 +1,332 @@
+//! Calls that nobody waits for: accepted now, run by the engine, their results fetched by id; and
+//! what can be done about invocations that have not ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
+use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
+use nexus_model::view::PendingView;
+use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits};
+
+use crate::emit::Targeted;
+use crate::invoke::content_type;
+use crate::record::bytes_of;
+use crate::serve::{Outcome, guest_error};
+use crate::{Error, InvokeInput, InvokeOutput, Node};
+
+/// The source of the events that direct calls make.
+pub(crate) const INVOKE_SOURCE: &str = "/nexus/invoke";
+/// Unfinished deliveries that are looked through for one invocation.
+const PENDING_MAX: usize = 1_000_000;
+
+/// What there is to say about an asynchronous invocation.
+#[derive(Debug)]
+pub enum ResultOf {
+    /// It succeeded.
+    Ready(Box<InvokeOutput>),
+    /// It has not ended.
+    Pending(Box<PendingView>),
+}
+
+impl Node {
+    /// Accepts a call: durable when it returns, run later with the retries and limits of the
+    /// function. The id finds its result.
+    ///
+    /// # Errors
+    /// The function does not exist; the caller may not call it; the input is too large; a queue is
+    /// full.
+    pub async fn invoke_async(
+        &self,
+        ctx: &OpContext,
+        (project, function): (&Name, &Name),
+        input: InvokeInput,
+    ) -> Result<InvocationId, Error> {
+        nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
+        let found = self.catalog.function(project, function);
+        found.ok_or_else(|| self.no_function(project, function))?;
+        if self.is_draining() {
+            return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
+        }
+        if input.method.is_some() || input.path.is_some() || !input.arguments.is_empty() {
+            return Err(Error::new(
+                Code::BadRequest,
+                "method, path and arguments belong to calls that are waited for",
+            )
+            .with_hint("an asynchronous call is an event: send what the function needs as data"));
+        }
+        let id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
+        let invocation = InvocationId::from_bytes(*id.as_bytes());
+        let mut event = Event::new(invocation.to_string(), INVOKE_SOURCE, INVOKE_TYPE);
+        event.time = Some(self.parts.clock.now());
+        if !input.data.is_empty() {
+            event.datacontenttype = Some(content_type(&input));
+            event.data = Some(input.data);
+        }
+        event.validate().map_err(|error| Error::new(Code::BadRequest, error.to_string()))?;
+        let targeted = Targeted {
+            id,
+            event: StoredEvent::from(&event),
+            target: function.to_string(),
+            trigger: String::new(),
+        };
+        self.accept_targeted((ctx, project), targeted).await?;
+        Ok(invocation)
+    }
+
+    /// What became of an invocation, waiting for its end at most for `patience` (itself at most
+    /// [`limits::RESULT_WAIT_MAX`]). A retried call has the result of its last attempt.
+    ///
+    /// # Errors
+    /// It does not exist, or not for this caller; it did not succeed; its result was not kept.
+    pub async fn invocation_result(
+        &self,
+        ctx: &OpContext,
+        (project, id): (&Name, InvocationId),
+        patience: Duration,
+    ) -> Result<ResultOf, Error> {
+        nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
+        if let Some(key) = self.key_of(project, id).await? {
+            let patience = patience.min(limits::RESULT_WAIT_MAX);
+            let wait = self.engine()?.wait_ended(key.clone());
+            if let Ok(ended) = tokio::time::timeout(patience, wait).await
+                && let Some(last) = ended?.and_then(|ended| ended.invocation)
+            {
+                return self.result_of(ctx, project, last).await;
+            }
+            if let Some(pending) = self.pending_view(&key, id).await? {
+                return Ok(ResultOf::Pending(Box::new(pending)));
+            }
+            // It ended long ago: its attempts are in the log.
+            if let Some(last) = self.last_attempt(project, key.event).await? {
+                return self.result_of(ctx, project, last).await;
+            }
+        }
+        self.result_of(ctx, project, id).await
+    }
+
+    async fn result_of(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        id: InvocationId,
+    ) -> Result<ResultOf, Error> {
+        let mut record = self.invocation_record(ctx, Scope::ReadPayload, id).await?;
+        if record.meta.project != project.as_str() {
+            return Err(Error::not_found(format_args!("invocation {id} in project '{project}'")));
+        }
+        if record.status() != Status::Succeeded {
+            let outcome = Outcome { status: record.status(), failure: record.failure.clone() };
+            return Err(guest_error(&outcome, id));
+        }
+        self.fetch_bodies(&mut record).await?;
+        Ok(ResultOf::Ready(Box::new(output_of(id, record)?)))
+    }
+
+    /// Which delivery an unfinished or asynchronous invocation belongs to.
+    pub(crate) async fn key_of(
+        &self,
+        project: &Name,
+        id: InvocationId,
+    ) -> Result<Option<DeliveryKey>, Error> {
+        // The first attempt of an asynchronous call has the id of its event.
+        let event = EventId::from_bytes(*id.as_bytes());
+        if let Some(record) = self.parts.log.event(event).await?
+            && !record.target.is_empty()
+        {
+            if record.meta.project != project.as_str() {
+                return Err(Error::not_found(format_args!("invocation {id}")));
+            }
+            return Ok(Some(DeliveryKey {
+                event,
+                project: project.as_str().into(),
+                function: record.target.as_str().into(),
+                trigger: record.trigger.as_str().into(),
+            }));
+        }
+        let filter =
+            DeliveryFilter { project: Some(project.to_string()), ..DeliveryFilter::default() };
+        let found = self.engine()?.deliveries(filter, None, PENDING_MAX).await?;
+        let runs = |state: &DeliveryState| match state {
+            DeliveryState::Running { invocation, .. }
+            | DeliveryState::Suspended { invocation, .. } => *invocation == id,
+            _ => false,
+        };
+        Ok(found.into_iter().find(|at| runs(&at.state)).map(|at| at.key))
+    }
+
+    async fn pending_view(
+        &self,
+        key: &DeliveryKey,
+        id: InvocationId,
+    ) -> Result<Option<PendingView>, Error> {
+        let Some(why) = self.engine()?.why(key.clone()).await? else { return Ok(None) };
+        let (status, attempt, invocation) = match &why.state {
+            DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. } => {
+                (Status::Queued, *attempt, id)
+            }
+            DeliveryState::Running { attempt, invocation, .. } => {
+                (Status::Running, *attempt, *invocation)
+            }
+            DeliveryState::Suspended { attempt, invocation, .. } => {
+                (Status::Suspended, *attempt, *invocation)
+            }
+            DeliveryState::Settling { attempts, .. } => (Status::Running, *attempts, id),
+        };
+        let reason = why.to_string();
+        Ok(Some(PendingView { invocation, status, attempt, reason }))
+    }
+
+    /// The newest attempt to deliver an event.
+    async fn last_attempt(
+        &self,
+        project: &Name,
+        event: EventId,
+    ) -> Result<Option<InvocationId>, Error> {
+        let attempts = self.attempts_of(project.as_str(), event).await?;
+        Ok(attempts.last().map(|row| row.id))
+    }
+
+    /// Stops an invocation that has not ended: one that waits or sleeps is gone, one that runs is
+    /// being stopped.
+    ///
+    /// # Errors
+    /// It has ended, does not exist, or is one that its caller waits for; the caller may not call
+    /// functions there.
+    pub async fn cancel_invocation(
+        &self,
+        ctx: &OpContext,
+        (project, id): (&Name, InvocationId),
+        reason: &str,
+    ) -> Result<(), Error> {
+        nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
+        let ended = || {
+            Error::new(Code::Conflict, format!("invocation {id} has ended"))
+                .with_hint(format!("see how: nexus invocations show {id}"))
+        };
+        let Some(key) = self.key_of(project, id).await? else {
+            self.invocation_record(ctx, Scope::Invoke, id).await?;
+            return Err(ended());
+        };
+        let who = (ctx.principal.to_string(), reason.to_owned());
+        match self.engine()?.cancel(key, who).await? {
+            Cancellation::Done => Ok(()),
+            Cancellation::TooLate | Cancellation::NotFound => Err(ended()),
+        }
+    }
+
+    /// Gives a word from outside to a durable invocation: durable when it returns.
+    ///
+    /// # Errors
+    /// The data is too large; the invocation is not durable, or has ended; too many signals wait.
+    pub async fn signal(
+        &self,
+        ctx: &OpContext,
+        (project, id): (&Name, InvocationId),
+        (name, input): (&str, InvokeInput),
+    ) -> Result<(), Error> {
+        nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
+        if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+            return Err(Error::new(Code::BadRequest, "the name of a signal has 1 to 128 bytes"));
+        }
+        if input.data.len() > limits::SIGNAL_BYTES_MAX {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "the signal has {} bytes, the limit is {}",
+                    input.data.len(),
+                    limits::SIGNAL_BYTES_MAX
+                ),
+            ));
+        }
+        let key = self.key_of(project, id).await?.ok_or_else(|| {
+            Error::new(Code::NotDurable, format!("invocation {id} is not waiting for anything"))
+                .with_hint("only durable invocations that have not ended take signals")
+        })?;
+        let name_of = Name::new(&key.function).ok();
+        let durable = name_of
+            .and_then(|name| self.catalog.function(project, &name))
+            .is_some_and(|function| function.durable);
+        if !durable {
+            return Err(Error::new(
+                Code::NotDurable,
+                format!("function '{}' is not durable", key.function),
+            )
+            .with_hint("set durable = true and deploy it again"));
+        }
+        let record_id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
+        let content_type = if input.data.is_empty() { String::new() } else { content_type(&input) };
+        let record = SignalRecord {
+            id: bytes_of(record_id.as_bytes()),
+            project: project.to_string(),
+            invocation: bytes_of(id.as_bytes()),
+            name: name.to_owned(),
+            content_type,
+            data: Body::inline(input.data),
+            principal: ctx.principal.to_string(),
+            at_ns: self.parts.clock.now().unix_ns(),
+        };
+        self.engine()?.signal(record).await.map_err(Error::from)
+    }
+
+    /// Calls a durable function and waits for its end: it is the engine's from the beginning.
+    pub(crate) async fn invoke_durable(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        (project, function): (&Name, &Name),
+        input: InvokeInput,
+    ) -> Result<InvokeOutput, Error> {
+        let id = self.invoke_async(ctx, (project, function), input).await?;
+        let reader = OpContext {
+            scopes: [Scope::ReadPayload].into(),
+            project: Some(project.clone()),
+            ..ctx.clone()
+        };
+        let patience = limits::RESULT_WAIT_MAX;
+        match self.invocation_result(&reader, (project, id), patience).await? {
+            ResultOf::Ready(output) => Ok(*output),
+            ResultOf::Pending(pending) => Err(Error::new(
+                Code::GuestTimedOut,
+                format!("the invocation goes on: {}", pending.reason),
+            )
+            .with_hint(format!("nexus result {id} --wait"))
+            .with_invocation(id)),
+        }
+    }
+}
+
+/// The result that a record holds.
+fn output_of(id: InvocationId, record: InvocationRecord) -> Result<InvokeOutput, Error> {
+    let gone = |why: &str| {
+        Error::new(Code::Gone, format!("the result of invocation {id} is not there: {why}"))
+            .with_invocation(id)
+    };
+    let Output { http_status, headers, content_type, body, events, .. } =
+        record.output.ok_or_else(|| gone(&record.not_replayable))?;
+    let body = body.unwrap_or_default();
+    if body.dropped || (body.inline.is_empty() && body.size > 0) {
+        return Err(gone("it was too large to be kept, or was redacted"));
+    }
+    let mut map = HeaderMap::new();
+    for header in headers {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(header.name.as_bytes()),
+            HeaderValue::from_maybe_shared(Bytes::clone(&header.value)),
+        ) {
+            map.append(name, value);
+        }
+    }
+    let stated = map.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(InvokeOutput {
+        invocation: id,
+        status: Status::Succeeded,
+        http_status: u16::try_from(http_status).ok().filter(|status| *status > 0),
+        content_type: stated.unwrap_or(content_type),
+        headers: map,
+        body: body.inline,
+        events: events.iter().map(StoredEvent::to_event).collect(),
+    })
+}

@@ -1,0 +1,117 @@
+//! Events that happen later: `nexus emit --at`, `--in`.
+
+use nexus_model::record::{Record, ScheduleRecord};
+use nexus_model::view::{Accepted, AcceptedEvent, ScheduleView};
+use nexus_model::{Code, Event, EventId, Name, OpContext, Scope, Timestamp};
+
+use crate::history::{page_size, payloads, reach};
+use crate::views::Payloads;
+use crate::{Error, Node};
+
+impl Node {
+    /// Accepts events that happen at `due`: durable when it returns, all or none. Until then they
+    /// can be cancelled. What is due already happens at once.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit); the time is too far ahead; too many are scheduled.
+    pub async fn schedule(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        (events, due): (Vec<Event>, Timestamp),
+    ) -> Result<Accepted, Error> {
+        nexus_policy::authorize(ctx, Scope::Emit, Some(project))?;
+        self.require_project(project)?;
+        if self.is_draining() {
+            return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
+        }
+        crate::emit::check(&events)?;
+        let warnings = self.check_schemas(project, &events)?;
+        let now_ns = self.parts.clock.now().unix_ns();
+        let records = events.iter().map(|event| {
+            let record = self.event_record((ctx, project.as_str()), event, None, now_ns);
+            ScheduleRecord {
+                id: record.id,
+                meta: record.meta,
+                received_ns: now_ns,
+                due_ns: due.unix_ns(),
+                event: record.event,
+                target: String::new(),
+                cron: String::new(),
+            }
+        });
+        let accepted = self.engine()?.schedule(records.collect()).await?;
+        let mut warnings = warnings.into_iter();
+        let view = |at: nexus_engine::Accepted| AcceptedEvent {
+            id: at.id,
+            duplicate: at.duplicate,
+            warning: warnings.next().flatten(),
+        };
+        Ok(Accepted { events: accepted.into_iter().map(view).collect() })
+    }
+
+    /// Events that have not happened, by due time.
+    ///
+    /// # Errors
+    /// The caller may not read there; the log cannot be read.
+    pub async fn schedules(
+        &self,
+        ctx: &OpContext,
+        project: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<ScheduleView>, Error> {
+        let mut project = project.map(Name::to_string);
+        reach(ctx, &mut project)?;
+        let payloads = payloads(ctx, project.as_deref());
+        let found = self.engine()?.schedules(project.as_deref(), None, page_size(limit)).await?;
+        let mut views = Vec::with_capacity(found.len());
+        for at in found {
+            let Some(record) = self.schedule_record(at.sequence).await? else { continue };
+            let mut event = record.event.to_event();
+            if payloads == Payloads::Hidden {
+                event.data = None;
+            }
+            views.push(ScheduleView {
+                id: at.id,
+                project: record.meta.project,
+                due: at.due,
+                principal: record.meta.principal,
+                received: Timestamp::from_unix_ns(record.received_ns),
+                target: record.target,
+                event,
+            });
+        }
+        Ok(views)
+    }
+
+    async fn schedule_record(&self, sequence: u64) -> Result<Option<ScheduleRecord>, Error> {
+        let shard = self.parts.log.durable().shard;
+        let before = nexus_log::Position { shard, sequence: sequence.saturating_sub(1) };
+        let read = self.parts.log.read_from(before, 1).await?;
+        Ok(read.into_iter().find(|entry| entry.position.sequence == sequence).and_then(|entry| {
+            match entry.record {
+                Record::Schedule(record) => Some(record),
+                _ => None,
+            }
+        }))
+    }
+
+    /// Takes back an event that has not happened.
+    ///
+    /// # Errors
+    /// It has happened or does not exist; the caller may not emit there.
+    pub async fn cancel_schedule(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        id: EventId,
+    ) -> Result<(), Error> {
+        nexus_policy::authorize(ctx, Scope::Emit, Some(project))?;
+        let who = (ctx.principal.to_string(), "cancelled".to_owned());
+        match self.engine()?.cancel_schedule((project.as_str(), id), who).await? {
+            true => Ok(()),
+            false => Err(Error::not_found(format_args!("schedule {id} in project '{project}'"))
+                .with_hint("it may have happened already: nexus events")),
+        }
+    }
+}

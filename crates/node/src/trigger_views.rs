@@ -1,0 +1,174 @@
+//! Triggers as people see and steer them.
+
+use nexus_engine::{CronSchedule, DeliveryFilter};
+use nexus_model::resource::{
+    DeliveryConfig, EventTrigger, FunctionSpec, Kind, Resource, ResourceKey, TriggerSpec,
+};
+use nexus_model::view::TriggerView;
+use nexus_model::{Name, OpContext, Scope};
+
+use crate::{Error, Node};
+
+/// Resources on one page of the store.
+const PAGE: usize = 1_000;
+/// Unfinished deliveries that are counted for one trigger.
+const PENDING_MAX: usize = 10_000;
+
+impl Node {
+    /// The triggers of a project: the resources by name, then what functions state themselves.
+    ///
+    /// # Errors
+    /// The project does not exist, or the caller may not read it.
+    pub async fn triggers(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+    ) -> Result<Vec<TriggerView>, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        self.require_project(project)?;
+        let mut views = Vec::new();
+        for resource in self.all_of(Kind::Trigger, project).await? {
+            views.push(self.trigger_view(&resource)?);
+        }
+        for resource in self.all_of(Kind::Function, project).await? {
+            let spec: FunctionSpec = serde_json::from_value(resource.spec.clone())
+                .map_err(|error| Error::internal("read a function", error))?;
+            let own = own_triggers(&resource.metadata.name, spec);
+            views.extend(own.into_iter().map(|spec| self.view(project, (None, None), spec)));
+        }
+        Ok(views)
+    }
+
+    /// A trigger resource, with how many deliveries it has not finished.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not read it.
+    pub async fn trigger(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<TriggerView, Error> {
+        let resource = self.get_resource(ctx, &key(project, name)).await?;
+        let mut view = self.trigger_view(&resource)?;
+        let filter = DeliveryFilter {
+            project: Some(project.to_string()),
+            function: Some(view.spec.function.to_string()),
+            trigger: Some(name.to_string()),
+            ..DeliveryFilter::default()
+        };
+        let pending = self.engine()?.deliveries(filter, None, PENDING_MAX).await?;
+        view.pending = pending.len() as u64;
+        Ok(view)
+    }
+
+    /// Stops a trigger: its events are matched and wait, cron does not fire. Pausing a paused one
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not write there; a route cannot be paused.
+    pub async fn pause_trigger(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<TriggerView, Error> {
+        self.steer(ctx, &key(project, name), |spec| spec.paused = true).await
+    }
+
+    /// Lets a paused trigger go on.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not write there.
+    pub async fn resume_trigger(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<TriggerView, Error> {
+        self.steer(ctx, &key(project, name), |spec| spec.paused = false).await
+    }
+
+    async fn steer(
+        &self,
+        ctx: &OpContext,
+        key: &ResourceKey,
+        change: impl FnOnce(&mut TriggerSpec),
+    ) -> Result<TriggerView, Error> {
+        nexus_policy::authorize(ctx, Scope::Write, key.project.as_ref())?;
+        let found = self.parts.store.get(key).await?;
+        let mut resource = found.ok_or_else(|| Error::not_found(key))?;
+        let mut spec = read(&resource)?;
+        change(&mut spec);
+        resource.spec = serde_json::to_value(&spec)
+            .map_err(|error| Error::internal("write a trigger", error))?;
+        resource.status = serde_json::Value::Null;
+        let applied = self.apply(ctx, vec![resource.clone()]).await?;
+        let stored = applied.into_iter().next().map_or(resource, |at| at.resource);
+        self.trigger_view(&stored)
+    }
+
+    fn trigger_view(&self, resource: &Resource) -> Result<TriggerView, Error> {
+        let spec = read(resource)?;
+        let metadata = &resource.metadata;
+        let project = metadata.project.clone().ok_or_else(|| Error::not_found(resource.key()))?;
+        let name = Some(metadata.name.clone());
+        Ok(self.view(&project, (name, metadata.revision), spec))
+    }
+
+    fn view(
+        &self,
+        project: &Name,
+        (name, revision): (Option<Name>, Option<u64>),
+        spec: TriggerSpec,
+    ) -> TriggerView {
+        let cron = spec.cron.as_ref().filter(|_| !spec.paused);
+        let next = cron.and_then(|cron| {
+            let schedule = CronSchedule::parse(&cron.schedule, cron.zone.as_deref()).ok()?;
+            schedule.next(self.parts.clock.now())
+        });
+        TriggerView { project: project.clone(), name, spec, next, pending: 0, revision }
+    }
+
+    /// Every resource of a kind in a project, by name.
+    pub(crate) async fn all_of(&self, kind: Kind, project: &Name) -> Result<Vec<Resource>, Error> {
+        let mut found = Vec::new();
+        let mut after: Option<Name> = None;
+        loop {
+            let page = self.parts.store.list(kind, Some(project), after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = Some(last.metadata.name.clone());
+            found.extend(page);
+        }
+    }
+}
+
+fn key(project: &Name, name: &Name) -> ResourceKey {
+    ResourceKey { kind: Kind::Trigger, project: Some(project.clone()), name: name.clone() }
+}
+
+fn read(resource: &Resource) -> Result<TriggerSpec, Error> {
+    serde_json::from_value(resource.spec.clone())
+        .map_err(|error| Error::internal("read a trigger", error))
+}
+
+/// What a function states itself, in the form of trigger resources.
+fn own_triggers(name: &Name, spec: FunctionSpec) -> Vec<TriggerSpec> {
+    let empty = || TriggerSpec {
+        description: String::new(),
+        function: name.clone(),
+        event: None,
+        cron: None,
+        webhook: None,
+        http: None,
+        paused: false,
+        delivery: DeliveryConfig::default(),
+    };
+    let events = spec.on.events.into_iter();
+    let events = events.map(|at: EventTrigger| TriggerSpec { event: Some(at), ..empty() });
+    let crons = spec.on.cron.into_iter().map(|at| TriggerSpec { cron: Some(at), ..empty() });
+    let hooks = spec.on.webhooks.into_iter();
+    let hooks = hooks.map(|at| TriggerSpec { webhook: Some(at), ..empty() });
+    let routes = spec.on.http.into_iter().map(|at| TriggerSpec { http: Some(at), ..empty() });
+    events.chain(crons).chain(hooks).chain(routes).collect()
+}
