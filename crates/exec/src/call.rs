@@ -44,6 +44,39 @@ pub struct CallContext {
     pub accepted: Timestamp,
     /// The wall-clock moment at which it is stopped.
     pub deadline: Timestamp,
+    /// How many functions called one another down to this one: 0 for what nobody's function called.
+    pub depth: u32,
+}
+
+/// A value with its media type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// The media type.
+    pub content_type: String,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+/// What a suspended invocation was waiting for, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It slept long enough.
+    Timer,
+    /// The signal came. It counts as taken by the operation that waits for it (see
+    /// [`Host::take_signal`](crate::Host::take_signal)).
+    Signal(Payload),
+    /// The signal did not come in time.
+    TimedOut,
+}
+
+/// What a suspended invocation waits for: whichever comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspension {
+    /// The moment at which it goes on in any case.
+    pub until: Option<Timestamp>,
+    /// The name of the signal that it waits for. One that came meanwhile is given at once: whoever
+    /// keeps the suspension looks for it afterwards.
+    pub signal: Option<String>,
 }
 
 /// What goes in.
@@ -124,6 +157,20 @@ pub struct Call {
     pub cancel: Cancel,
     /// How much is kept.
     pub recording: Recording,
+    /// Whether it is a durable invocation: its journal goes to [`Host::persist`] while it runs, and
+    /// it may suspend. An HTTP answer is then given as a whole at its end. Its journal is collected
+    /// whatever `recording` says.
+    ///
+    /// [`Host::persist`]: crate::Host::persist
+    pub durable: bool,
+    /// All pieces that were persisted, in order: the invocation repeats them in a fresh instance and
+    /// goes on where they end. `None` to begin. The context's id and the input must be the same as
+    /// before; attempt, trace and environment are taken from the journal.
+    pub resume: Option<Bytes>,
+    /// What the operation gets that it waited in when it was suspended. Without it the operation
+    /// looks for itself, and suspends again when nothing has happened; so it is safe to resume too
+    /// often. It has to be given again until a further piece was persisted.
+    pub wake: Option<Wake>,
 }
 
 /// A body as it passed: its bytes up to the record limit, and how long its pieces were.
@@ -146,6 +193,9 @@ pub struct Ended {
     pub status: Status,
     /// Why it did not succeed.
     pub failure: Option<Failure>,
+    /// What it waits for, where the status is [`Status::Suspended`]: nothing else is set then, and
+    /// everything is persisted.
+    pub suspension: Option<Suspension>,
     /// The HTTP request's body, the event's data or the standard input as the guest saw it.
     pub input_body: CapturedBody,
     /// Trailers of the HTTP request.

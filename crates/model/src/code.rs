@@ -106,6 +106,8 @@ codes! {
     Crashed = "NX5009", 502, "the node stopped while the function ran";
     /// The guest asked for an address that it may not reach.
     EgressDenied = "NX5010", 403, "the function may not reach this address";
+    /// A durable invocation with more journal than its limit.
+    JournalTooLarge = "NX5011", 502, "the journal of a durable function is larger than its limit";
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.

@@ -67,6 +67,7 @@ words!(
     Crashed = "crashed",
     Rejected = "rejected",
     Running = "running",
+    Suspended = "suspended",
 );
 words!(Trigger, Http = "http", Event = "event", Invoke = "invoke");
 words!(Level, Exact = "exact", Io = "io", None = "none");

@@ -123,6 +123,9 @@ pub enum Status {
     Rejected = 9,
     /// It has begun and not ended: only ever seen in views, never stored as an end.
     Running = 10,
+    /// A durable one that sleeps or waits for a signal: nothing of it is in memory. Only ever seen in
+    /// views, never stored as an end.
+    Suspended = 11,
 }
 
 /// Where the time went. Zero means "did not happen".
