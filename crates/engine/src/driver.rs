@@ -355,6 +355,7 @@ impl Driver {
             attempts,
             principal: Principal::system().to_string(),
             at_ns: self.parts.clock.now().unix_ns(),
+            ..DeliveryRecord::default()
         }
     }
 

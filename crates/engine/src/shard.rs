@@ -156,7 +156,12 @@ impl Shard {
                 self.subscriptions.configure(record);
                 Vec::new()
             }
-            Record::Note(_) => Vec::new(),
+            Record::Note(_)
+            | Record::Schedule(_)
+            | Record::Journal(_)
+            | Record::Suspended(_)
+            | Record::Signal(_)
+            | Record::Progress(_) => Vec::new(),
         }
     }
 
@@ -267,7 +272,10 @@ impl Shard {
                 self.dead.remove(&key);
                 None
             }
-            DeliveryDecision::Unknown => None,
+            DeliveryDecision::Unknown
+            | DeliveryDecision::Cancelled
+            | DeliveryDecision::FellBack
+            | DeliveryDecision::Duplicate => None,
         }
     }
 }

@@ -44,7 +44,12 @@ impl Subscriptions {
         let subscriber = Subscriber {
             revision: record.revision,
             attempts_max: attempts_max.clamp(1, limits::ATTEMPTS_MAX),
-            patterns: spec.on.events.into_iter().map(|trigger| trigger.ty).collect(),
+            patterns: spec
+                .on
+                .events
+                .into_iter()
+                .map(|trigger| trigger.ty.unwrap_or_else(|| "*".to_owned()))
+                .collect(),
         };
         self.insert(&record.project, &record.name, subscriber);
     }

@@ -62,8 +62,7 @@ pub struct Payload {
 pub enum Wake {
     /// It slept long enough.
     Timer,
-    /// The signal came. It counts as taken by the operation that waits for it (see
-    /// [`Host::take_signal`](crate::Host::take_signal)).
+    /// The signal came: the one that [`Host::signal`](crate::Host::signal) gives.
     Signal(Payload),
     /// The signal did not come in time.
     TimedOut,
@@ -74,9 +73,13 @@ pub enum Wake {
 pub struct Suspension {
     /// The moment at which it goes on in any case.
     pub until: Option<Timestamp>,
-    /// The name of the signal that it waits for. One that came meanwhile is given at once: whoever
-    /// keeps the suspension looks for it afterwards.
+    /// The name of the signal that it waits for. It may have come meanwhile: whoever keeps the
+    /// suspension looks for it afterwards.
     pub signal: Option<String>,
+    /// How many signals of that name it has got before: the next one is what it waits for.
+    pub taken: u32,
+    /// How long it has run so far; waiting for this does not count.
+    pub ran: Duration,
 }
 
 /// What goes in.

@@ -51,16 +51,17 @@ pub trait Host: Send + Sync + 'static {
     /// It is not on disk: the invocation stops, to be resumed from what is.
     async fn persist(&self, context: &CallContext, piece: Bytes) -> Result<(), Unavailable>;
 
-    /// The oldest signal of this name to the invocation that no other operation has taken. The same
-    /// `operation` gets the same signal again: what it took may not have been persisted.
+    /// The signal of this name to the invocation that follows the first `taken` ones, if it has
+    /// come. Nothing is taken away by asking: which signals a durable invocation has got follows
+    /// from its journal.
     ///
     /// # Errors
     /// It cannot be found out now.
-    async fn take_signal(
+    async fn signal(
         &self,
         context: &CallContext,
         name: &str,
-        operation: u32,
+        taken: u32,
     ) -> Result<Option<Payload>, Unavailable>;
 
     /// Calls a function of the same project and waits for its result. From a durable invocation it

@@ -264,6 +264,7 @@ fn events(count: usize) -> Vec<Record> {
                 ty: "com.shop.order.created".into(),
                 ..StoredEvent::default()
             },
+            ..EventRecord::default()
         };
         // The payload as a whole has the size that the raw file writes.
         data.truncate(RECORD_BYTES - 110);

@@ -199,5 +199,10 @@ pub(crate) fn kind_word(kind: nexus_model::record::RecordKind) -> &'static str {
         RecordKind::Config => "config",
         RecordKind::Delivery => "delivery",
         RecordKind::Note => "note",
+        RecordKind::Schedule => "schedule",
+        RecordKind::Journal => "journal",
+        RecordKind::Suspended => "suspended",
+        RecordKind::Signal => "signal",
+        RecordKind::Progress => "progress",
     }
 }

@@ -170,8 +170,26 @@ impl Row {
                 row.put(60, &hash_of(&record.event).to_le_bytes());
             }
             Record::Note(record) => row.put(16, &record.at_ns.to_le_bytes()),
+            Record::Schedule(record) => {
+                row.put(16, &record.received_ns.to_le_bytes());
+                row.put(32, &trace_id(&record.meta));
+                row.put(60, &hash_of(&record.meta.cause_invocation).to_le_bytes());
+            }
+            Record::Journal(record) => row.about(record.at_ns, &record.invocation),
+            Record::Suspended(record) => {
+                row.about(record.at_ns, &record.invocation);
+                row.0[57] = Status::Suspended as u8;
+            }
+            Record::Signal(record) => row.about(record.at_ns, &record.invocation),
+            Record::Progress(record) => row.about(record.at_ns, &record.invocation),
         }
         row
+    }
+
+    /// For records about an invocation that still runs.
+    fn about(&mut self, at_ns: i64, invocation: &[u8]) {
+        self.put(16, &at_ns.to_le_bytes());
+        self.put(60, &hash_of(invocation).to_le_bytes());
     }
 
     fn fill_event(&mut self, record: &EventRecord) {
@@ -219,6 +237,9 @@ pub(crate) fn names(record: &Record) -> Names<'_> {
         Record::Config(record) => (&record.name, &[]),
         Record::Delivery(record) => (&record.function, &[]),
         Record::Note(record) => (&record.kind, &[]),
+        Record::Schedule(record) => (&record.event.ty, &[]),
+        Record::Signal(record) => (&record.name, &[]),
+        Record::Journal(_) | Record::Suspended(_) | Record::Progress(_) => ("", &[]),
     };
     Names { project: record.project(), name, version }
 }

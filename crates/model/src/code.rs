@@ -56,12 +56,18 @@ codes! {
     UpgradeRefused = "NX1009", 501, "protocol upgrades are not supported";
     /// The request came too slowly.
     RequestTimeout = "NX1010", 408, "the request came too slowly";
+    /// An event whose data breaks the schema of its type.
+    SchemaViolated = "NX1011", 422, "the event breaks its schema";
+    /// A new schema that is not compatible with the earlier ones.
+    SchemaIncompatible = "NX1012", 409, "the schema is not compatible with its earlier versions";
 
     // 2xxx: who asks.
     /// No token, or one that nobody knows.
     Unauthenticated = "NX2001", 401, "a valid token is needed";
     /// The token lacks a scope or the project.
     Forbidden = "NX2002", 403, "the token does not allow this";
+    /// A webhook whose signature is missing, wrong or too old.
+    BadSignature = "NX2003", 401, "the signature is not valid";
 
     // 3xxx: what it is about.
     /// Something that does not exist, or that the caller may not know of.
@@ -106,8 +112,12 @@ codes! {
     Crashed = "NX5009", 502, "the node stopped while the function ran";
     /// The guest asked for an address that it may not reach.
     EgressDenied = "NX5010", 403, "the function may not reach this address";
+    /// Functions that call each other more deeply than the limit.
+    CallTooDeep = "NX5011", 422, "functions call each other too deeply";
+    /// A signal, sleep or wait for something that is not durable, or has ended.
+    NotDurable = "NX5012", 409, "the invocation cannot be signalled";
     /// A durable invocation with more journal than its limit.
-    JournalTooLarge = "NX5011", 502, "the journal of a durable function is larger than its limit";
+    JournalTooLarge = "NX5013", 502, "the journal of a durable function is larger than its limit";
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.
@@ -118,6 +128,10 @@ codes! {
     RecordingPressure = "NX6003", 503, "the recording cannot keep up";
     /// The server is shutting down.
     ShuttingDown = "NX6004", 503, "the server is shutting down";
+    /// The queue of a function or trigger is full.
+    QueueFull = "NX6005", 429, "the queue is full";
+    /// The function failed too often in a row and is left alone for a while.
+    BreakerOpen = "NX6006", 503, "the function is left alone after repeated failures";
 
     // 7xxx: replay.
     /// The invocation was not recorded well enough.
@@ -152,6 +166,8 @@ impl Code {
                 | Code::Throttled
                 | Code::RecordingPressure
                 | Code::ShuttingDown
+                | Code::QueueFull
+                | Code::BreakerOpen
                 | Code::Storage
                 | Code::GuestFailed
                 | Code::GuestTimedOut

@@ -77,6 +77,40 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
 pub const PENDING_DELIVERIES_MAX: usize = 1_000_000;
 /// Deliveries that run at the same time on a node, by default.
 pub const DELIVERIES_RUNNING_DEFAULT: usize = 128;
+/// The largest factor between two waits of a retry policy.
+pub const RETRY_FACTOR_MAX: f64 = 10.0;
+/// The oldest event that a retry policy may still try, and the longest wait that it may have.
+pub const RETRY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Events in one delivered batch.
+pub const DELIVERY_BATCH_MAX: u32 = 1_000;
+/// How long the first event of a batch may wait for others.
+pub const DELIVERY_BATCH_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Scheduled events that have not happened, per shard.
+pub const SCHEDULES_MAX: usize = 1_000_000;
+/// How far ahead an event may be scheduled, and how long a durable function may sleep.
+pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+/// Missed firings of a cron trigger that are made up for.
+pub const CRON_CATCH_UP_MAX: usize = 1_000;
+/// Triggers of one project.
+pub const TRIGGERS_MAX: usize = 100_000;
+/// Functions that call functions that call functions: how deep.
+pub const CALL_DEPTH_MAX: u32 = 16;
+/// Calls to other functions of one invocation.
+pub const CALLS_MAX: usize = 1_000;
+/// The data of one signal, in bytes.
+pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
+/// Signals that wait for one durable invocation to ask for them.
+pub const SIGNALS_WAITING_MAX: usize = 100;
+/// How often a durable invocation may crash its node without getting any further.
+pub const RESUMES_WITHOUT_PROGRESS_MAX: u32 = 5;
+/// How long a request may wait for the result of an asynchronous invocation.
+pub const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Dead letters in one bulk redrive or drop.
+pub const DEAD_LETTERS_BULK_MAX: usize = 100_000;
+/// Results kept by the result cache of a node, in bytes.
+pub const RESULT_CACHE_BYTES_MAX: usize = 64 << 20;
+/// One result in the result cache, in bytes.
+pub const RESULT_CACHE_ITEM_BYTES_MAX: usize = 1 << 20;
 /// How long (source, id) pairs are remembered for deduplication.
 pub const DEDUP_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How many (source, id) pairs a shard remembers.
@@ -86,22 +120,14 @@ pub const LOADED_COMPONENTS_MAX: usize = 10_000;
 /// The longest sleep or wait of a durable function for which its instance stays; for longer ones it
 /// suspends.
 pub const DURABLE_WAIT_INLINE_MAX: Duration = Duration::from_secs(1);
-/// The longest sleep, and the longest timeout of a wait, of a durable function.
-pub const DURABLE_WAIT_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// One request that a durable function sends, and one response that it gets, in bytes.
 pub const DURABLE_HTTP_BYTES_MAX: usize = 8 << 20;
 /// The name of a signal, in bytes.
 pub const SIGNAL_NAME_BYTES_MAX: usize = 256;
-/// The payload of a signal, in bytes.
-pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
 /// Input of a function that another one calls, in bytes.
 pub const CALL_BYTES_MAX: usize = 1 << 20;
-/// Calls of other functions by one invocation.
-pub const CALLS_MAX: usize = 1_000;
 /// Calls of one `invoke-all` that run at the same time.
 pub const CALLS_CONCURRENT_MAX: usize = 16;
-/// Functions that call one another, one below the other.
-pub const CALL_DEPTH_MAX: u32 = 16;
 /// A message about progress, in bytes; longer ones are cut.
 pub const PROGRESS_BYTES_MAX: usize = 1 << 10;
 /// A key of a function's state, a stream's name, or a shared namespace, in bytes.
@@ -269,6 +295,87 @@ pub const ALL: &[Limit] = &[
         "deliveries",
         "deliveries that run at the same time",
     ),
+    limit(
+        "retry-age-max",
+        RETRY_AGE_MAX.as_millis() as u64,
+        "ms",
+        "the oldest event that is still tried again",
+    ),
+    limit(
+        "delivery-batch-max",
+        DELIVERY_BATCH_MAX as u64,
+        "events",
+        "events in one delivered batch",
+    ),
+    limit(
+        "delivery-batch-wait-max",
+        DELIVERY_BATCH_WAIT_MAX.as_millis() as u64,
+        "ms",
+        "how long the first event of a batch waits for others",
+    ),
+    limit(
+        "schedules-max",
+        SCHEDULES_MAX as u64,
+        "events",
+        "scheduled events that have not happened, per shard",
+    ),
+    limit(
+        "schedule-ahead-max",
+        SCHEDULE_AHEAD_MAX.as_millis() as u64,
+        "ms",
+        "how far ahead an event is scheduled or a durable function sleeps",
+    ),
+    limit(
+        "cron-catch-up-max",
+        CRON_CATCH_UP_MAX as u64,
+        "firings",
+        "missed firings of a cron trigger that are made up for",
+    ),
+    limit("triggers-max", TRIGGERS_MAX as u64, "triggers", "triggers of a project"),
+    limit(
+        "call-depth-max",
+        CALL_DEPTH_MAX as u64,
+        "calls",
+        "functions that call functions: how deep",
+    ),
+    limit("calls-max", CALLS_MAX as u64, "calls", "calls to other functions of an invocation"),
+    limit("signal-bytes-max", SIGNAL_BYTES_MAX as u64, "bytes", "the data of a signal"),
+    limit(
+        "signals-waiting-max",
+        SIGNALS_WAITING_MAX as u64,
+        "signals",
+        "signals that wait for one invocation",
+    ),
+    limit(
+        "resumes-without-progress-max",
+        RESUMES_WITHOUT_PROGRESS_MAX as u64,
+        "resumes",
+        "how often a durable invocation may crash without getting further",
+    ),
+    limit(
+        "result-wait-max",
+        RESULT_WAIT_MAX.as_millis() as u64,
+        "ms",
+        "how long a request waits for an asynchronous result",
+    ),
+    limit(
+        "dead-letters-bulk-max",
+        DEAD_LETTERS_BULK_MAX as u64,
+        "dead letters",
+        "one bulk redrive or drop",
+    ),
+    limit(
+        "result-cache-bytes-max",
+        RESULT_CACHE_BYTES_MAX as u64,
+        "bytes",
+        "the result cache of a node",
+    ),
+    limit(
+        "result-cache-item-bytes-max",
+        RESULT_CACHE_ITEM_BYTES_MAX as u64,
+        "bytes",
+        "one cached result",
+    ),
     limit("dedup-age", DEDUP_AGE.as_millis() as u64, "ms", "how long (source, id) is remembered"),
     limit(
         "dedup-entries-max",
@@ -289,32 +396,18 @@ pub const ALL: &[Limit] = &[
         "a wait of a durable function for which it does not suspend",
     ),
     limit(
-        "durable-wait-max",
-        DURABLE_WAIT_MAX.as_millis() as u64,
-        "ms",
-        "a sleep or wait of a durable function",
-    ),
-    limit(
         "durable-http-bytes-max",
         DURABLE_HTTP_BYTES_MAX as u64,
         "bytes",
         "a request or response of a durable function",
     ),
     limit("signal-name-bytes-max", SIGNAL_NAME_BYTES_MAX as u64, "bytes", "the name of a signal"),
-    limit("signal-bytes-max", SIGNAL_BYTES_MAX as u64, "bytes", "the payload of a signal"),
     limit("call-bytes-max", CALL_BYTES_MAX as u64, "bytes", "input of a function called by another"),
-    limit("calls-max", CALLS_MAX as u64, "calls", "calls of functions by one invocation"),
     limit(
         "calls-concurrent-max",
         CALLS_CONCURRENT_MAX as u64,
         "calls",
         "calls of one invoke-all at the same time",
-    ),
-    limit(
-        "call-depth-max",
-        CALL_DEPTH_MAX as u64,
-        "calls",
-        "functions that call one another, one below the other",
     ),
     limit("progress-bytes-max", PROGRESS_BYTES_MAX as u64, "bytes", "a message about progress"),
     limit("state-key-bytes-max", STATE_KEY_BYTES_MAX as u64, "bytes", "a key or a stream's name"),

@@ -9,9 +9,20 @@
 //! timeout = "5s"
 //!
 //! [functions.orders]
-//! events = ["com.shop.order.*"]
+//! events = ["com.shop.order.*"]          # or tables with `type`, `source`, `subject`, `filters`
+//! cron = "0 6 * * *"                     # or a table with `schedule`, `zone`, `catch-up`, `jitter`
+//! delivery = { retry = { attempts = 5, first = "2s" } }
 //! env = { CURRENCY = "EUR", API_KEY = { secret = "api-key" } }
 //! record = { sample = 0.1 }
+//!
+//! [triggers.late-orders]                 # a trigger with delivery settings of its own
+//! function = "orders"
+//! event = { type = "com.shop.order.late" }
+//! delivery = { batch = { size = 100, wait = "5s" } }
+//!
+//! [schemas.order-created]
+//! type = "com.shop.order.created"
+//! versions = { 1 = "schemas/order-created.json" }
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,8 +34,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::resource::{
-    EnvValue, EventTrigger, FunctionConfig, FunctionSpec, HttpRoute, Kind, ProjectSpec,
-    RecordPolicy, Redaction, Resource, ResourceKey, Triggers,
+    Cache, Compatibility, CronTrigger, DeliveryConfig, EnvValue, EventTrigger, FunctionConfig,
+    FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Redaction, Resource, ResourceKey,
+    SchemaMode, SchemaSpec, TriggerSpec, Triggers, WebhookTrigger,
 };
 use crate::{Name, document, units};
 
@@ -46,6 +58,32 @@ pub struct Manifest {
     /// The functions by name.
     #[serde(default)]
     pub functions: BTreeMap<Name, ManifestFunction>,
+    /// Triggers apart from their functions, by name.
+    #[serde(default)]
+    pub triggers: BTreeMap<Name, TriggerSpec>,
+    /// Whether events are held against their schemas: `"off"`, `"warn"`, `"enforce"`.
+    #[serde(default)]
+    pub schema_mode: SchemaMode,
+    /// Schemas of events by name.
+    #[serde(default)]
+    pub schemas: BTreeMap<Name, ManifestSchema>,
+}
+
+/// The schemas of one event type, in files beside the manifest.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ManifestSchema {
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The event type, exactly.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Which changes are allowed: `"backward"`, `"forward"`, `"full"`, `"none"`.
+    #[serde(default)]
+    pub compatibility: Compatibility,
+    /// JSON files by version, relative to the manifest.
+    pub versions: BTreeMap<String, PathBuf>,
 }
 
 /// One function: where its code is, what calls it, what it may use.
@@ -69,9 +107,24 @@ pub struct ManifestFunction {
     /// Paths on the ingress: `"/hello"`, a list, or tables with `path`, `methods`, `host`, `auth`.
     #[serde(default, deserialize_with = "routes")]
     pub http: Vec<HttpRoute>,
-    /// Event types; a trailing `*` matches any ending.
-    #[serde(default, deserialize_with = "texts")]
-    pub events: Vec<String>,
+    /// Event types; a trailing `*` matches any ending. Or tables with `type`, `source`, `subject`,
+    /// `filters`.
+    #[serde(default, deserialize_with = "events")]
+    pub events: Vec<EventTrigger>,
+    /// Times: `"*/5 * * * *"`, a list, or tables with `schedule`, `zone`, `catch-up`, `jitter`, `data`.
+    #[serde(default, deserialize_with = "crons")]
+    pub cron: Vec<CronTrigger>,
+    /// Signed requests: a table with `path`, `verify`, `secret`, or a list of these.
+    #[serde(default, deserialize_with = "webhooks")]
+    pub webhook: Vec<WebhookTrigger>,
+    /// How events are delivered: retries, order, limits, batches, what follows.
+    #[serde(default)]
+    pub delivery: DeliveryConfig,
+    /// Results that are kept for later calls: `{ key = "path", age = "60s" }`.
+    pub cache: Option<Cache>,
+    /// Goes on from its journal after a crash, and may sleep for days.
+    #[serde(default)]
+    pub durable: bool,
     /// Environment variables: texts, or `{ secret = "name" }`.
     #[serde(default)]
     pub env: BTreeMap<String, EnvValue>,
@@ -119,7 +172,11 @@ impl Manifest {
     pub fn resources(&self) -> Vec<Resource> {
         let project =
             ResourceKey { kind: Kind::Project, project: None, name: self.project.clone() };
-        let spec = ProjectSpec { description: self.description.clone(), default: self.default };
+        let spec = ProjectSpec {
+            description: self.description.clone(),
+            default: self.default,
+            schemas: self.schema_mode,
+        };
         let mut resources = vec![Resource::new(&project, json(&spec))];
         resources.extend(self.functions.iter().map(|(name, function)| {
             let key = ResourceKey {
@@ -129,24 +186,76 @@ impl Manifest {
             };
             Resource::new(&key, json(&function.spec()))
         }));
+        resources.extend(self.triggers.iter().map(|(name, trigger)| {
+            let key = ResourceKey {
+                kind: Kind::Trigger,
+                project: Some(self.project.clone()),
+                name: name.clone(),
+            };
+            Resource::new(&key, json(trigger))
+        }));
         resources
+    }
+
+    /// The schemas as resources; `read` gives the text of a file beside the manifest.
+    ///
+    /// # Errors
+    /// A file cannot be read or is no JSON, or a version is no number; with the schema's name.
+    pub fn schema_resources(
+        &self,
+        read: impl Fn(&std::path::Path) -> Result<String, String>,
+    ) -> Result<Vec<Resource>, String> {
+        let mut resources = Vec::with_capacity(self.schemas.len());
+        for (name, schema) in &self.schemas {
+            let mut versions = BTreeMap::new();
+            for (version, path) in &schema.versions {
+                let number: u32 = version
+                    .parse()
+                    .map_err(|_| format!("schemas.{name}.versions: '{version}' is no number"))?;
+                let wrong = |why: String| format!("schemas.{name}: {}: {why}", path.display());
+                let text = read(path).map_err(wrong)?;
+                let value =
+                    serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+                versions.insert(number, value);
+            }
+            let spec = SchemaSpec {
+                description: schema.description.clone(),
+                ty: schema.ty.clone(),
+                compatibility: schema.compatibility,
+                versions,
+            };
+            let key = ResourceKey {
+                kind: Kind::Schema,
+                project: Some(self.project.clone()),
+                name: name.clone(),
+            };
+            resources.push(Resource::new(&key, json(&spec)));
+        }
+        Ok(resources)
     }
 }
 
 impl ManifestFunction {
     /// What the function is, apart from its code.
     pub fn spec(&self) -> FunctionSpec {
-        let events = self.events.iter().map(|ty| EventTrigger { ty: ty.clone() }).collect();
         FunctionSpec {
             description: self.description.clone(),
             version: None,
-            on: Triggers { http: self.http.clone(), events },
+            on: Triggers {
+                http: self.http.clone(),
+                events: self.events.clone(),
+                cron: self.cron.clone(),
+                webhooks: self.webhook.clone(),
+            },
+            delivery: self.delivery.clone(),
+            cache: self.cache.clone(),
             config: FunctionConfig {
                 env: self.env.clone(),
                 timeout_ms: self.timeout,
                 memory_bytes: self.memory,
                 concurrency: self.concurrency,
                 attempts: self.attempts,
+                durable: self.durable,
                 record: self.record,
                 redact: self.redact.clone(),
                 allow_hosts: self.allow_hosts.clone(),
@@ -187,31 +296,58 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
     deserializer.deserialize_any(Size).map(Some)
 }
 
-/// A route by its path alone, or with all its fields.
-struct Route(HttpRoute);
+/// Something by one text alone, or by a table with all its fields.
+struct Short<T>(T);
 
-impl<'de> Deserialize<'de> for Route {
+/// What a text alone means.
+trait FromText: Sized {
+    const EXPECTED: &'static str;
+    fn from_text(text: &str) -> Self;
+}
+
+impl FromText for HttpRoute {
+    const EXPECTED: &'static str = "a path such as \"/hello\", or a table with a path";
+    fn from_text(path: &str) -> Self {
+        HttpRoute { path: path.to_owned(), methods: Vec::new(), host: None, auth: None }
+    }
+}
+
+impl FromText for EventTrigger {
+    const EXPECTED: &'static str =
+        "an event type such as \"com.shop.order.created\", or a table with type, source or filters";
+    fn from_text(ty: &str) -> Self {
+        EventTrigger::of_type(ty)
+    }
+}
+
+impl FromText for CronTrigger {
+    const EXPECTED: &'static str = "a schedule such as \"*/5 * * * *\", or a table with a schedule";
+    fn from_text(schedule: &str) -> Self {
+        CronTrigger { schedule: schedule.to_owned(), ..CronTrigger::default() }
+    }
+}
+
+impl<'de, T: FromText + Deserialize<'de>> Deserialize<'de> for Short<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RouteVisitor;
+        struct ShortVisitor<T>(std::marker::PhantomData<T>);
 
-        impl<'de> Visitor<'de> for RouteVisitor {
-            type Value = Route;
+        impl<'de, T: FromText + Deserialize<'de>> Visitor<'de> for ShortVisitor<T> {
+            type Value = Short<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path such as \"/hello\", or a table with a path")
+                f.write_str(T::EXPECTED)
             }
 
-            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Route, E> {
-                let path = path.to_owned();
-                Ok(Route(HttpRoute { path, methods: Vec::new(), host: None, auth: None }))
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Short<T>, E> {
+                Ok(Short(T::from_text(text)))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Route, A::Error> {
-                HttpRoute::deserialize(MapAccessDeserializer::new(map)).map(Route)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Short<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Short)
             }
         }
 
-        deserializer.deserialize_any(RouteVisitor)
+        deserializer.deserialize_any(ShortVisitor(std::marker::PhantomData))
     }
 }
 
@@ -242,15 +378,30 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Many<T> {
     }
 }
 
-fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HttpRoute>, D::Error> {
-    let expected = "a path such as \"/hello\", a table with a path, or a list of these";
-    let routes = deserializer.deserialize_any(Many::<Route>(std::marker::PhantomData, expected))?;
-    Ok(routes.into_iter().map(|route| route.0).collect())
+fn many<'de, T, D>(deserializer: D, expected: &'static str) -> Result<Vec<T>, D::Error>
+where
+    T: FromText + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let all = deserializer.deserialize_any(Many::<Short<T>>(std::marker::PhantomData, expected))?;
+    Ok(all.into_iter().map(|one| one.0).collect())
 }
 
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let expected = "an event type such as \"com.shop.order.created\", or a list of these";
-    deserializer.deserialize_any(Many::<String>(std::marker::PhantomData, expected))
+fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HttpRoute>, D::Error> {
+    many(deserializer, "a path such as \"/hello\", a table with a path, or a list of these")
+}
+
+fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventTrigger>, D::Error> {
+    many(deserializer, "an event type such as \"com.shop.order.created\", or a list of these")
+}
+
+fn crons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CronTrigger>, D::Error> {
+    many(deserializer, "a schedule such as \"*/5 * * * *\", or a list of these")
+}
+
+fn webhooks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WebhookTrigger>, D::Error> {
+    let expected = "a table with path, verify and secret, or a list of these";
+    deserializer.deserialize_any(Many::<WebhookTrigger>(std::marker::PhantomData, expected))
 }
 
 #[cfg(test)]
@@ -270,10 +421,17 @@ mod tests {
             http = ["/a", { path = "/b", methods = ["GET"], auth = "token" }]
             record = { sample = 0.1 }
             [functions.orders]
-            events = "com.shop.*"
+            events = ["com.shop.*", { source = "/web", filters = [{ sql = "subject = 'x'" }] }]
+            cron = ["@daily", { schedule = "*/5 * * * *", zone = "Europe/Berlin" }]
+            webhook = { path = "/hooks/github", verify = "github", secret = "hook" }
+            delivery = { retry = { attempts = 5, first = "2s" }, key = "data.customer" }
             record = "errors"
             redact = { fields = ["card"], mode = "drop" }
             env = { A = "1", KEY = { secret = "api-key" } }
+            [triggers.late]
+            function = "orders"
+            event = { type = "com.shop.late" }
+            delivery = { batch = { size = 10, wait = "5s" } }
             "#,
         )
         .unwrap();
@@ -284,8 +442,8 @@ mod tests {
         assert_eq!(many.http.len(), 2);
         assert_eq!(many.record, RecordPolicy::Sample(0.1));
         let resources = manifest.resources();
-        assert_eq!(resources.len(), 4);
-        for resource in &resources[1..] {
+        assert_eq!(resources.len(), 5);
+        for resource in &resources[1..4] {
             let spec: FunctionSpec = serde_json::from_value(resource.spec.clone()).unwrap();
             let name = &resource.metadata.name;
             assert_eq!(spec, manifest.functions[name].spec());

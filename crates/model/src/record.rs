@@ -9,6 +9,7 @@
 mod delivery;
 mod event;
 mod invocation;
+mod schedule;
 
 use bytes::Bytes;
 use prost::Message;
@@ -19,6 +20,7 @@ pub use invocation::{
     CommandInput, Failure, HttpInput, Input, InvocationRecord, Level, LogLine, Meter, Output,
     Status, Stream, Timings, Trigger, input,
 };
+pub use schedule::{JournalRecord, ProgressRecord, ScheduleRecord, SignalRecord, SuspendedRecord};
 
 /// The version of the record encoding that this build writes. Older ones stay readable.
 pub const RECORD_VERSION: u16 = 1;
@@ -42,6 +44,16 @@ pub enum Record {
     Delivery(DeliveryRecord),
     /// Something about the log itself: recordings lost under pressure, a torn tail cut off.
     Note(NoteRecord),
+    /// An event that happens later.
+    Schedule(ScheduleRecord),
+    /// A piece of the journal of a durable invocation that still runs.
+    Journal(JournalRecord),
+    /// A durable invocation sleeps.
+    Suspended(SuspendedRecord),
+    /// A word from outside for a durable invocation.
+    Signal(SignalRecord),
+    /// How far a running invocation says it is.
+    Progress(ProgressRecord),
 }
 
 /// The kind of a record, as stored in frame headers and catalogues. Numbers are never reused.
@@ -60,6 +72,16 @@ pub enum RecordKind {
     Delivery = 5,
     /// [`Record::Note`].
     Note = 6,
+    /// [`Record::Schedule`].
+    Schedule = 7,
+    /// [`Record::Journal`].
+    Journal = 8,
+    /// [`Record::Suspended`].
+    Suspended = 9,
+    /// [`Record::Signal`].
+    Signal = 10,
+    /// [`Record::Progress`].
+    Progress = 11,
 }
 
 impl RecordKind {
@@ -72,6 +94,11 @@ impl RecordKind {
             4 => RecordKind::Config,
             5 => RecordKind::Delivery,
             6 => RecordKind::Note,
+            7 => RecordKind::Schedule,
+            8 => RecordKind::Journal,
+            9 => RecordKind::Suspended,
+            10 => RecordKind::Signal,
+            11 => RecordKind::Progress,
             _ => return None,
         })
     }
@@ -101,6 +128,11 @@ impl Record {
             Record::Config(_) => RecordKind::Config,
             Record::Delivery(_) => RecordKind::Delivery,
             Record::Note(_) => RecordKind::Note,
+            Record::Schedule(_) => RecordKind::Schedule,
+            Record::Journal(_) => RecordKind::Journal,
+            Record::Suspended(_) => RecordKind::Suspended,
+            Record::Signal(_) => RecordKind::Signal,
+            Record::Progress(_) => RecordKind::Progress,
         }
     }
 
@@ -114,6 +146,11 @@ impl Record {
             Record::Config(record) => &record.id,
             Record::Delivery(record) => &record.id,
             Record::Note(record) => &record.id,
+            Record::Schedule(record) => &record.id,
+            Record::Journal(record) => &record.id,
+            Record::Suspended(record) => &record.id,
+            Record::Signal(record) => &record.id,
+            Record::Progress(record) => &record.id,
         }
     }
 
@@ -126,6 +163,11 @@ impl Record {
             Record::Config(record) => &record.project,
             Record::Delivery(record) => &record.project,
             Record::Note(_) => "",
+            Record::Schedule(record) => &record.meta.project,
+            Record::Journal(record) => &record.project,
+            Record::Suspended(record) => &record.project,
+            Record::Signal(record) => &record.project,
+            Record::Progress(record) => &record.project,
         }
     }
 
@@ -138,6 +180,11 @@ impl Record {
             Record::Config(record) => record.encoded_len(),
             Record::Delivery(record) => record.encoded_len(),
             Record::Note(record) => record.encoded_len(),
+            Record::Schedule(record) => record.encoded_len(),
+            Record::Journal(record) => record.encoded_len(),
+            Record::Suspended(record) => record.encoded_len(),
+            Record::Signal(record) => record.encoded_len(),
+            Record::Progress(record) => record.encoded_len(),
         }
     }
 
@@ -152,6 +199,11 @@ impl Record {
             Record::Config(record) => record.encode(buffer),
             Record::Delivery(record) => record.encode(buffer),
             Record::Note(record) => record.encode(buffer),
+            Record::Schedule(record) => record.encode(buffer),
+            Record::Journal(record) => record.encode(buffer),
+            Record::Suspended(record) => record.encode(buffer),
+            Record::Signal(record) => record.encode(buffer),
+            Record::Progress(record) => record.encode(buffer),
         };
     }
 
@@ -169,6 +221,11 @@ impl Record {
             RecordKind::Config => ConfigRecord::decode(bytes).map(Record::Config),
             RecordKind::Delivery => DeliveryRecord::decode(bytes).map(Record::Delivery),
             RecordKind::Note => NoteRecord::decode(bytes).map(Record::Note),
+            RecordKind::Schedule => ScheduleRecord::decode(bytes).map(Record::Schedule),
+            RecordKind::Journal => JournalRecord::decode(bytes).map(Record::Journal),
+            RecordKind::Suspended => SuspendedRecord::decode(bytes).map(Record::Suspended),
+            RecordKind::Signal => SignalRecord::decode(bytes).map(Record::Signal),
+            RecordKind::Progress => ProgressRecord::decode(bytes).map(Record::Progress),
         };
         decoded.map_err(|source| RecordError::Decode { kind, source })
     }
@@ -271,7 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_decoder_panic(kind in 1u8..7, bytes: Vec<u8>) {
+        fn no_bytes_make_the_decoder_panic(kind in 1u8..12, bytes: Vec<u8>) {
             let kind = RecordKind::from_number(kind).unwrap();
             let _ = Record::decode(kind, bytes.into());
         }

@@ -1,9 +1,22 @@
 //! What is declared: resources, in the shape that Kubernetes made familiar.
 
+mod delivery;
+mod schema;
+mod trigger;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use delivery::{
+    Batch, Breaker, Cache, Deduplicate, DeliveryConfig, Destination, Order, Priority, Queue,
+    QueueFull, Rate, RetryOn, RetryPolicy,
+};
+pub use schema::{Compatibility, SchemaMode, SchemaSpec};
+pub use trigger::{
+    CatchUp, CronTrigger, EventTrigger, TriggerSpec, Triggers, WebhookScheme, WebhookTrigger,
+};
 
 use crate::{Digest, Name, ResourceUid, Timestamp, VersionId};
 
@@ -35,12 +48,23 @@ pub enum Kind {
     Token,
     /// A value that functions may read and nobody else: [`SecretSpec`].
     Secret,
+    /// What calls a function, declared apart from it: [`TriggerSpec`].
+    Trigger,
+    /// What the data of an event type looks like: [`SchemaSpec`].
+    Schema,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: &'static [Kind] =
-        &[Kind::Project, Kind::Function, Kind::Version, Kind::Token, Kind::Secret];
+    pub const ALL: &'static [Kind] = &[
+        Kind::Project,
+        Kind::Function,
+        Kind::Version,
+        Kind::Token,
+        Kind::Secret,
+        Kind::Trigger,
+        Kind::Schema,
+    ];
 
     /// `Function`.
     pub const fn as_str(self) -> &'static str {
@@ -50,6 +74,8 @@ impl Kind {
             Kind::Version => "Version",
             Kind::Token => "Token",
             Kind::Secret => "Secret",
+            Kind::Trigger => "Trigger",
+            Kind::Schema => "Schema",
         }
     }
 
@@ -61,6 +87,8 @@ impl Kind {
             Kind::Version => "versions",
             Kind::Token => "tokens",
             Kind::Secret => "secrets",
+            Kind::Trigger => "triggers",
+            Kind::Schema => "schemas",
         }
     }
 
@@ -206,21 +234,15 @@ pub struct FunctionSpec {
     /// How it is called.
     #[serde(default)]
     pub on: Triggers,
+    /// How events are delivered to it.
+    #[serde(default, skip_serializing_if = "trigger::is_default")]
+    pub delivery: DeliveryConfig,
+    /// Results that are kept for later calls with the same key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Limits, environment, recording: everything that a version keeps for ever.
     #[serde(flatten)]
     pub config: FunctionConfig,
-}
-
-/// What calls a function.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Triggers {
-    /// Paths on the ingress. `/hello` matches itself and everything below it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub http: Vec<HttpRoute>,
-    /// Event types; a trailing `*` matches any ending.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventTrigger>,
 }
 
 /// A route on the ingress.
@@ -250,15 +272,6 @@ pub enum RouteAuth {
     Token,
 }
 
-/// A subscription to events.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct EventTrigger {
-    /// The type; a trailing `*` matches any ending.
-    #[serde(rename = "type")]
-    pub ty: String,
-}
-
 /// The part of a function that a version freezes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -275,9 +288,14 @@ pub struct FunctionConfig {
     /// Calls at the same time on a node; absent for no limit but the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// Deliveries of an event before it is dead. Default: `attempts-default`.
+    /// Deliveries of an event before it is dead; `delivery.retry.attempts` wins. Default:
+    /// `attempts-default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
+    /// Goes on from its journal after a crash, and may sleep for days: its events are delivered
+    /// by the engine, also when it is called directly.
+    #[serde(default, skip_serializing_if = "trigger::is_default")]
+    pub durable: bool,
     /// What is kept of each call.
     #[serde(default)]
     pub record: RecordPolicy,
@@ -424,4 +442,7 @@ pub struct ProjectSpec {
     /// Whether it also answers on the bare host.
     #[serde(default)]
     pub default: bool,
+    /// What happens to events that break the schema of their type.
+    #[serde(default, skip_serializing_if = "trigger::is_default")]
+    pub schemas: SchemaMode,
 }

@@ -1,6 +1,9 @@
 //! Durations and sizes as people write them.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const DURATION_UNITS: &[(&str, u128)] = &[
     ("ns", 1),
@@ -25,6 +28,72 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("GB", 1_000_000_000),
     ("TB", 1_000_000_000_000),
 ];
+
+/// A duration in whole milliseconds: read from a text such as `30s` or a number of milliseconds,
+/// written as text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// As a duration.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&exact_duration(self.duration()))
+    }
+}
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Millis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MillisVisitor;
+
+        impl de::Visitor<'_> for MillisVisitor {
+            type Value = Millis;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"30s\", or a number of milliseconds")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Millis, E> {
+                let duration = parse_duration(text).map_err(E::custom)?;
+                u64::try_from(duration.as_millis()).map(Millis).map_err(E::custom)
+            }
+
+            fn visit_u64<E: de::Error>(self, ms: u64) -> Result<Millis, E> {
+                Ok(Millis(ms))
+            }
+
+            fn visit_i64<E: de::Error>(self, ms: i64) -> Result<Millis, E> {
+                u64::try_from(ms).map(Millis).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(MillisVisitor)
+    }
+}
+
+impl schemars::JsonSchema for Millis {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "integer"],
+            "description": "A duration such as 250ms, 30s, 1h30m or 7d, or a number of milliseconds."
+        })
+    }
+}
 
 /// Splits `1h30m` or `64MiB` into numbers with their units.
 fn parts(text: &str) -> Option<Vec<(f64, &str)>> {

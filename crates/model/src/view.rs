@@ -68,6 +68,7 @@ words!(
     Rejected = "rejected",
     Running = "running",
     Suspended = "suspended",
+    Queued = "queued",
 );
 words!(Trigger, Http = "http", Event = "event", Invoke = "invoke");
 words!(Level, Exact = "exact", Io = "io", None = "none");

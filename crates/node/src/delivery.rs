@@ -76,6 +76,7 @@ impl Node {
             version: bytes_of(begun.loaded.version.as_bytes()),
             attempt: attempt.delivery.attempt,
             started_ns: begun.accepted.unix_ns(),
+            ..StartedRecord::default()
         };
         self.parts.log.append(vec![Record::Started(started)]).await?;
         let mut event = attempt.event.event.clone();

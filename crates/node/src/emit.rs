@@ -88,6 +88,7 @@ impl Node {
             },
             received_ns: now_ns,
             event: StoredEvent::from(event),
+            ..EventRecord::default()
         }
     }
 

@@ -337,7 +337,7 @@ fn shown(mut resource: Resource) -> Resource {
                 spec.shift_remove("hash");
             }
         }
-        Kind::Project | Kind::Function | Kind::Version => {}
+        Kind::Project | Kind::Function | Kind::Version | Kind::Trigger | Kind::Schema => {}
     }
     resource
 }

@@ -382,9 +382,11 @@ pub(crate) fn guest_error(outcome: &Outcome, id: InvocationId) -> Error {
         Status::Cancelled => Code::Cancelled,
         Status::Crashed => Code::Crashed,
         Status::Rejected => Code::Overloaded,
-        Status::Succeeded | Status::Unknown | Status::Running | Status::Suspended => {
-            Code::GuestNoAnswer
-        }
+        Status::Succeeded
+        | Status::Unknown
+        | Status::Running
+        | Status::Suspended
+        | Status::Queued => Code::GuestNoAnswer,
     };
     let stated = outcome.failure.as_ref().and_then(|failure| Code::parse(&failure.code));
     let message = match &outcome.failure {

@@ -2,7 +2,7 @@
 
 use nexus_model::resource::{
     API_VERSION, EnvValue, FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Resource,
-    TokenSpec, VersionSpec,
+    SchemaSpec, TokenSpec, TriggerSpec, VersionSpec,
 };
 use nexus_model::{Code, document, limits};
 use serde::de::DeserializeOwned;
@@ -54,6 +54,14 @@ pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, E
         Kind::Function => {
             let spec: FunctionSpec = parse(&resource)?;
             function(&spec, mode)?;
+            resource.spec = to_value(&spec)?;
+        }
+        Kind::Trigger => {
+            let spec: TriggerSpec = parse(&resource)?;
+            resource.spec = to_value(&spec)?;
+        }
+        Kind::Schema => {
+            let spec: SchemaSpec = parse(&resource)?;
             resource.spec = to_value(&spec)?;
         }
         Kind::Token => {
@@ -134,7 +142,9 @@ pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
         route(&format!("spec.on.http[{index}]"), at, mode)?;
     }
     for (index, trigger) in spec.on.events.iter().enumerate() {
-        event_type(&format!("spec.on.events[{index}].type"), &trigger.ty)?;
+        if let Some(ty) = &trigger.ty {
+            event_type(&format!("spec.on.events[{index}].type"), ty)?;
+        }
     }
     numbers(spec)?;
     for (name, value) in &spec.config.env {

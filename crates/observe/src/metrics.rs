@@ -64,7 +64,7 @@ pub struct FunctionMetrics {
     duration_ns: Counter,
 }
 
-const STATUSES: usize = Status::Suspended as usize + 1;
+const STATUSES: usize = Status::Queued as usize + 1;
 
 impl FunctionMetrics {
     fn ended(&self, status: Status, duration: Duration, cold: bool) {

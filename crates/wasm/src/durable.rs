@@ -11,6 +11,7 @@
 //! it. So a guest that is repeated arrives at the same effect with the same number, and an effect
 //! whose result was not kept happens again under the same key.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(crate) struct Durable {
     /// Nothing in a replay.
     pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) wake: Option<Wake>,
+    /// How many signals of each name the guest has got.
+    pub(crate) signals: HashMap<String, u32>,
     pub(crate) exchanges: Exchanges,
 }
 

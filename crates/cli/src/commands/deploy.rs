@@ -34,7 +34,8 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
     let component = input::file(&path.display().to_string())?;
     let triggers = Triggers {
         http: args.path.iter().map(|path| route(path)).collect(),
-        events: args.on.iter().map(|ty| EventTrigger { ty: ty.clone() }).collect(),
+        events: args.on.iter().map(|ty| EventTrigger::of_type(ty)).collect(),
+        ..Triggers::default()
     };
     let stated = !triggers.http.is_empty() || !triggers.events.is_empty();
     let spec = stated.then(|| FunctionSpec { on: triggers, ..FunctionSpec::default() });
@@ -104,7 +105,7 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
         terminal.line(format_args!("  {}", Paint(Tone::Key, url)))?;
     }
     for event in &function.on.events {
-        terminal.line(format_args!("  on {}", event.ty))?;
+        terminal.line(format_args!("  on {event}"))?;
     }
     for note in &deployed.notes {
         terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));

@@ -45,7 +45,11 @@ pub(crate) fn run(session: &mut Session, args: &ProjectsArgs) -> Result<(), Erro
     match &args.command {
         None | Some(ProjectsCommand::List) => list(session),
         Some(ProjectsCommand::Create { name, description, default }) => {
-            let spec = ProjectSpec { description: description.clone(), default: *default };
+            let spec = ProjectSpec {
+                description: description.clone(),
+                default: *default,
+                ..ProjectSpec::default()
+            };
             let body = serde_json::to_vec(&spec).unwrap_or_default();
             let place = Place::api(["projects", name.as_str()]);
             let send =

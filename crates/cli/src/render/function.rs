@@ -46,7 +46,7 @@ pub(crate) fn function_table(terminal: &Terminal, functions: &[FunctionView]) ->
 }
 
 fn called_by(function: &FunctionView) -> String {
-    let events = function.on.events.iter().map(|event| event.ty.clone());
+    let events = function.on.events.iter().map(ToString::to_string);
     let all: Vec<String> = function.urls.iter().cloned().chain(events).collect();
     if all.is_empty() { "invoke only".to_owned() } else { all.join(", ") }
 }
@@ -116,7 +116,7 @@ fn triggers(on: &Triggers) -> Vec<(&'static str, String)> {
         let host = route.host.as_deref().unwrap_or("");
         ("route", format!("{methods}{host}{}", route.path))
     });
-    let events = on.events.iter().map(|event| ("on event", event.ty.clone()));
+    let events = on.events.iter().map(|event| ("on event", event.to_string()));
     routes.chain(events).collect()
 }
 

@@ -13,7 +13,7 @@ const PAYLOAD_LINES_MAX: usize = 200;
 pub(crate) fn status_tone(status: Status) -> Tone {
     match status {
         Status::Succeeded => Tone::Good,
-        Status::Running | Status::Suspended => Tone::Key,
+        Status::Running | Status::Suspended | Status::Queued => Tone::Key,
         Status::Cancelled | Status::Refused | Status::Rejected | Status::Unknown => Tone::Warn,
         Status::Failed
         | Status::Trapped

@@ -58,6 +58,7 @@ impl Maker {
                 data: Some(Body::inline(data.into())),
                 ..StoredEvent::default()
             },
+            ..EventRecord::default()
         }
     }
 

@@ -26,6 +26,19 @@ pub struct StartedRecord {
     /// When it began.
     #[prost(int64, tag = "6")]
     pub started_ns: i64,
+    /// The trigger: a Trigger's name, or empty for the function's own.
+    #[prost(string, tag = "7")]
+    pub trigger: String,
+    /// Its journal is kept in pieces while it runs; it goes on after a crash.
+    #[prost(bool, tag = "8")]
+    pub durable: bool,
+    /// How often it has gone on from its journal: after a crash, a sleep or a signal. 0 for the
+    /// record of the attempt's begin.
+    #[prost(uint32, tag = "9")]
+    pub resumes: u32,
+    /// The further events of a batch, 16 bytes each; `meta.cause_event` is the first.
+    #[prost(bytes = "bytes", repeated, tag = "10")]
+    pub batch: Vec<Bytes>,
 }
 
 /// A resource that the engine depends on (a function with its triggers) as of one revision.
@@ -84,6 +97,19 @@ pub struct DeliveryRecord {
     /// When.
     #[prost(int64, tag = "9")]
     pub at_ns: i64,
+    /// The trigger: a Trigger's name, or empty for the function's own.
+    #[prost(string, tag = "10")]
+    pub trigger: String,
+    /// For [`Redriven`](DeliveryDecision::Redriven): the event that replaces the original one (an
+    /// edited payload), 16 bytes, or empty.
+    #[prost(bytes = "bytes", tag = "11")]
+    pub replaced_by: Bytes,
+    /// For [`Redriven`](DeliveryDecision::Redriven): when the first attempt may begin, or 0 for now.
+    #[prost(int64, tag = "12")]
+    pub due_ns: i64,
+    /// The stable code of the reason.
+    #[prost(string, tag = "13")]
+    pub code: String,
 }
 
 /// What was decided about a delivery.
@@ -98,6 +124,12 @@ pub enum DeliveryDecision {
     Redriven = 2,
     /// Taken out of the dead letters for good.
     Dropped = 3,
+    /// Somebody cancelled it before it ended: a delivery, or (without a function) a schedule.
+    Cancelled = 4,
+    /// The attempts are used up and the event went to the fallback function instead.
+    FellBack = 5,
+    /// It counts as handled already: another event with the same deduplication key was there.
+    Duplicate = 6,
 }
 
 /// Something about the log itself.

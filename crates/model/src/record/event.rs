@@ -21,6 +21,23 @@ pub struct EventRecord {
     /// The event itself.
     #[prost(message, required, tag = "4")]
     pub event: StoredEvent,
+    /// The only function that gets it (an asynchronous call, a destination, a cron or webhook
+    /// trigger), or empty: then triggers decide. The first attempt of an asynchronous call has an
+    /// invocation id of the same bytes as the event's id.
+    #[prost(string, tag = "5")]
+    pub target: String,
+    /// The schedule that became this event ([`ScheduleRecord::id`](super::ScheduleRecord)), or
+    /// empty.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub schedule: Bytes,
+    /// The trigger whose delivery settings hold for the target: a Trigger's name, or empty for the
+    /// function's own.
+    #[prost(string, tag = "7")]
+    pub trigger: String,
+    /// How many invocations led to it (a function that calls a function that…), against endless
+    /// chains.
+    #[prost(uint32, tag = "8")]
+    pub depth: u32,
 }
 
 /// The attributes and data of a CloudEvent.

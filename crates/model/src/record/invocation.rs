@@ -123,9 +123,10 @@ pub enum Status {
     Rejected = 9,
     /// It has begun and not ended: only ever seen in views, never stored as an end.
     Running = 10,
-    /// A durable one that sleeps or waits for a signal: nothing of it is in memory. Only ever seen in
-    /// views, never stored as an end.
+    /// It sleeps or waits for a signal: only ever seen in views, never stored as an end.
     Suspended = 11,
+    /// It waits for its turn: only ever seen in views, never stored as an end.
+    Queued = 12,
 }
 
 /// Where the time went. Zero means "did not happen".
@@ -311,6 +312,25 @@ pub struct InvocationRecord {
     /// What redaction did to this record.
     #[prost(string, repeated, tag = "25")]
     pub redacted: Vec<String>,
+    /// The trigger: a Trigger's name, or empty for the function's own.
+    #[prost(string, tag = "26")]
+    pub trigger_name: String,
+    /// How often it went on from its journal.
+    #[prost(uint32, tag = "27")]
+    pub resumes: u32,
+    /// The further events of a batch, 16 bytes each; `meta.cause_event` is the first.
+    #[prost(bytes = "bytes", repeated, tag = "28")]
+    pub batch: Vec<Bytes>,
+    /// Those events of a batch that the function reported as failed, 16 bytes each.
+    #[prost(bytes = "bytes", repeated, tag = "29")]
+    pub batch_failed: Vec<Bytes>,
+    /// The answer came from the result cache: the invocation that computed it, 16 bytes.
+    #[prost(bytes = "bytes", tag = "30")]
+    pub cached_from: Bytes,
+    /// Why it waited before it began (`concurrency 3/3`, `rate 10/s`, `order behind evt_…`), the
+    /// longest wait first.
+    #[prost(string, repeated, tag = "31")]
+    pub waited_for: Vec<String>,
 }
 
 impl InvocationRecord {

@@ -141,7 +141,7 @@ fn places(terminal: &mut Terminal, view: &FunctionView) {
         terminal.say(format_args!("  {}", Paint(Tone::Key, url)));
     }
     for event in &view.on.events {
-        terminal.say(format_args!("  on {}", Paint(Tone::Key, &event.ty)));
+        terminal.say(format_args!("  on {}", Paint(Tone::Key, event)));
     }
 }
 

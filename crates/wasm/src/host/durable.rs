@@ -64,6 +64,9 @@ impl durable::Host for State {
                 outcome
             }
         };
+        if let (Outcome::Payload { .. }, Some(durable)) = (&outcome, &mut self.durable) {
+            *durable.signals.entry(name).or_default() += 1;
+        }
         Ok(match outcome {
             Outcome::Payload { content_type, data } => {
                 Ok(Some(Payload { content_type, data: data.to_vec() }))
@@ -85,7 +88,7 @@ impl State {
         if self.durable.is_none() {
             return Err(DurableError::NotDurable);
         }
-        let limit = limits::DURABLE_WAIT_MAX;
+        let limit = limits::SCHEDULE_AHEAD_MAX;
         match duration_ms {
             Some(ms) if Duration::from_millis(ms) > limit => {
                 let limit = limit.as_millis();
@@ -127,24 +130,23 @@ impl State {
             Some(Wake::TimedOut) => return Ok(Outcome::Closed),
             Some(Wake::Timer) | None => {}
         }
-        let operation = lock(&self.ledger).operations();
-        // A signal that is taken must find the same operation again.
-        self.keep_journal().await?;
+        let known = self.durable.as_ref().and_then(|durable| durable.signals.get(name));
+        let taken = known.copied().unwrap_or_default();
         loop {
-            if let Some(found) = self.look_for(name, operation).await? {
+            if let Some(found) = self.look_for(name, taken).await? {
                 return Ok(found);
             }
             if until.is_some_and(|until| until <= self.clock.now()) {
                 return Ok(Outcome::Closed);
             }
-            self.wait_until(until, Some(name)).await?;
+            self.wait_until(until, Some((name, taken))).await?;
         }
     }
 
-    async fn look_for(&mut self, name: &str, operation: u32) -> wasmtime::Result<Option<Outcome>> {
+    async fn look_for(&mut self, name: &str, taken: u32) -> wasmtime::Result<Option<Outcome>> {
         let Some(host) = self.host.clone() else { wasmtime::bail!("a signal without a host") };
         lock(&self.ledger).in_flight = Some(Function::Signal);
-        Ok(match host.take_signal(&self.context, name, operation).await {
+        Ok(match host.signal(&self.context, name, taken).await {
             Ok(found) => found.map(given),
             Err(error) => {
                 let fault = Fault { code: 1, text: error.to_string(), number: None };
@@ -157,7 +159,7 @@ impl State {
     async fn wait_until(
         &mut self,
         until: Option<Timestamp>,
-        signal: Option<&str>,
+        signal: Option<(&str, u32)>,
     ) -> wasmtime::Result<()> {
         if let Some(until) = until {
             let left = until.since(self.clock.now());
@@ -168,8 +170,10 @@ impl State {
             }
         }
         self.keep_journal().await?;
-        let signal = signal.map(str::to_owned);
-        Err(wasmtime::Error::new(Suspend(Suspension { until, signal })))
+        let taken = signal.map_or(0, |(_, taken)| taken);
+        let signal = signal.map(|(name, _)| name.to_owned());
+        let ran = lock(&self.ledger).origin.elapsed();
+        Err(wasmtime::Error::new(Suspend(Suspension { until, signal, taken, ran })))
     }
 }
 
