@@ -15,6 +15,7 @@ use crate::{
 ///
 /// - Called from many invocations at once; must not block a thread.
 /// - Cancel safe: a dropped future means that the invocation ended; effects may have happened.
+/// - A host that lacks a capability beyond HTTP and events says so as `Unavailable`.
 #[async_trait]
 pub trait Host: Send + Sync + 'static {
     /// Sends an HTTP request under the egress rule (decision 21). The body streams both ways.
@@ -40,7 +41,9 @@ pub trait Host: Send + Sync + 'static {
     ) -> Result<Vec<EventId>, EmitError>;
 
     /// Tells those who watch how far the invocation is. Nothing is kept; may be called often.
-    fn progress(&self, context: &CallContext, progress: Progress);
+    fn progress(&self, context: &CallContext, progress: Progress) {
+        let _ = (context, progress);
+    }
 
     /// Appends a piece of a durable invocation's journal: synced to disk when it returns. Pieces of
     /// one invocation come one after the other, never two at the same time; all of them, in order,
@@ -49,7 +52,10 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// It is not on disk: the invocation stops, to be resumed from what is.
-    async fn persist(&self, context: &CallContext, piece: Bytes) -> Result<(), Unavailable>;
+    async fn persist(&self, context: &CallContext, piece: Bytes) -> Result<(), Unavailable> {
+        let _ = (context, piece);
+        Err(Unavailable(lacks("journals")))
+    }
 
     /// The signal of this name to the invocation that follows the first `taken` ones, if it has
     /// come. Nothing is taken away by asking: which signals a durable invocation has got follows
@@ -62,7 +68,10 @@ pub trait Host: Send + Sync + 'static {
         context: &CallContext,
         name: &str,
         taken: u32,
-    ) -> Result<Option<Payload>, Unavailable>;
+    ) -> Result<Option<Payload>, Unavailable> {
+        let _ = (context, name, taken);
+        Err(Unavailable(lacks("signals")))
+    }
 
     /// Calls a function of the same project and waits for its result. From a durable invocation it
     /// may come again with the same key: the function has then run once, and the same result is
@@ -70,7 +79,10 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// The function does not exist, does not succeed, or a limit strikes.
-    async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError>;
+    async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
+        let _ = (context, call);
+        Err(CallError::Unavailable(lacks("calls")))
+    }
 
     /// Makes an invocation of a function of the same project that nobody waits for: durable when it
     /// returns. The same key again gives the same invocation.
@@ -82,13 +94,19 @@ pub trait Host: Send + Sync + 'static {
         context: &CallContext,
         call: FunctionCall,
         options: StartOptions,
-    ) -> Result<InvocationId, CallError>;
+    ) -> Result<InvocationId, CallError> {
+        let _ = (context, call, options);
+        Err(CallError::Unavailable(lacks("calls")))
+    }
 
     /// What became of an invocation of the same project.
     ///
     /// # Errors
     /// There is no such invocation, or its result was not kept.
-    async fn outcome(&self, context: &CallContext, id: InvocationId) -> Result<Started, CallError>;
+    async fn outcome(&self, context: &CallContext, id: InvocationId) -> Result<Started, CallError> {
+        let _ = (context, id);
+        Err(CallError::Unavailable(lacks("calls")))
+    }
 
     /// The value of a key.
     ///
@@ -98,7 +116,10 @@ pub trait Host: Send + Sync + 'static {
         &self,
         context: &CallContext,
         key: StateKey,
-    ) -> Result<Option<Keyed>, StateError>;
+    ) -> Result<Option<Keyed>, StateError> {
+        let _ = (context, key);
+        Err(StateError::Unavailable(lacks("state")))
+    }
 
     /// Writes or deletes a key: durable when it returns. Gives its new version, or 0 where nothing
     /// is left. The same operation again does nothing and gives the same answer.
@@ -110,7 +131,10 @@ pub trait Host: Send + Sync + 'static {
         &self,
         context: &CallContext,
         write: StateWrite,
-    ) -> Result<u64, StateError>;
+    ) -> Result<u64, StateError> {
+        let _ = (context, write);
+        Err(StateError::Unavailable(lacks("state")))
+    }
 
     /// Keys with their values, by key.
     ///
@@ -120,7 +144,10 @@ pub trait Host: Send + Sync + 'static {
         &self,
         context: &CallContext,
         scan: StateScan,
-    ) -> Result<Vec<Keyed>, StateError>;
+    ) -> Result<Vec<Keyed>, StateError> {
+        let _ = (context, scan);
+        Err(StateError::Unavailable(lacks("state")))
+    }
 
     /// Appends events to a stream, all or none: durable when it returns. Gives the version after
     /// them. The same operation again does nothing and gives the same answer.
@@ -132,7 +159,10 @@ pub trait Host: Send + Sync + 'static {
         &self,
         context: &CallContext,
         append: StateAppend,
-    ) -> Result<u64, StateError>;
+    ) -> Result<u64, StateError> {
+        let _ = (context, append);
+        Err(StateError::Unavailable(lacks("state")))
+    }
 
     /// Up to `max` events of a stream that follow version `after`, oldest first.
     ///
@@ -143,7 +173,14 @@ pub trait Host: Send + Sync + 'static {
         context: &CallContext,
         stream: StateKey,
         (after, max): (u64, u32),
-    ) -> Result<Vec<Keyed>, StateError>;
+    ) -> Result<Vec<Keyed>, StateError> {
+        let _ = (context, stream, after, max);
+        Err(StateError::Unavailable(lacks("state")))
+    }
+}
+
+fn lacks(what: &str) -> String {
+    format!("this host has no {what}")
 }
 
 /// Why something could not be kept or looked up; trying again later may help.

@@ -22,8 +22,8 @@ pub use call::{
 };
 pub use calls::{CallError, CallFailure, FunctionCall, Progress, StartOptions, Started};
 pub use host::{EmitError, Host, HttpError, HttpTimeouts, Unavailable};
-pub use state::{Keyed, Namespace, StateAppend, StateError, StateKey, StateScan, StateWrite};
 pub use runtime::{
     Artifacts, Compiled, EnvVar, Error, Inspected, Prepared, Replayed, Runtime, RuntimeStats, Unit,
     UnitLimits,
 };
+pub use state::{Keyed, Namespace, StateAppend, StateError, StateKey, StateScan, StateWrite};

@@ -402,7 +402,12 @@ pub const ALL: &[Limit] = &[
         "a request or response of a durable function",
     ),
     limit("signal-name-bytes-max", SIGNAL_NAME_BYTES_MAX as u64, "bytes", "the name of a signal"),
-    limit("call-bytes-max", CALL_BYTES_MAX as u64, "bytes", "input of a function called by another"),
+    limit(
+        "call-bytes-max",
+        CALL_BYTES_MAX as u64,
+        "bytes",
+        "input of a function called by another",
+    ),
     limit(
         "calls-concurrent-max",
         CALLS_CONCURRENT_MAX as u64,

@@ -148,10 +148,7 @@ pub(crate) async fn change(
     Ok(version)
 }
 
-async fn version_of(
-    connection: &mut Connection,
-    change: &StateChange,
-) -> Result<u64, sqlx::Error> {
+async fn version_of(connection: &mut Connection, change: &StateChange) -> Result<u64, sqlx::Error> {
     let text = match change.edit {
         StateEdit::Append(_) => statement::STREAM_VERSION,
         StateEdit::Put(_) | StateEdit::Delete => statement::STATE_VERSION,

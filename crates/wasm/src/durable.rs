@@ -142,7 +142,8 @@ pub(crate) async fn whole_input(input: &mut GuestInput) -> Result<Bytes, String>
     let body = std::mem::replace(request.body_mut(), empty);
     let limit = limits::DURABLE_HTTP_BYTES_MAX;
     let whole = Limited::new(body, limit).collect().await;
-    let broke = |error| format!("the body of the request broke off, or exceeds {limit} bytes: {error}");
+    let broke =
+        |error| format!("the body of the request broke off, or exceeds {limit} bytes: {error}");
     Ok(whole.map_err(broke)?.to_bytes())
 }
 

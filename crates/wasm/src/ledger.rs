@@ -36,7 +36,10 @@ pub(crate) struct Resuming {
 
 /// What ended a durable invocation although its guest did nothing wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the journal of {operations} operations exceeds the limit of {} bytes", limits::JOURNAL_BYTES_MAX)]
+#[error(
+    "the journal of {operations} operations exceeds the limit of {} bytes",
+    limits::JOURNAL_BYTES_MAX
+)]
 pub(crate) struct JournalTooLarge {
     operations: u32,
 }

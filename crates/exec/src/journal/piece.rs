@@ -245,10 +245,7 @@ mod tests {
         let first_twice = [&pieces[..1], &pieces[..]].concat().concat();
         assert_eq!(Partial::decode(&first_twice.into()).unwrap().journal.operations, 6);
         let gap = [&pieces[..2], &pieces[3..]].concat().concat();
-        assert_eq!(
-            Partial::decode(&gap.into()).unwrap_err(),
-            Error::Gap { expected: 1, found: 2 }
-        );
+        assert_eq!(Partial::decode(&gap.into()).unwrap_err(), Error::Gap { expected: 1, found: 2 });
         let headless = Bytes::from(pieces[1..].concat());
         assert!(Partial::decode(&headless).is_err());
         let whole = pieces.concat();

@@ -152,6 +152,7 @@ impl Guest {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             accepted: now,
             deadline: now,
+            depth: 0,
         };
         Call {
             context: Arc::new(context),
@@ -161,6 +162,9 @@ impl Guest {
             started: Instant::now(),
             cancel: Cancel::default(),
             recording: Recording::Full,
+            durable: false,
+            resume: None,
+            wake: None,
         }
     }
 }

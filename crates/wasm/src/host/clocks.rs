@@ -138,7 +138,9 @@ impl insecure_seed::Host for State {
 }
 
 enum Timer {
-    Past { yielded: bool },
+    Past {
+        yielded: bool,
+    },
     At(Instant),
     /// On the guest's clock, whose zero moves when a journal was repeated.
     Due {

@@ -120,11 +120,7 @@ impl State {
         self.durable.as_mut()?.wake.take()
     }
 
-    async fn signal(
-        &mut self,
-        name: &str,
-        until: Option<Timestamp>,
-    ) -> wasmtime::Result<Outcome> {
+    async fn signal(&mut self, name: &str, until: Option<Timestamp>) -> wasmtime::Result<Outcome> {
         match self.take_wake() {
             Some(Wake::Signal(payload)) => return Ok(given(payload)),
             Some(Wake::TimedOut) => return Ok(Outcome::Closed),

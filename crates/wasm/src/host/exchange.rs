@@ -227,7 +227,8 @@ impl State {
             }
             return self.got(outcome);
         }
-        let sent = self.durable.as_ref().and_then(|it| it.exchanges.futures.get(&id.rep()).copied());
+        let sent =
+            self.durable.as_ref().and_then(|it| it.exchanges.futures.get(&id.rep()).copied());
         if sent.is_some_and(|sent| sent.again) {
             self.table.get_mut(&id)?.ready().await;
         }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use nexus_exec::journal::{Fault, Function, Outcome, hash_arguments};
 use nexus_exec::{EmitError, Progress};
-use nexus_model::{Timestamp, limits};
 use nexus_model::record::{LogLine, Stream};
+use nexus_model::{Timestamp, limits};
 use nexus_wit::{context, events, log, types};
 
 use super::operation::{Live, Operation};

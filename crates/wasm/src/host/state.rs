@@ -44,8 +44,7 @@ impl state::Host for State {
         expected: Option<u64>,
     ) -> wasmtime::Result<Result<u64, StateError>> {
         let key = state_key(namespace, key);
-        let operation =
-            operation(Function::StatePut, &key, &[&optional(expected), &value]);
+        let operation = operation(Function::StatePut, &key, &[&optional(expected), &value]);
         self.write(operation, (key, Some(Bytes::from(value))), expected).await
     }
 
