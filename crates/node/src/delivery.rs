@@ -14,7 +14,7 @@ use nexus_model::{Code, InvocationId, Name, OpContext, Partition, Principal};
 
 use crate::catalog::Function;
 use crate::record::{InputHead, bytes_of, nanos};
-use crate::serve::{Begun, Finished};
+use crate::serve::{Begun, Finished, Origin};
 use crate::{Error, Node};
 
 /// How long an attempt waits for a slot of the node: as long as it takes, for practical purposes.
@@ -157,7 +157,7 @@ impl Node {
             function: Arc::clone(function),
             load,
             slot,
-            trigger: Trigger::Event,
+            origin: Origin::of(Trigger::Event),
             started,
             accepted,
             timeout: loaded.timeout,
@@ -259,6 +259,7 @@ impl Finished {
             traceparent: Arc::clone(&self.facts.traceparent),
             accepted: self.facts.accepted,
             deadline: self.facts.deadline,
+            depth: self.facts.depth,
         }
     }
 }

@@ -8,7 +8,7 @@
 //!   serve.rs      the synchronous path: route → admission → guest → answer; recording behind it
 //!   delivery.rs   the asynchronous path: attempts for the engine
 //!   invoke.rs     direct calls
-//!   host.rs       what guests may do to the world
+//!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, secrets.rs      what is declared
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //! ```
@@ -16,10 +16,12 @@
 mod admission;
 mod audit;
 mod buckets;
+mod calls;
 mod catalog;
 mod config;
 mod delivery;
 mod deploy;
+mod durable;
 mod egress;
 mod emit;
 mod error;
@@ -38,6 +40,7 @@ mod replay;
 mod resources;
 mod secrets;
 mod serve;
+mod state;
 mod tasks;
 mod trace;
 mod types;

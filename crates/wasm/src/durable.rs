@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Limited};
 use nexus_exec::journal::{Divergence, Partial, Player, Stop};
 use nexus_exec::{Call, CallContext, Ended, Error as ExecError, Host, Suspension, Unit, Wake};
 use nexus_model::record::{Failure, Status};
-use nexus_model::{Code, Timestamp, limits};
+use nexus_model::{Code, limits};
 use tokio::sync::{Mutex, watch};
 use wasmtime_wasi_http::WasiBody;
 
@@ -127,7 +127,6 @@ pub(crate) fn resume(call: &Call, unit: &Unit, pieces: &Bytes) -> Result<Resumed
     let context = CallContext {
         attempt: header.attempt,
         traceparent: header.traceparent.as_str().into(),
-        deadline: Timestamp::from_unix_ns(header.deadline_ns),
         ..(*call.context).clone()
     };
     let resuming = Resuming { player: Player::new(journal), header, ran: running };

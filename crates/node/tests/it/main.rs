@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+mod calls;
 mod declare;
 mod deliver;
 mod serve;
