@@ -24,6 +24,7 @@ use nexus_model::{
 struct Echo {
     mint: IdMint,
     state: Mutex<BTreeMap<String, (u64, Bytes)>>,
+    streams: Mutex<BTreeMap<String, Vec<Bytes>>>,
 }
 
 impl Echo {
@@ -136,17 +137,22 @@ impl Host for Echo {
     }
 
     async fn stream_append(&self, _: &CallContext, append: StateAppend) -> Result<u64, StateError> {
-        Ok(append.events.len() as u64)
+        let mut streams = self.streams.lock().unwrap();
+        let stream = streams.entry(Echo::key(&append.stream)).or_default();
+        stream.extend(append.events);
+        Ok(stream.len() as u64)
     }
 
     async fn stream_read(
         &self,
         _: &CallContext,
-        _: StateKey,
+        stream: StateKey,
         (after, _): (u64, u32),
     ) -> Result<Vec<Keyed>, StateError> {
-        let value = Bytes::from_static(b"{\"n\":1}");
-        Ok(vec![Keyed { key: String::new(), version: after + 1, value }])
+        let streams = self.streams.lock().unwrap();
+        let events = streams.get(&Echo::key(&stream)).cloned().unwrap_or_default();
+        let keyed = |(at, value)| Keyed { key: String::new(), version: at as u64 + 1, value };
+        Ok(events.into_iter().enumerate().map(keyed).skip(after as usize).collect())
     }
 }
 
@@ -247,7 +253,7 @@ impl Guest {
 
     fn host(&self) -> Arc<dyn Host> {
         let mint = IdMint::new(Arc::new(SystemClock), 11);
-        Arc::new(Echo { mint, state: Mutex::default() })
+        Arc::new(Echo { mint, state: Mutex::default(), streams: Mutex::default() })
     }
 
     fn call(
