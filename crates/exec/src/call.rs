@@ -57,13 +57,32 @@ pub struct Payload {
     pub data: Bytes,
 }
 
+/// A word from outside for a durable invocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signal {
+    /// The id of its record. The piece of the journal that holds it names it
+    /// too ([`Piece::signals`]).
+    pub id: [u8; 16],
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// A piece of the journal of a durable invocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// The encoded piece.
+    pub bytes: Bytes,
+    /// The signals that the invocation has got in it: once it is kept, they are taken.
+    pub signals: Vec<[u8; 16]>,
+}
+
 /// What a suspended invocation was waiting for, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// It slept long enough.
     Timer,
     /// The signal came: the one that [`Host::signal`](crate::Host::signal) gives.
-    Signal(Payload),
+    Signal(Signal),
     /// The signal did not come in time.
     TimedOut,
 }
@@ -76,8 +95,6 @@ pub struct Suspension {
     /// The name of the signal that it waits for. It may have come meanwhile: whoever keeps the
     /// suspension looks for it afterwards.
     pub signal: Option<String>,
-    /// How many signals of that name it has got before: the next one is what it waits for.
-    pub taken: u32,
     /// How long it has run so far; waiting for this does not count.
     pub ran: Duration,
 }

@@ -1,12 +1,11 @@
 //! What a guest may ask of the world. The journal sits above this trait: a replay has no `Host`.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use nexus_model::{Event, EventId, InvocationId};
 
 use crate::{
-    Body, CallContext, CallError, FunctionCall, Keyed, Payload, Progress, StartOptions, Started,
-    StateAppend, StateError, StateKey, StateScan, StateWrite,
+    Body, CallContext, CallError, FunctionCall, Keyed, Payload, Piece, Progress, Signal,
+    StartOptions, Started, StateAppend, StateError, StateKey, StateScan, StateWrite,
 };
 
 /// Capabilities of a running invocation: each call is authorised, limited and audited by the
@@ -52,14 +51,13 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// It is not on disk: the invocation stops, to be resumed from what is.
-    async fn persist(&self, context: &CallContext, piece: Bytes) -> Result<(), Unavailable> {
+    async fn persist(&self, context: &CallContext, piece: Piece) -> Result<(), Unavailable> {
         let _ = (context, piece);
         Err(Unavailable(lacks("journals")))
     }
 
-    /// The signal of this name to the invocation that follows the first `taken` ones, if it has
-    /// come. Nothing is taken away by asking: which signals a durable invocation has got follows
-    /// from its journal.
+    /// The oldest signal of this name to the invocation that is not taken. Asking takes nothing: a
+    /// signal is taken when a piece that names it was persisted, and is given again until then.
     ///
     /// # Errors
     /// It cannot be found out now.
@@ -67,9 +65,8 @@ pub trait Host: Send + Sync + 'static {
         &self,
         context: &CallContext,
         name: &str,
-        taken: u32,
-    ) -> Result<Option<Payload>, Unavailable> {
-        let _ = (context, name, taken);
+    ) -> Result<Option<Signal>, Unavailable> {
+        let _ = (context, name);
         Err(Unavailable(lacks("signals")))
     }
 

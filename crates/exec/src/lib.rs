@@ -17,8 +17,8 @@ mod runtime;
 mod state;
 
 pub use call::{
-    Body, BodyError, Call, CallContext, CallInput, Cancel, CapturedBody, Ended, Payload, Recording,
-    Suspension, Wake, empty_body, full_body,
+    Body, BodyError, Call, CallContext, CallInput, Cancel, CapturedBody, Ended, Payload, Piece,
+    Recording, Signal, Suspension, Wake, empty_body, full_body,
 };
 pub use calls::{CallError, CallFailure, FunctionCall, Progress, StartOptions, Started};
 pub use host::{EmitError, Host, HttpError, HttpTimeouts, Unavailable};

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nexus_exec::{
-    CallContext, CallError, FunctionCall, Payload, Progress, StartOptions, Unavailable,
+    CallContext, CallError, FunctionCall, Piece, Progress, Signal, StartOptions, Unavailable,
 };
 use nexus_model::record::{Body, JournalRecord, ProgressRecord, Record};
 use nexus_model::{EventId, InvocationId, Partition};
@@ -26,14 +26,14 @@ fn record_id(node: &Node, context: &CallContext) -> Bytes {
 pub(crate) async fn persist(
     host: &CallHost,
     context: &CallContext,
-    piece: Bytes,
+    piece: Piece,
 ) -> Result<(), Unavailable> {
     let record = JournalRecord {
         id: record_id(&host.node, context),
         project: context.project.to_string(),
         invocation: bytes_of(context.id.as_bytes()),
         number: host.pieces.load(Ordering::Relaxed),
-        bytes: Body::inline(piece),
+        bytes: Body::inline(piece.bytes),
         at_ns: host.node.parts.clock.now().unix_ns(),
     };
     let appended = host.node.parts.log.append(vec![Record::Journal(record)]).await;
@@ -58,12 +58,12 @@ pub(crate) fn progress(host: &CallHost, context: &CallContext, progress: Progres
     }
 }
 
-/// The signal of a name that follows those that the invocation has got.
+/// The oldest signal of a name that the invocation has not got.
 pub(crate) async fn signal(
     _host: &CallHost,
     context: &CallContext,
-    (name, _taken): (&str, u32),
-) -> Result<Option<Payload>, Unavailable> {
+    name: &str,
+) -> Result<Option<Signal>, Unavailable> {
     Err(Unavailable(format!("signal {name} of {}: the engine keeps no signals", context.id)))
 }
 

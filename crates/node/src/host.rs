@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::{Request, Response};
 use nexus_exec::{
     Body, CallContext, CallError, EmitError, FunctionCall, Host, HttpError, HttpTimeouts, Keyed,
-    Payload, Progress, StartOptions, Started, StateAppend, StateError, StateKey, StateScan,
-    StateWrite, Unavailable,
+    Payload, Piece, Progress, Signal, StartOptions, Started, StateAppend, StateError, StateKey,
+    StateScan, StateWrite, Unavailable,
 };
 use nexus_model::{Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
 use tokio::sync::Semaphore;
@@ -96,7 +95,7 @@ impl Host for CallHost {
         durable::progress(self, context, progress);
     }
 
-    async fn persist(&self, context: &CallContext, piece: Bytes) -> Result<(), Unavailable> {
+    async fn persist(&self, context: &CallContext, piece: Piece) -> Result<(), Unavailable> {
         durable::persist(self, context, piece).await
     }
 
@@ -104,9 +103,8 @@ impl Host for CallHost {
         &self,
         context: &CallContext,
         name: &str,
-        taken: u32,
-    ) -> Result<Option<Payload>, Unavailable> {
-        durable::signal(self, context, (name, taken)).await
+    ) -> Result<Option<Signal>, Unavailable> {
+        durable::signal(self, context, name).await
     }
 
     async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {

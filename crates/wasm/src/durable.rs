@@ -11,13 +11,14 @@
 //! it. So a guest that is repeated arrives at the same effect with the same number, and an effect
 //! whose result was not kept happens again under the same key.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use nexus_exec::journal::{Divergence, Partial, Player, Stop};
-use nexus_exec::{Call, CallContext, Ended, Error as ExecError, Host, Suspension, Unit, Wake};
+use nexus_exec::{
+    Call, CallContext, Ended, Error as ExecError, Host, Piece, Suspension, Unit, Wake,
+};
 use nexus_model::record::{Failure, Status};
 use nexus_model::{Code, limits};
 use tokio::sync::{Mutex, watch};
@@ -35,8 +36,6 @@ pub(crate) struct Durable {
     /// Nothing in a replay.
     pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) wake: Option<Wake>,
-    /// How many signals of each name the guest has got.
-    pub(crate) signals: HashMap<String, u32>,
     pub(crate) exchanges: Exchanges,
 }
 
@@ -62,7 +61,7 @@ pub(crate) struct Keeper {
     ledger: Shared,
     live: watch::Receiver<bool>,
     /// The piece that is on its way: it is sent again when its sender was dropped meanwhile.
-    on_its_way: Mutex<Option<Bytes>>,
+    on_its_way: Mutex<Option<Piece>>,
     failed: OnceLock<NotKept>,
 }
 

@@ -150,63 +150,34 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
         Ok(input) => input,
         Err(reason) => return rejected(Code::BadRequest, reason),
     };
-    let mut whole_input = Bytes::new();
     if call.durable {
         match durable::whole_input(&mut input.guest).await {
-            Ok(bytes) => whole_input = bytes,
+            Ok(bytes) => input.whole = bytes,
             Err(reason) => return rejected(Code::BadRequest, reason),
         }
     }
-    let started = Instant::now();
-    let Begun { tape, unit, context, seed, ran } = match begin(ready, &call, started) {
+    let begun = match begin(ready, &call, Instant::now()) {
         Ok(begun) => begun,
         Err(error) => return durable::not_resumed(&error),
     };
     let clock = ready.inner.clock.clone();
-    let keep = call.durable || call.recording != Recording::RowOnly;
-    let mut ledger = Ledger::new(tape, keep, (Logs::new(clock.clone()), started));
-    ledger.whole_input = whole_input;
-    let ledger: Shared = Arc::new(std::sync::Mutex::new(ledger));
-    let durable = call.durable.then(|| {
-        let (host, context, unit) = (host.clone(), context.clone(), unit.clone());
-        let keeper = Some(Arc::new(Keeper::new(host, context, unit, ledger.clone())));
-        Box::new(Durable { keeper, wake: call.wake.take(), ..Durable::default() })
-    });
-    let timeout = call.timeout.saturating_sub(ran);
-    let mut state = Setting {
-        context: context.clone(),
-        unit: unit.clone(),
-        host: Some(host),
-        clock: clock.clone(),
-        ledger: ledger.clone(),
-        seed,
-        durable,
-        idempotency_key: IdempotencyKey::of(&context, input.event.as_ref()),
-        stop_at: StopAt { deadline: started + timeout, struck_budget: None },
-        cancel: call.cancel.clone(),
-        stdin: input.stdin.clone(),
-        arguments: input.arguments,
-    }
-    .state();
-    if !call.durable {
-        state.respond = call.respond.take();
-    }
-    state.bodyless = input.bodyless;
+    let (unit, context) = (begun.unit.clone(), begun.context.clone());
+    let (state, ledger) = prepare(begun, (&mut call, &mut input), (host, clock.clone()));
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
-    let facts = finish::Facts {
-        unit: &unit,
-        context: &context,
-        event: input.event.as_ref(),
-        stdin: input.stdin,
-        timeout: call.timeout,
-    };
     let mut ended = match durable::not_its_end(&mut ledger, &executed) {
         Some(ended) => finish::measured(ended, &ledger, &executed),
         None => {
             if let (Some(respond), Ok(_)) = (call.respond.take(), &executed.result) {
                 answer::deliver_whole(respond, &ledger, input.bodyless);
             }
+            let facts = finish::Facts {
+                unit: &unit,
+                context: &context,
+                event: input.event.as_ref(),
+                stdin: input.stdin,
+                timeout: call.timeout,
+            };
             finish::finish(ledger, executed, facts)
         }
     };
@@ -217,6 +188,46 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
     ended
 }
 
+/// What the store and the ledger of a call begin with.
+fn prepare(
+    begun: Begun,
+    (call, input): (&mut Call, &mut Accepted),
+    (host, clock): (Arc<dyn Host>, Arc<dyn Clock>),
+) -> (State, Shared) {
+    let Begun { tape, unit, context, seed, ran, started } = begun;
+    let keep = call.durable || call.recording != Recording::RowOnly;
+    let mut ledger = Ledger::new(tape, keep, (Logs::new(clock.clone()), started));
+    ledger.whole_input = std::mem::take(&mut input.whole);
+    let ledger: Shared = Arc::new(std::sync::Mutex::new(ledger));
+    let durable = call.durable.then(|| {
+        let (host, context, unit) = (host.clone(), context.clone(), unit.clone());
+        let keeper = Some(Arc::new(Keeper::new(host, context, unit, ledger.clone())));
+        Box::new(Durable { keeper, wake: call.wake.take(), ..Durable::default() })
+    });
+    let deadline = started + call.timeout.saturating_sub(ran);
+    let idempotency_key = IdempotencyKey::of(&context, input.event.as_ref());
+    let mut state = Setting {
+        context,
+        unit,
+        host: Some(host),
+        clock,
+        ledger: ledger.clone(),
+        seed,
+        durable,
+        idempotency_key,
+        stop_at: StopAt { deadline, struck_budget: None },
+        cancel: call.cancel.clone(),
+        stdin: input.stdin.clone(),
+        arguments: std::mem::take(&mut input.arguments),
+    }
+    .state();
+    if !call.durable {
+        state.respond = call.respond.take();
+    }
+    state.bodyless = input.bodyless;
+    (state, ledger)
+}
+
 /// What a call begins with: nothing, or what was persisted of it.
 struct Begun {
     tape: Tape,
@@ -225,13 +236,15 @@ struct Begun {
     seed: [u8; 32],
     /// How long it has run before.
     ran: Duration,
+    started: Instant,
 }
 
 fn begin(ready: &Ready, call: &Call, started: Instant) -> Result<Begun, ExecError> {
     if let (true, Some(pieces)) = (call.durable, &call.resume) {
         let Resumed { resuming, unit, context } = durable::resume(call, &ready.unit, pieces)?;
         let (seed, ran) = (resuming.header.seed, resuming.ran);
-        return Ok(Begun { tape: Tape::Resume(Box::new(resuming)), unit, context, seed, ran });
+        let tape = Tape::Resume(Box::new(resuming));
+        return Ok(Begun { tape, unit, context, seed, ran, started });
     }
     let seed = random::seed();
     let tape = if call.durable || call.recording != Recording::RowOnly {
@@ -241,7 +254,7 @@ fn begin(ready: &Ready, call: &Call, started: Instant) -> Result<Begun, ExecErro
         Tape::Off(0)
     };
     let (unit, context) = (ready.unit.clone(), call.context.clone());
-    Ok(Begun { tape, unit, context, seed, ran: Duration::ZERO })
+    Ok(Begun { tape, unit, context, seed, ran: Duration::ZERO, started })
 }
 
 async fn load(ready: &Ready, verify: bool) -> Result<(&Flavour, Arc<Loaded>, Cold), ExecError> {
@@ -263,6 +276,8 @@ struct Accepted {
     arguments: Vec<String>,
     bodyless: bool,
     event: Option<Event>,
+    /// The body of the request, where it was read before.
+    whole: Bytes,
 }
 
 fn accept(world: World, input: CallInput) -> Result<Accepted, String> {
@@ -272,6 +287,7 @@ fn accept(world: World, input: CallInput) -> Result<Accepted, String> {
         arguments: Vec::new(),
         bodyless: false,
         event: None,
+        whole: Bytes::new(),
     };
     Ok(match (world, input) {
         (World::Http, CallInput::Http(request)) => {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use nexus_exec::CapturedBody;
 use nexus_exec::journal::{Divergence, Function, Header, Outcome, Player, Recorder, Stop};
+use nexus_exec::{CapturedBody, Piece};
 use nexus_model::limits;
 use tokio::sync::watch;
 
@@ -112,6 +112,8 @@ pub(crate) struct Ledger {
     pub(crate) in_flight: Option<Function>,
     pub(crate) stop: Option<Stop>,
     pub(crate) emitted: usize,
+    /// Signals that were recorded and are in no piece yet.
+    pub(crate) signals: Vec<[u8; 16]>,
     /// The zero of the guest's monotonic clock. It moves when a journal was repeated: the time in
     /// which the guest was not there does not count.
     pub(crate) origin: Instant,
@@ -142,6 +144,7 @@ impl Ledger {
             in_flight: None,
             stop: None,
             emitted: 0,
+            signals: Vec::new(),
             origin,
             live,
         };
@@ -206,13 +209,17 @@ impl Ledger {
     pub(crate) fn take_piece(
         &mut self,
         secrets: &[(u32, &[u8])],
-    ) -> Result<Option<Bytes>, JournalTooLarge> {
+    ) -> Result<Option<Piece>, JournalTooLarge> {
         let running = self.origin.elapsed();
         match &mut self.tape {
             Tape::Record(recorder) if recorder.overflowed() => {
                 Err(JournalTooLarge { operations: recorder.operations() })
             }
-            Tape::Record(recorder) => Ok(recorder.take_piece(running, secrets)),
+            Tape::Record(recorder) => {
+                let bytes = recorder.take_piece(running, secrets);
+                let signals = &mut self.signals;
+                Ok(bytes.map(|bytes| Piece { bytes, signals: std::mem::take(signals) }))
+            }
             _ => Ok(None),
         }
     }

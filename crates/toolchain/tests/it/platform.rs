@@ -98,7 +98,7 @@ fn check(file: &str, text: &str) {
         "stream": [2, [{ "version": 2, "data": 2 }]], "call": { "a": [1] },
         "failed": [["CallError", "not-found"], ["CallError", "NX5002"]], "all": [1, "not-found"],
         "started": ["inv_", "running"], "slept": null,
-        "signal": { "name": "go", "taken": 0 }, "timeout": null, "errors": [true, 3],
+        "signal": { "name": "go" }, "timeout": null, "errors": [true, 3],
     });
     assert_eq!(result(guest.durable_event(event())), expected);
     for wait in ["slept", "signal", "timeout"] {

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::{
     Body, Call, CallContext, CallError, CallFailure, CallInput, Cancel, EmitError, Ended,
-    FunctionCall, Host, HttpError, HttpTimeouts, Keyed, Namespace, Payload, Prepared, Recording,
-    Runtime as _, StartOptions, Started, StateAppend, StateError, StateKey, StateScan, StateWrite,
-    Unavailable, Unit, UnitLimits, full_body,
+    FunctionCall, Host, HttpError, HttpTimeouts, Keyed, Namespace, Payload, Piece, Prepared,
+    Recording, Runtime as _, Signal, StartOptions, Started, StateAppend, StateError, StateKey,
+    StateScan, StateWrite, Unavailable, Unit, UnitLimits, full_body,
 };
 use nexus_model::resource::World;
 use nexus_model::{
@@ -61,19 +61,14 @@ impl Host for Echo {
         Ok(events.iter().map(|_| self.mint.mint(Partition::of("shop", ""))).collect())
     }
 
-    async fn persist(&self, _: &CallContext, _: Bytes) -> Result<(), Unavailable> {
+    async fn persist(&self, _: &CallContext, _: Piece) -> Result<(), Unavailable> {
         Ok(())
     }
 
-    async fn signal(
-        &self,
-        _: &CallContext,
-        name: &str,
-        taken: u32,
-    ) -> Result<Option<Payload>, Unavailable> {
-        let data = format!("{{\"name\":\"{name}\",\"taken\":{taken}}}").into();
+    async fn signal(&self, _: &CallContext, name: &str) -> Result<Option<Signal>, Unavailable> {
+        let data = format!("{{\"name\":\"{name}\"}}").into();
         let payload = Payload { content_type: "application/json".into(), data };
-        Ok((name != "never").then_some(payload))
+        Ok((name != "never").then_some(Signal { id: [1; 16], payload }))
     }
 
     async fn call(&self, _: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use nexus_exec::journal::{Fault, Function, Outcome, hash_arguments};
-use nexus_exec::{Suspension, Wake};
+use nexus_exec::{Payload, Signal, Suspension, Wake};
 use nexus_model::{Timestamp, limits};
 use nexus_wit::durable::{self, DurableError};
-use nexus_wit::types::Payload;
+use nexus_wit::types;
 
 use super::operation::Operation;
 use crate::durable::Suspend;
@@ -14,7 +14,9 @@ use crate::ledger::lock;
 use crate::state::State;
 
 /// What a wait for a signal came to.
-type Waited = Result<Option<Payload>, DurableError>;
+type Waited = Result<Option<types::Payload>, DurableError>;
+
+const UNAVAILABLE: u8 = 1;
 
 impl durable::Host for State {
     async fn sleep(&mut self, duration_ms: u64) -> wasmtime::Result<Result<(), DurableError>> {
@@ -57,19 +59,11 @@ impl durable::Host for State {
         let end = operation(Function::Signal, 0, "");
         let outcome = match self.played(&end)? {
             Some(outcome) => outcome,
-            None => {
-                let outcome = self.signal(&name, until).await?;
-                self.record(&end, &outcome);
-                self.keep_journal().await?;
-                outcome
-            }
+            None => self.signal(&end, &name, until).await?,
         };
-        if let (Outcome::Payload { .. }, Some(durable)) = (&outcome, &mut self.durable) {
-            *durable.signals.entry(name).or_default() += 1;
-        }
         Ok(match outcome {
             Outcome::Payload { content_type, data } => {
-                Ok(Some(Payload { content_type, data: data.to_vec() }))
+                Ok(Some(types::Payload { content_type, data: data.to_vec() }))
             }
             Outcome::Closed => Ok(None),
             Outcome::Failed(fault) => Err(DurableError::Unavailable(fault.text)),
@@ -120,42 +114,64 @@ impl State {
         self.durable.as_mut()?.wake.take()
     }
 
-    async fn signal(&mut self, name: &str, until: Option<Timestamp>) -> wasmtime::Result<Outcome> {
-        match self.take_wake() {
-            Some(Wake::Signal(payload)) => return Ok(given(payload)),
-            Some(Wake::TimedOut) => return Ok(Outcome::Closed),
-            Some(Wake::Timer) | None => {}
-        }
-        let known = self.durable.as_ref().and_then(|durable| durable.signals.get(name));
-        let taken = known.copied().unwrap_or_default();
-        loop {
-            if let Some(found) = self.look_for(name, taken).await? {
-                return Ok(found);
+    /// Records which signal came, or that none came in time.
+    async fn signal(
+        &mut self,
+        end: &Operation,
+        name: &str,
+        until: Option<Timestamp>,
+    ) -> wasmtime::Result<Outcome> {
+        let found = match self.take_wake() {
+            Some(Wake::Signal(signal)) => Ok(Some(signal)),
+            Some(Wake::TimedOut) => Ok(None),
+            Some(Wake::Timer) | None => self.look_for(name, until).await?,
+        };
+        let outcome = match found {
+            Ok(Some(signal)) => {
+                // Noted before the operation is, under one lock: a signal is taken in the piece that
+                // holds the operation.
+                let Payload { content_type, data } = signal.payload;
+                let outcome = Outcome::Payload { content_type, data };
+                let mut ledger = lock(&self.ledger);
+                ledger.signals.push(signal.id);
+                ledger.record(end.function, end.arguments, &end.text, &outcome);
+                drop(ledger);
+                self.keep_journal().await?;
+                return Ok(outcome);
             }
-            if until.is_some_and(|until| until <= self.clock.now()) {
-                return Ok(Outcome::Closed);
-            }
-            self.wait_until(until, Some((name, taken))).await?;
-        }
+            Ok(None) => Outcome::Closed,
+            Err(text) => Outcome::Failed(Fault { code: UNAVAILABLE, text, number: None }),
+        };
+        self.record(end, &outcome);
+        self.keep_journal().await?;
+        Ok(outcome)
     }
 
-    async fn look_for(&mut self, name: &str, taken: u32) -> wasmtime::Result<Option<Outcome>> {
+    async fn look_for(
+        &mut self,
+        name: &str,
+        until: Option<Timestamp>,
+    ) -> wasmtime::Result<Result<Option<Signal>, String>> {
         let Some(host) = self.host.clone() else { wasmtime::bail!("a signal without a host") };
-        lock(&self.ledger).in_flight = Some(Function::Signal);
-        Ok(match host.signal(&self.context, name, taken).await {
-            Ok(found) => found.map(given),
-            Err(error) => {
-                let fault = Fault { code: 1, text: error.to_string(), number: None };
-                Some(Outcome::Failed(fault))
+        loop {
+            lock(&self.ledger).in_flight = Some(Function::Signal);
+            match host.signal(&self.context, name).await {
+                Ok(None) => {}
+                Ok(found) => return Ok(Ok(found)),
+                Err(error) => return Ok(Err(error.to_string())),
             }
-        })
+            if until.is_some_and(|until| until <= self.clock.now()) {
+                return Ok(Ok(None));
+            }
+            self.wait_until(until, Some(name)).await?;
+        }
     }
 
     /// Waits for a short while; for a longer one the instance goes away.
     async fn wait_until(
         &mut self,
         until: Option<Timestamp>,
-        signal: Option<(&str, u32)>,
+        signal: Option<&str>,
     ) -> wasmtime::Result<()> {
         if let Some(until) = until {
             let left = until.since(self.clock.now());
@@ -166,13 +182,8 @@ impl State {
             }
         }
         self.keep_journal().await?;
-        let taken = signal.map_or(0, |(_, taken)| taken);
-        let signal = signal.map(|(name, _)| name.to_owned());
+        let signal = signal.map(str::to_owned);
         let ran = lock(&self.ledger).origin.elapsed();
-        Err(wasmtime::Error::new(Suspend(Suspension { until, signal, taken, ran })))
+        Err(wasmtime::Error::new(Suspend(Suspension { until, signal, ran })))
     }
-}
-
-fn given(payload: nexus_exec::Payload) -> Outcome {
-    Outcome::Payload { content_type: payload.content_type, data: payload.data }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_exec::{Call, CallInput, Ended, Payload, Wake};
+use nexus_exec::{Call, CallInput, Ended, Payload, Signal, Wake};
 use nexus_model::record::{InvocationRecord, Status};
 use nexus_model::view::Verdict;
 use nexus_model::{Clock as _, Code, SystemClock};
 use serde_json::{Value, json};
 
-use super::outside::{Crash, Outside};
+use super::outside::{Crash, Outside, signal_id};
 use super::world::{World, event, request};
 
 /// The same invocation, as often as it is begun or resumed.
@@ -212,7 +212,10 @@ fn approve() -> CallInput {
 #[tokio::test]
 async fn a_signal_or_its_timeout_ends_a_wait() {
     let payload = Payload { content_type: "application/json".into(), data: "true".into() };
-    let wakes = [(Wake::Signal(payload.clone()), json!(true)), (Wake::TimedOut, Value::Null)];
+    let wakes = [
+        (Wake::Signal(Signal { id: signal_id(7), payload: payload.clone() }), json!(true)),
+        (Wake::TimedOut, Value::Null),
+    ];
     let mut run = Run::of("durable", approve).await;
     for (wake, expected) in wakes {
         let (ended, _) = run.begin().await;
@@ -243,16 +246,17 @@ async fn signals_of_one_name_are_got_one_after_the_other() {
     };
     let suspended = |ended: Ended| {
         let suspension = ended.suspension.unwrap();
-        (suspension.signal.unwrap(), suspension.taken, suspension.until)
+        (suspension.signal.unwrap(), suspension.until)
     };
-    assert_eq!(suspended(run.begin().await.0), ("s".into(), 0, None));
+    assert_eq!(suspended(run.begin().await.0), ("s".into(), None));
     signal("s", "1");
-    assert_eq!(suspended(run.restart().await.0), ("other".into(), 0, None));
+    assert_eq!(suspended(run.restart().await.0), ("other".into(), None));
     signal("other", "2");
-    assert_eq!(suspended(run.restart().await.0), ("s".into(), 1, None));
+    assert_eq!(suspended(run.restart().await.0), ("s".into(), None));
     signal("s", "3");
     let (ended, record) = run.restart().await;
     assert_eq!(result(&ended), json!([1, 2, 3]));
+    assert_eq!(run.outside.seen().taken, [0, 1, 2].map(signal_id));
     run.replays(&record, 10).await;
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::{
     Body, CallContext, CallError, CallFailure, EmitError, FunctionCall, Host, HttpError,
-    HttpTimeouts, Keyed, Namespace, Payload, Progress, StartOptions, Started, StateAppend,
-    StateError, StateKey, StateScan, StateWrite, Unavailable,
+    HttpTimeouts, Keyed, Namespace, Payload, Piece, Progress, Signal, StartOptions, Started,
+    StateAppend, StateError, StateKey, StateScan, StateWrite, Unavailable,
 };
 use nexus_model::{Code, Event, EventId, IdMint, InvocationId, Partition, SystemClock};
 use tokio::sync::Notify;
@@ -41,6 +41,7 @@ pub(crate) struct Seen {
     pub operations: HashMap<String, u64>,
     pub writes: u64,
     pub signals: Vec<(String, Payload)>,
+    pub taken: Vec<[u8; 16]>,
     pub progress: Vec<Progress>,
     pub refuse_pieces: bool,
 }
@@ -73,6 +74,11 @@ impl Outside {
         self.crashed.notify_one();
         std::future::pending().await
     }
+}
+
+/// The id of the signal that came as this one.
+pub(crate) fn signal_id(number: usize) -> [u8; 16] {
+    (number as u128).to_be_bytes()
 }
 
 fn place(context: &CallContext, key: &StateKey) -> (String, String) {
@@ -131,7 +137,7 @@ impl Host for Outside {
         self.seen().progress.push(progress);
     }
 
-    async fn persist(&self, _: &CallContext, piece: Bytes) -> Result<(), Unavailable> {
+    async fn persist(&self, _: &CallContext, piece: Piece) -> Result<(), Unavailable> {
         let crash = *self.crash.lock().unwrap();
         let number = self.seen().pieces.len();
         if crash == Some(Crash::Before(number)) {
@@ -140,22 +146,24 @@ impl Host for Outside {
         if self.seen().refuse_pieces {
             return Err(Unavailable("the disk is full".into()));
         }
-        self.seen().pieces.push(piece);
+        self.seen().pieces.push(piece.bytes);
+        self.seen().taken.extend(piece.signals);
         if crash == Some(Crash::After(number)) {
             self.crash().await;
         }
         Ok(())
     }
 
-    async fn signal(
-        &self,
-        _: &CallContext,
-        name: &str,
-        taken: u32,
-    ) -> Result<Option<Payload>, Unavailable> {
+    async fn signal(&self, _: &CallContext, name: &str) -> Result<Option<Signal>, Unavailable> {
         let seen = self.seen();
-        let mut named = seen.signals.iter().filter(|(at, _)| at == name);
-        Ok(named.nth(taken as usize).map(|(_, payload)| payload.clone()))
+        let mut left = seen
+            .signals
+            .iter()
+            .enumerate()
+            .filter(|(id, (at, _))| at == name && !seen.taken.contains(&signal_id(*id)));
+        Ok(left
+            .next()
+            .map(|(id, (_, payload))| Signal { id: signal_id(id), payload: payload.clone() }))
     }
 
     async fn call(&self, _: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
