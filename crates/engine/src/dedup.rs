@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nexus_model::record::{EventRecord, ScheduleRecord};
 use nexus_model::{EventId, Timestamp, limits};
 use tokio::sync::Notify;
 
@@ -26,6 +27,14 @@ impl DedupKey {
         let mut key = [0; 16];
         key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         DedupKey(key)
+    }
+
+    pub(crate) fn of_event(record: &EventRecord) -> Self {
+        DedupKey::of(&record.meta.project, &record.event.source, &record.event.id)
+    }
+
+    pub(crate) fn of_schedule(record: &ScheduleRecord) -> Self {
+        DedupKey::of(&record.meta.project, &record.event.source, &record.event.id)
     }
 }
 
@@ -56,6 +65,12 @@ struct Window {
 #[derive(Debug)]
 pub(crate) struct Dedup {
     windows: Vec<Mutex<Window>>,
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        Dedup::new()
+    }
 }
 
 impl Dedup {

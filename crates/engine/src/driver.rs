@@ -1,63 +1,76 @@
 //! The thin driver around the pure core: one task that reads the log, applies its records, keeps
-//! the timers and begins attempts.
+//! the timers, asks the scheduler what begins, and appends what was decided.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+mod answers;
+mod attempts;
+mod outbox;
+mod timers;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use nexus_log::{Entry, Log, Position};
-use nexus_model::record::{
-    DeliveryDecision, DeliveryRecord, Failure, InvocationRecord, Record, StartedRecord, Status,
-    Trigger,
-};
-use nexus_model::{Code, EventId, InvocationId, Partition, Principal, Timestamp};
+use nexus_log::{Entry, Position};
+use nexus_model::record::Record;
+use nexus_model::{EventId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use answers::{CancelRequest, OutcomeOf};
+pub use answers::{Cancellation, Why};
+
+use crate::cache::{Endings, Events};
 use crate::dedup::{Dedup, DedupKey};
-use crate::shard::{Action, Delivery, DeliveryKey, DeliveryState, Shard};
-use crate::{DeadLetter, EngineConfig, EngineParts, Error, PendingDelivery, checkpoint};
+use crate::queues::Queues;
+use crate::scheduler::{Scheduler, Wanted};
+use crate::shard::{Action, Ended, Id, Shard, State};
+use crate::snapshot::Snapshot;
+use crate::{EngineConfig, EngineParts, Error, checkpoint};
+use attempts::Attempts;
+use outbox::Out;
+use timers::Timers;
 
 /// Records that are read at once.
 const READ_RECORDS_MAX: usize = 1024;
 /// How long the driver pauses after the log refused it, and the longest it sleeps: the wall clock
 /// may be set while it does.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Questions that are answered before the log is looked at again.
+const QUESTIONS_MAX: usize = 64;
 
-/// A question for the driver.
-pub(crate) enum Command {
-    DeadLetters {
-        project: Option<Arc<str>>,
-        after: Option<EventId>,
-        limit: usize,
-        reply: oneshot::Sender<Vec<DeadLetter>>,
-    },
-    Deliveries {
-        event: EventId,
-        reply: oneshot::Sender<Vec<PendingDelivery>>,
-    },
-    Applied {
-        sequence: u64,
-        reply: oneshot::Sender<()>,
-    },
+/// A question for the driver: it runs between two records.
+pub(crate) type Question = Box<dyn FnOnce(&mut Driver) + Send>;
+
+/// What the driver shares with the handle.
+#[derive(Clone, Default)]
+pub(crate) struct Shared {
+    pub(crate) pending: Arc<AtomicUsize>,
+    pub(crate) schedules: Arc<AtomicUsize>,
+    pub(crate) dedup: Arc<Dedup>,
+    pub(crate) queues: Arc<Queues>,
+    /// The last record that a checkpoint on disk holds.
+    pub(crate) checkpointed: Arc<AtomicU64>,
 }
 
 pub(crate) struct Driver {
     config: EngineConfig,
     parts: EngineParts,
-    commands: mpsc::Receiver<Command>,
+    questions: mpsc::Receiver<Question>,
     shard: Shard,
-    dedup: Arc<Dedup>,
-    pending: Arc<AtomicUsize>,
-    timers: BinaryHeap<Reverse<(Timestamp, DeliveryKey, u32)>>,
-    ready: VecDeque<Delivery>,
-    running: JoinSet<Result<(), nexus_log::Error>>,
-    attempts: HashMap<Id, Delivery>,
-    decisions: Vec<Record>,
+    scheduler: Scheduler,
+    shared: Shared,
+    timers: Timers,
+    attempts: Attempts,
+    outbox: Vec<Out>,
+    /// Schedules whose events are being appended.
+    firing: HashSet<EventId>,
+    events: Events,
+    endings: Endings,
+    ending: HashMap<Id, Vec<oneshot::Sender<Ended>>>,
+    /// Cancellations of deliveries whose attempt is just beginning.
+    cancel_later: HashMap<Id, Vec<CancelRequest>>,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     checkpointed: u64,
     checkpoint: JoinSet<()>,
@@ -68,7 +81,7 @@ impl Driver {
     pub(crate) async fn recover(
         config: EngineConfig,
         parts: EngineParts,
-        commands: mpsc::Receiver<Command>,
+        questions: mpsc::Receiver<Question>,
     ) -> Result<Driver, Error> {
         let durable = parts.log.durable().sequence;
         let known = checkpoint::read(&config.checkpoint)?;
@@ -76,18 +89,23 @@ impl Driver {
         let known = known.filter(|(shard, _)| shard.position() <= durable);
         let (shard, dedup) = known.unwrap_or_else(|| (Shard::default(), Dedup::new()));
         let checkpointed = shard.position();
+        let shared = Shared { dedup: Arc::new(dedup), ..Shared::default() };
+        shared.checkpointed.store(checkpointed, Ordering::Relaxed);
         let mut driver = Driver {
+            scheduler: Scheduler::new(config.running_max),
             config,
             parts,
-            commands,
+            questions,
             shard,
-            dedup: Arc::new(dedup),
-            pending: Arc::default(),
-            timers: BinaryHeap::new(),
-            ready: VecDeque::new(),
-            running: JoinSet::new(),
-            attempts: HashMap::new(),
-            decisions: Vec::new(),
+            shared,
+            timers: Timers::default(),
+            attempts: Attempts::default(),
+            outbox: Vec::new(),
+            firing: HashSet::new(),
+            events: Events::default(),
+            endings: Endings::default(),
+            ending: HashMap::new(),
+            cancel_later: HashMap::new(),
             waiting: Vec::new(),
             checkpointed,
             checkpoint: JoinSet::new(),
@@ -99,17 +117,16 @@ impl Driver {
                 drop(driver.apply(&entry));
             }
         }
+        for (lane, state) in driver.shard.states.iter() {
+            driver.scheduler.set_bucket(*lane, state.bucket);
+        }
         let actions = driver.shard.recover();
         driver.take(actions);
         Ok(driver)
     }
 
-    pub(crate) fn dedup(&self) -> Arc<Dedup> {
-        self.dedup.clone()
-    }
-
-    pub(crate) fn pending(&self) -> Arc<AtomicUsize> {
-        self.pending.clone()
+    pub(crate) fn shared(&self) -> Shared {
+        self.shared.clone()
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
@@ -120,26 +137,38 @@ impl Driver {
                 Err(error) => {
                     warn_paused(&error);
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(PAUSE) => {} }
+                    self.answer_waiting();
                     continue;
                 }
             }
             let position = Position { shard: 0, sequence: self.shard.position() };
-            let log: Log = self.parts.log.clone();
+            let log = self.parts.log.clone();
             let nap = self.nap();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = log.wait_past(position) => {}
                 () = tokio::time::sleep(nap) => {}
-                Some(ended) = self.running.join_next_with_id() => self.attempt_ended(ended),
-                Some(command) = self.commands.recv() => self.answer(command),
+                Some(ended) = self.attempts.tasks.join_next_with_id() => self.attempt_ended(ended),
+                Some(question) = self.questions.recv() => {
+                    question(&mut self);
+                    self.answer_waiting();
+                }
             }
         }
         self.finish().await;
     }
 
-    /// Reads and applies what is new, begins what is due. `true` when there may be more to read.
+    fn answer_waiting(&mut self) {
+        for _ in 0..QUESTIONS_MAX {
+            let Ok(question) = self.questions.try_recv() else { return };
+            question(self);
+        }
+    }
+
+    /// Reads and applies what is new, begins what is due. `true` when there may be more to do at
+    /// once.
     async fn step(&mut self) -> Result<bool, Error> {
-        while let Some(ended) = self.running.try_join_next_with_id() {
+        while let Some(ended) = self.attempts.tasks.try_join_next_with_id() {
             self.attempt_ended(ended);
         }
         let entries = self.read().await?;
@@ -147,14 +176,15 @@ impl Driver {
             let actions = self.apply(entry);
             self.take(actions);
         }
-        self.append_decisions().await?;
+        self.release_ended();
         self.fire_timers();
         self.dispatch();
+        let appended = self.append_outbox().await?;
         self.report_applied();
         if self.shard.position() - self.checkpointed >= self.config.checkpoint_records {
             self.write_checkpoint();
         }
-        Ok(entries.len() == READ_RECORDS_MAX)
+        Ok(appended || entries.len() == READ_RECORDS_MAX)
     }
 
     async fn read(&mut self) -> Result<Vec<Entry>, Error> {
@@ -180,119 +210,123 @@ impl Driver {
     }
 
     fn apply(&mut self, entry: &Entry) -> Vec<Action> {
-        if let Record::Event(record) = &entry.record
-            && let Some(id) = record.event_id()
-        {
-            let key = DedupKey::of(&record.meta.project, &record.event.source, &record.event.id);
-            self.dedup.insert(key, id, Timestamp::from_unix_ns(record.received_ns));
+        match &entry.record {
+            Record::Event(record) => {
+                if let Some(id) = record.event_id() {
+                    let at = Timestamp::from_unix_ns(record.received_ns);
+                    self.shared.dedup.insert(DedupKey::of_event(record), id, at);
+                    self.shared.queues.applied(id);
+                }
+                if let Ok(schedule) = EventId::try_from(&record.schedule[..]) {
+                    self.firing.remove(&schedule);
+                }
+            }
+            Record::Schedule(record) => {
+                if let Ok(id) = EventId::try_from(&record.id[..])
+                    && !self.shard.schedules.contains(&id)
+                {
+                    let at = Timestamp::from_unix_ns(record.received_ns);
+                    self.shared.dedup.insert(DedupKey::of_schedule(record), id, at);
+                }
+            }
+            Record::Delivery(record) if record.function.is_empty() => {
+                if let Ok(schedule) = EventId::try_from(&record.event[..]) {
+                    self.firing.remove(&schedule);
+                }
+            }
+            _ => {}
         }
-        self.shard.apply(entry)
+        let actions = self.shard.apply(entry);
+        if let Record::Event(record) = &entry.record
+            && actions.iter().any(|action| matches!(action, Action::Queue(_)))
+        {
+            self.events.insert(record);
+        }
+        actions
     }
 
     fn take(&mut self, actions: Vec<Action>) {
-        let now = self.parts.clock.now();
+        let now_ns = self.parts.clock.now().unix_ns();
         for action in actions {
             match action {
-                Action::Deliver(delivery) if delivery.due <= now => self.ready.push_back(delivery),
-                Action::Deliver(Delivery { key, attempt, due }) => {
-                    self.timers.push(Reverse((due, key, attempt)));
+                Action::Queue(id) => {
+                    let Some(wanted) = self.wanted(id) else { continue };
+                    self.scheduler.queue(id, wanted, now_ns);
+                    self.count(id);
+                    self.cancel_again(id);
                 }
-                Action::GiveUp { key, attempts, reason } => {
-                    let record = self.dead_record(&key, attempts, reason);
-                    self.decisions.push(Record::Delivery(record));
+                Action::Begun(id) => {
+                    let Some(wanted) = self.wanted(id) else { continue };
+                    self.scheduler.begun(id, wanted, now_ns);
+                    self.cancel_again(id);
                 }
-                Action::Crashed { started, .. } => {
-                    let record = self.crash_record(&started);
-                    self.decisions.push(Record::Invocation(Box::new(record)));
+                Action::Forget(id, ended) => {
+                    self.scheduler.forget(id, now_ns);
+                    self.count(id);
+                    self.report_ended(id, ended);
+                    self.cancel_again(id);
                 }
+                Action::Settle(id) => {
+                    if let Some(wanted) = self.wanted(id) {
+                        self.scheduler.begun(id, wanted, now_ns);
+                        self.count(id);
+                        self.outbox.push(Out::Settle(id));
+                    }
+                }
+                Action::Close(run) => self.outbox.push(Out::Close(run)),
+                Action::Resume(run) => self.resume(run),
+                Action::WakeAt(run, at_ns) => self.timers.wake(run, at_ns),
+                Action::Strike(run) => self.parts.worker.cancel(run),
+                Action::Timer(schedule, at_ns) => self.timers.schedule(schedule, at_ns),
+                Action::Lane(lane) => self.configure(lane),
             }
         }
-        self.pending.store(self.shard.pending(), Ordering::Relaxed);
+        self.shared.pending.store(self.shard.pending(), Ordering::Relaxed);
+        self.shared.schedules.store(self.shard.schedules.len(), Ordering::Relaxed);
     }
 
-    async fn append_decisions(&mut self) -> Result<(), Error> {
-        if self.decisions.is_empty() {
-            return Ok(());
-        }
-        let records = self.decisions.clone();
-        self.parts.log.append(records).await.map_err(Error::Append)?;
-        self.decisions.clear();
-        Ok(())
+    fn wanted(&self, id: Id) -> Option<Wanted> {
+        let pending = self.shard.deliveries.get(&id)?;
+        let due_ns = match pending.state {
+            State::Queued { due_ns, .. } => due_ns,
+            _ => 0,
+        };
+        let (order, since_ns, key) = (pending.order, pending.since_ns, pending.key.clone());
+        Some(Wanted { order, key, due_ns, since_ns })
     }
 
-    fn fire_timers(&mut self) {
+    fn configure(&mut self, id: crate::lanes::LaneId) {
+        let state = self.shard.state(id);
+        let lane = self.shard.lanes.get(id).clone();
+        self.scheduler.configure(id, &lane, state.breaker);
+        let events = match lane.settings.queue {
+            Some(_) => self.shard.lanes.selects(id),
+            None => Vec::new(),
+        };
+        self.shared.queues.configure(id, &lane, (&events, state.pending));
         let now = self.parts.clock.now();
-        while let Some(Reverse((due, _, _))) = self.timers.peek() {
-            if *due > now {
-                break;
-            }
-            if let Some(Reverse((due, key, attempt))) = self.timers.pop() {
-                self.ready.push_back(Delivery { key, attempt, due });
-            }
+        self.timers.configure(id, &lane, (&state.fired, now));
+    }
+
+    /// Tells those who accept events how full the queue of a lane is.
+    fn count(&self, id: Id) {
+        if self.shared.queues.limits(id.lane) {
+            self.shared.queues.set(id.lane, self.shard.state(id.lane).pending);
         }
     }
 
-    fn dispatch(&mut self) {
-        while self.running.len() < self.config.running_max {
-            let Some(delivery) = self.ready.pop_front() else { break };
-            let wanted = match self.shard.delivery(&delivery.key) {
-                Some(DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. }) => {
-                    *attempt
-                }
-                _ => continue,
-            };
-            if wanted != delivery.attempt {
-                continue;
-            }
-            let (worker, attempt) = (self.parts.worker.clone(), delivery.clone());
-            let handle = self.running.spawn(async move { worker.deliver(attempt).await });
-            self.attempts.insert(handle.id(), delivery);
+    fn report_ended(&mut self, id: Id, ended: Ended) {
+        for waiting in self.ending.remove(&id).unwrap_or_default() {
+            // Whoever went away needs no answer.
+            let _ = waiting.send(ended.clone());
         }
-    }
-
-    fn attempt_ended(
-        &mut self,
-        ended: Result<(Id, Result<(), nexus_log::Error>), tokio::task::JoinError>,
-    ) {
-        let (id, reason) = match ended {
-            Ok((id, Ok(()))) => (id, None),
-            Ok((id, Err(error))) => (id, Some(error.to_string())),
-            Err(error) => (error.id(), Some(error.to_string())),
-        };
-        let Some(delivery) = self.attempts.remove(&id) else { return };
-        let Some(reason) = reason else { return };
-        tracing::warn!(
-            event = %delivery.key.event, function = %delivery.key.function, reason,
-            "an attempt ended without its record; it counts as failed"
-        );
-        let action = match self.shard.delivery(&delivery.key) {
-            Some(DeliveryState::Running { started }) => {
-                Action::Crashed { key: delivery.key, started: started.clone() }
-            }
-            _ => Action::Deliver(Delivery { due: self.parts.clock.now().after(PAUSE), ..delivery }),
-        };
-        self.take(vec![action]);
+        self.endings.insert(id, ended);
     }
 
     fn nap(&self) -> Duration {
-        match self.timers.peek() {
-            Some(Reverse((due, _, _))) => due.since(self.parts.clock.now()).min(PAUSE),
-            None => PAUSE,
-        }
-    }
-
-    fn answer(&mut self, command: Command) {
-        // A caller that went away needs no answer.
-        match command {
-            Command::DeadLetters { project, after, limit, reply } => {
-                let _ = reply.send(self.dead_letters(project.as_deref(), after, limit));
-            }
-            Command::Deliveries { event, reply } => {
-                let _ = reply.send(self.deliveries(event));
-            }
-            Command::Applied { sequence, reply } => self.waiting.push((sequence, reply)),
-        }
-        self.report_applied();
+        let now = self.parts.clock.now();
+        let next = self.scheduler.wake_ns().into_iter().chain(self.timers.next_ns()).min();
+        next.map_or(PAUSE, |at| Timestamp::from_unix_ns(at).since(now).min(PAUSE))
     }
 
     fn report_applied(&mut self) {
@@ -306,104 +340,34 @@ impl Driver {
         }
     }
 
-    fn dead_letters(
-        &self,
-        project: Option<&str>,
-        after: Option<EventId>,
-        limit: usize,
-    ) -> Vec<DeadLetter> {
-        self.shard
-            .dead
-            .iter()
-            .filter(|(key, _)| project.is_none_or(|project| &*key.project == project))
-            .filter(|(key, _)| after.is_none_or(|after| key.event > after))
-            .take(limit)
-            .map(|(key, dead)| DeadLetter {
-                event: key.event,
-                project: key.project.clone(),
-                function: key.function.clone(),
-                attempts: dead.attempts,
-                reason: dead.reason.clone(),
-                at: dead.at,
-            })
-            .collect()
+    /// A copy of the state that costs next to nothing.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.shard)
     }
 
-    fn deliveries(&self, event: EventId) -> Vec<PendingDelivery> {
-        let own = self.shard.deliveries.iter().filter(|(key, _)| key.event == event);
-        let mut found: Vec<PendingDelivery> = own
-            .map(|(key, state)| PendingDelivery {
-                event,
-                project: key.project.clone(),
-                function: key.function.clone(),
-                state: state.clone(),
-            })
-            .collect();
-        found.sort_by(|a, b| a.function.cmp(&b.function));
-        found
-    }
-
-    fn dead_record(&self, key: &DeliveryKey, attempts: u32, reason: String) -> DeliveryRecord {
-        let id: InvocationId = self.parts.mint.mint(Partition::of(&key.project, ""));
-        DeliveryRecord {
-            id: Bytes::copy_from_slice(id.as_bytes()),
-            project: key.project.to_string(),
-            event: Bytes::copy_from_slice(key.event.as_bytes()),
-            function: key.function.to_string(),
-            decision: DeliveryDecision::Dead.into(),
-            reason,
-            attempts,
-            principal: Principal::system().to_string(),
-            at_ns: self.parts.clock.now().unix_ns(),
-            ..DeliveryRecord::default()
-        }
-    }
-
-    fn crash_record(&self, started: &StartedRecord) -> InvocationRecord {
-        let ended_ns = self.parts.clock.now().unix_ns();
-        let mut record = InvocationRecord {
-            id: started.id.clone(),
-            meta: started.meta.clone(),
-            function: started.function.clone(),
-            version: started.version.clone(),
-            attempt: started.attempt,
-            trigger: Trigger::Event.into(),
-            status: Status::Crashed.into(),
-            accepted_ns: started.started_ns,
-            ended_ns,
-            not_replayable: "the node stopped while it ran, so its journal was not kept".into(),
-            failure: Some(Failure {
-                code: Code::Crashed.as_str().into(),
-                message: Code::Crashed.title().into(),
-                backtrace: Vec::new(),
-            }),
-            ..InvocationRecord::default()
-        };
-        record.timings.total_ns = u64::try_from(ended_ns - started.started_ns).unwrap_or(0);
-        record
-    }
-
-    fn write_checkpoint(&mut self) {
+    /// Writes a checkpoint beside the work, unless one is being written.
+    pub(crate) fn write_checkpoint(&mut self) {
         while self.checkpoint.try_join_next().is_some() {}
-        if !self.checkpoint.is_empty() {
+        if !self.checkpoint.is_empty() || self.checkpointed == self.shard.position() {
             return;
         }
         self.checkpointed = self.shard.position();
-        let (path, shard, dedup) =
-            (self.config.checkpoint.clone(), self.shard.clone(), self.dedup.clone());
+        let (path, snapshot) = (self.config.checkpoint.clone(), self.snapshot());
+        let shared = self.shared.clone();
         self.checkpoint.spawn_blocking(move || {
-            if let Err(error) = checkpoint::write(&path, &shard, &dedup) {
+            match checkpoint::write(&path, &snapshot, &shared.dedup) {
+                Ok(()) => shared.checkpointed.store(snapshot.position, Ordering::Relaxed),
                 // The log holds everything; only the next start takes longer.
-                tracing::warn!(
+                Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "no checkpoint was written"
-                );
+                ),
             }
         });
     }
 
     async fn finish(mut self) {
-        while let Some(ended) = self.running.join_next_with_id().await {
+        while let Some(ended) = self.attempts.tasks.join_next_with_id().await {
             self.attempt_ended(ended);
         }
         while let Ok(true) = self.step_without_dispatch().await {}
@@ -418,8 +382,9 @@ impl Driver {
             let actions = self.apply(entry);
             self.take(actions);
         }
-        self.append_decisions().await?;
-        Ok(!entries.is_empty())
+        let appended = self.append_outbox().await?;
+        self.report_applied();
+        Ok(appended || !entries.is_empty())
     }
 }
 

@@ -1,24 +1,32 @@
 //! The handle: accepting events, asking about deliveries, stopping.
 
-use std::collections::HashMap;
+mod accept;
+mod dead;
+mod durable;
+mod schedules;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use nexus_log::Log;
-use nexus_model::record::{ConfigRecord, EventRecord, Record};
-use nexus_model::{Clock, EventId, IdMint, Timestamp};
+use nexus_model::record::{ConfigRecord, Record};
+use nexus_model::{Clock, EventId, IdMint};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dedup::{Dedup, DedupKey, Known};
-use crate::driver::{Command, Driver};
-use crate::{Delivery, DeliveryState, Error};
+pub use accept::Accepted;
+pub use dead::Redrive;
+pub use durable::WaitingSignalAt;
+
+use crate::driver::{CancelRequest, Cancellation, Driver, OutcomeOf, Question, Shared, Why};
+use crate::shard::{DeliveryKey, DeliveryState, Ended};
+use crate::snapshot::{DeliveryFilter, PendingDelivery, Snapshot};
+use crate::{Error, Worker};
 
 /// Questions that may wait for the driver.
-const COMMANDS_MAX: usize = 256;
+const QUESTIONS_MAX: usize = 256;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -45,59 +53,15 @@ pub struct EngineParts {
     pub worker: Arc<dyn Worker>,
 }
 
-/// Makes one attempt to deliver an event.
-///
-/// - It appends a `Started` record, durably, before the function runs, and the `Invocation` record
-///   (trigger `Event`, cause the event, the delivery's attempt) when it ended, durably, before it
-///   returns. Where the function cannot even begin, it appends an `Invocation` record with the
-///   status `Rejected`.
-/// - Called from many tasks at once, at most `running_max`.
-#[async_trait]
-pub trait Worker: Send + Sync + 'static {
-    /// Makes the attempt.
-    ///
-    /// # Errors
-    /// A record could not be appended: the engine tries again.
-    async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error>;
-}
-
-/// What became of an event that was sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Accepted {
-    /// Its id in the log; that of the first one for a duplicate.
-    pub id: EventId,
-    /// An event of the same source and id was in the log already.
-    pub duplicate: bool,
-}
-
-/// A delivery that was given up.
+/// How far a delivery is.
 #[derive(Clone, PartialEq, Debug)]
-pub struct DeadLetter {
-    /// The event.
-    pub event: EventId,
-    /// The project.
-    pub project: Arc<str>,
-    /// The function.
-    pub function: Arc<str>,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// Why the last one failed.
-    pub reason: String,
-    /// When it was given up.
-    pub at: Timestamp,
-}
-
-/// A delivery that is not finished.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PendingDelivery {
-    /// The event.
-    pub event: EventId,
-    /// The project.
-    pub project: Arc<str>,
-    /// The function.
-    pub function: Arc<str>,
-    /// Where it stands.
-    pub state: DeliveryState,
+pub enum Outcome {
+    /// It is not finished.
+    Pending(DeliveryState),
+    /// It ended a moment ago.
+    Ended(Ended),
+    /// It ended long ago (then the log knows how), or never was.
+    Unknown,
 }
 
 /// The engine of one shard. Cheap to clone.
@@ -108,10 +72,11 @@ pub struct Engine {
 
 struct Inner {
     log: Log,
-    dedup: Arc<Dedup>,
-    pending: Arc<AtomicUsize>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<IdMint>,
+    shared: Shared,
     pending_max: usize,
-    commands: mpsc::Sender<Command>,
+    questions: mpsc::Sender<Question>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -122,32 +87,19 @@ impl Engine {
     /// # Errors
     /// The checkpoint is of a newer version, or the log cannot be read.
     pub async fn start(config: EngineConfig, parts: EngineParts) -> Result<Engine, Error> {
-        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let (questions, received) = mpsc::channel(QUESTIONS_MAX);
         let (log, pending_max) = (parts.log.clone(), config.pending_max);
+        let (clock, mint) = (parts.clock.clone(), parts.mint.clone());
         let driver = Driver::recover(config, parts, received).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (dedup, pending) = (driver.dedup(), driver.pending());
+        let shared = driver.shared();
         tasks.spawn(driver.run(stop.clone()));
-        let inner = Inner { log, dedup, pending, pending_max, commands, stop, tasks };
+        let inner = Inner { log, clock, mint, shared, pending_max, questions, stop, tasks };
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Appends events that are not duplicates, all or none: durable when it returns. The ids in the
-    /// records must be fresh. Goes on to its end when the caller goes away.
-    ///
-    /// # Errors
-    /// Too many deliveries are unfinished, or the log refuses.
-    pub async fn accept(&self, events: Vec<EventRecord>) -> Result<Vec<Accepted>, Error> {
-        let pending = self.inner.pending.load(Ordering::Relaxed);
-        if pending >= self.inner.pending_max {
-            return Err(Error::Full { pending, limit: self.inner.pending_max });
-        }
-        let inner = self.inner.clone();
-        let append = self.inner.tasks.spawn(async move { inner.accept(events).await });
-        append.await.unwrap_or(Err(Error::Stopped))
-    }
-
-    /// Tells the engine of a function's subscriptions; durable when it returns.
+    /// Tells the engine of functions and triggers; durable when it returns. A record whose revision
+    /// is not newer than what is known changes nothing.
     ///
     /// # Errors
     /// The log refuses.
@@ -158,29 +110,87 @@ impl Engine {
 
     /// How many deliveries are unfinished.
     pub fn pending(&self) -> usize {
-        self.inner.pending.load(Ordering::Relaxed)
+        self.inner.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Dead letters of a project (`None`: of all), by event id, at most `limit`, after `after`.
+    /// Unfinished deliveries by event, at most `limit`, after `after`.
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn dead_letters(
+    pub async fn deliveries(
         &self,
-        project: Option<&str>,
-        after: Option<EventId>,
+        filter: DeliveryFilter,
+        after: Option<DeliveryKey>,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let project = project.map(Arc::from);
-        self.ask(|reply| Command::DeadLetters { project, after, limit, reply }).await
+    ) -> Result<Vec<PendingDelivery>, Error> {
+        self.look(move |state| state.deliveries(&filter, (after.as_ref(), limit))).await
     }
 
-    /// The unfinished deliveries of an event.
+    /// Why a delivery is where it is; `None` when it is not unfinished.
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn deliveries(&self, event: EventId) -> Result<Vec<PendingDelivery>, Error> {
-        self.ask(|reply| Command::Deliveries { event, reply }).await
+    pub async fn why(&self, key: DeliveryKey) -> Result<Option<Why>, Error> {
+        self.ask(move |driver| driver.why(&key)).await
+    }
+
+    /// How far a delivery is. An asynchronous call is the delivery of its event to its target.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn outcome(&self, key: DeliveryKey) -> Result<Outcome, Error> {
+        let found = self.ask(move |driver| driver.outcome(&key)).await?;
+        Ok(match found {
+            OutcomeOf::Pending(state) => Outcome::Pending(state),
+            OutcomeOf::Ended(ended) => Outcome::Ended(ended),
+            OutcomeOf::Unknown => Outcome::Unknown,
+        })
+    }
+
+    /// Waits for the end of a delivery whose event is durable; `None` when it ended long ago or
+    /// never was. Cancel safe; the caller bounds the time.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn wait_ended(&self, key: DeliveryKey) -> Result<Option<Ended>, Error> {
+        self.settled().await?;
+        let (reply, ended) = oneshot::channel();
+        self.ask(move |driver| driver.await_end(&key, reply)).await?;
+        match ended.await {
+            Ok(ended) => Ok(Some(ended)),
+            Err(_) if self.inner.stop.is_cancelled() => Err(Error::Stopped),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Cancels a delivery: what waits or sleeps is gone when it returns, what runs is being stopped.
+    /// `principal` is recorded with the reason.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn cancel(
+        &self,
+        key: DeliveryKey,
+        (principal, reason): (String, String),
+    ) -> Result<Cancellation, Error> {
+        self.settled().await?;
+        let (reply, answer) = oneshot::channel();
+        let request = CancelRequest { principal, reason, reply };
+        self.ask(move |driver| driver.cancel(&key, request)).await?;
+        answer.await.map_err(|_| Error::Stopped)
+    }
+
+    /// The lowest sequence number of the log that unfinished work, or the next start, still needs.
+    /// What lies below may be removed. Asking also has a checkpoint written, so that the next answer
+    /// is a higher one.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn floor(&self) -> Result<u64, Error> {
+        self.ask(Driver::write_checkpoint).await?;
+        let checkpointed = self.inner.shared.checkpointed.load(Ordering::Relaxed);
+        let needed = self.look(|state| state.floor()).await?;
+        Ok(needed.min(checkpointed + 1))
     }
 
     /// Waits until every record that is durable now has been applied. For tests and for callers
@@ -190,7 +200,9 @@ impl Engine {
     /// The engine has stopped.
     pub async fn settled(&self) -> Result<(), Error> {
         let sequence = self.inner.log.durable().sequence;
-        self.ask(|reply| Command::Applied { sequence, reply }).await
+        let (reply, applied) = oneshot::channel();
+        self.ask(move |driver| driver.await_applied(sequence, reply)).await?;
+        applied.await.map_err(|_| Error::Stopped)
     }
 
     /// Begins no more deliveries, waits for those that run, and writes a checkpoint. Dropping the
@@ -201,90 +213,32 @@ impl Engine {
         self.inner.tasks.wait().await;
     }
 
-    async fn ask<T>(
+    async fn ask<T: Send + 'static>(
         &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+        question: impl FnOnce(&mut Driver) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.inner.commands.send(command(reply)).await.map_err(|_| Error::Stopped)?;
+        let question: Question = Box::new(move |driver| {
+            // A caller that went away needs no answer.
+            let _ = reply.send(question(driver));
+        });
+        self.inner.questions.send(question).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Looks through the state beside the driver.
+    async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Snapshot) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let state = self.ask(|driver| driver.snapshot()).await?;
+        let found = tokio::task::spawn_blocking(move || question(&state));
+        found.await.map_err(|_| Error::Stopped)
     }
 }
 
 impl Inner {
-    async fn accept(&self, events: Vec<EventRecord>) -> Result<Vec<Accepted>, Error> {
-        let mut accepted: Vec<Option<Accepted>> = vec![None; events.len()];
-        let mut own: HashMap<DedupKey, EventId> = HashMap::new();
-        let mut fresh = Vec::new();
-        let mut contested = Vec::new();
-        for (index, event) in events.into_iter().enumerate() {
-            let Some(id) = event.event_id() else { continue };
-            let key = DedupKey::of(&event.meta.project, &event.event.source, &event.event.id);
-            let first = own.get(&key).copied();
-            accepted[index] = match first.map_or_else(|| self.dedup.reserve(key), Known::Durable) {
-                Known::Durable(first) => Some(Accepted { id: first, duplicate: true }),
-                Known::Reserved(_) => {
-                    contested.push((index, key, event));
-                    None
-                }
-                Known::Fresh => {
-                    own.insert(key, id);
-                    fresh.push((key, event));
-                    Some(Accepted { id, duplicate: false })
-                }
-            };
-        }
-        self.append(fresh).await?;
-        // Nothing is reserved any more here, so that two requests cannot wait for each other.
-        for (index, key, event) in contested {
-            accepted[index] = self.accept_contested(key, event).await?;
-        }
-        Ok(accepted.into_iter().flatten().collect())
-    }
-
-    async fn accept_contested(
-        &self,
-        key: DedupKey,
-        event: EventRecord,
-    ) -> Result<Option<Accepted>, Error> {
-        loop {
-            match self.dedup.reserve(key) {
-                Known::Durable(id) => return Ok(Some(Accepted { id, duplicate: true })),
-                Known::Fresh => {
-                    let id = event.event_id();
-                    self.append(vec![(key, event)]).await?;
-                    return Ok(id.map(|id| Accepted { id, duplicate: false }));
-                }
-                Known::Reserved(notify) => {
-                    let settled = notify.notified();
-                    tokio::pin!(settled);
-                    // Listen first, then ask again: the reservation may have ended in between.
-                    settled.as_mut().enable();
-                    if matches!(self.dedup.reserve(key), Known::Reserved(_)) {
-                        settled.await;
-                    } else {
-                        self.dedup.settle(key, None);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn append(&self, fresh: Vec<(DedupKey, EventRecord)>) -> Result<(), Error> {
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let settled: Vec<_> = fresh
-            .iter()
-            .filter_map(|(key, event)| {
-                Some((*key, (event.event_id()?, Timestamp::from_unix_ns(event.received_ns))))
-            })
-            .collect();
-        let records = fresh.into_iter().map(|(_, event)| Record::Event(event)).collect();
-        let appended = self.log.append(records).await;
-        for (key, durable) in settled {
-            self.dedup.settle(key, appended.is_ok().then_some(durable));
-        }
-        appended.map(drop).map_err(Error::Append)
+    fn fresh_id(&self, project: &str) -> EventId {
+        self.mint.mint(nexus_model::Partition::of(project, ""))
     }
 }

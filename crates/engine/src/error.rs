@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nexus_model::{EventId, InvocationId, Timestamp};
+
 /// Why the engine could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,6 +48,59 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The queue of a function or trigger that an event would go to is full.
+    #[error(
+        "{limit} deliveries are unfinished, which is the limit of the queue of {}",
+        lane_name(function, trigger)
+    )]
+    QueueFull {
+        /// The function.
+        function: String,
+        /// The trigger; empty for the function's own.
+        trigger: String,
+        /// The limit.
+        limit: u32,
+    },
+    /// Too many events are scheduled.
+    #[error("{scheduled} events are scheduled, the limit is {limit}")]
+    SchedulesFull {
+        /// How many there are.
+        scheduled: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An event is scheduled too far ahead.
+    #[error("the event is scheduled for {due}, which is more than {limit:?} ahead")]
+    TooFarAhead {
+        /// When it would happen.
+        due: Timestamp,
+        /// The limit.
+        limit: std::time::Duration,
+    },
+    /// There is no durable invocation with this id that has not ended.
+    #[error("invocation {invocation} is not durable, or has ended")]
+    NoInvocation {
+        /// The id.
+        invocation: InvocationId,
+    },
+    /// Too many signals wait for an invocation.
+    #[error("{limit} signals wait for invocation {invocation}, which is the limit")]
+    SignalsFull {
+        /// The invocation.
+        invocation: InvocationId,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no such dead letter.
+    #[error("event {event} is not in the dead letters of {}", lane_name(function, trigger))]
+    NotDead {
+        /// The event.
+        event: EventId,
+        /// The function.
+        function: String,
+        /// The trigger; empty for the function's own.
+        trigger: String,
+    },
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Stopped,
@@ -56,8 +111,17 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Error::Append(source) | Error::Read { source, .. } => source.retryable(),
-            Error::Full { .. } | Error::Stopped => true,
+            Error::Full { .. } | Error::QueueFull { .. } | Error::Stopped => true,
+            Error::SchedulesFull { .. } | Error::SignalsFull { .. } => true,
+            Error::TooFarAhead { .. } | Error::NoInvocation { .. } | Error::NotDead { .. } => false,
             Error::Checkpoint { .. } | Error::NewerCheckpoint { .. } => false,
         }
+    }
+}
+
+fn lane_name(function: &str, trigger: &str) -> String {
+    match trigger {
+        "" => format!("function '{function}'"),
+        trigger => format!("trigger '{trigger}' of function '{function}'"),
     }
 }

@@ -1,29 +1,52 @@
-//! From events to functions: matching, delivery, retries, dead letters, deduplication.
+//! From events to functions: matching, order, limits, retries, batches, destinations, dead letters,
+//! schedules, cron, and the durable invocations that sleep in between.
 //!
 //! ```text
 //!            accept                    read                    apply
 //!  node ──────────────► log ─────────────────────► driver ───────────────► Shard (pure)
 //!                        ▲                           │  ◄─────────────────  actions
-//!                        │ started, ended, dead      │ deliver
+//!                        │ started, ended, dead      │ ◄───── what begins ─  Scheduler (pure)
 //!                        └───────────────────────────┴────────► Worker (node)
 //! ```
 //!
-//! Nothing but a record of the log changes a [`Shard`]; a crash anywhere is a replay of the log from
-//! the last checkpoint. Delivery is at least once: an attempt that was started and never ended
-//! counts as failed.
+//! Nothing but a record of the log changes the shard; a crash anywhere is a replay of the log from
+//! the last checkpoint. The scheduler is volatile: it is built from the shard. Delivery is at least
+//! once: an attempt that was started and never ended counts as failed, unless it is durable and goes
+//! on from its journal.
 
-mod backoff;
+mod cache;
 mod checkpoint;
+mod cron;
 mod dedup;
 mod driver;
 mod engine;
 mod error;
+mod lanes;
+mod outgoing;
+mod queues;
+mod retry;
+mod scheduler;
+mod settings;
 mod shard;
-mod subscriptions;
+mod snapshot;
+mod table;
+mod worker;
 
-pub use backoff::retry_delay;
-pub use engine::{
-    Accepted, DeadLetter, Engine, EngineConfig, EngineParts, PendingDelivery, Worker,
-};
+#[cfg(test)]
+mod simulation;
+
+pub use cron::{CRON_TYPE, CronError, CronSchedule};
+pub use driver::{Cancellation, Why};
+pub use engine::{Accepted, Engine, EngineConfig, EngineParts, Outcome, Redrive, WaitingSignalAt};
 pub use error::Error;
-pub use shard::{Action, Delivery, DeliveryKey, DeliveryState, Shard};
+pub use outgoing::{
+    BATCH_CONTENT_TYPE, BATCH_TYPE, FALLBACK_TYPE, INVOKE_TYPE, OUTCOME_TYPE, batch_event,
+    batch_failures,
+};
+pub use retry::Retry;
+pub use scheduler::Reason;
+pub use shard::{DeliveryKey, DeliveryState, Ended};
+pub use snapshot::{
+    DeadCount, DeadFilter, DeadLetter, DeliveryFilter, PendingDelivery, ScheduledEvent,
+};
+pub use worker::{Delivery, Resume, Wake, Worker};

@@ -1,310 +1,342 @@
 //! The pure core: `apply(record) -> actions`. No clock, no I/O, no locks.
 //!
 //! ```text
-//!              event matches                started             succeeded
+//!              event matches                started              succeeded
 //!                   │                  ┌────────────► Running ──────────────► (forgotten)
-//!                   ▼                  │                │ failed, attempts left
-//!                 Ready ───────────────┘                ▼
-//!                   ▲                                Waiting ── due ──► Ready
-//!                   │ redriven                          │ refused, or no attempts left
-//!                 (dead) ◄── dead record ── Exhausted ◄─┘
+//!                   ▼                  │             ▲      │ failed, attempts left
+//!                 Queued ──────────────┘      resumed│      ▼
+//!                   ▲                           Suspended  Queued (due later)
+//!                   │ redriven                              │ no attempts left
+//!                 (dead) ◄──────── its record ── Settling ◄─┘
 //! ```
 //!
-//! `Exhausted` lasts from the decision until its record is in the log, so that a crash in between
-//! repeats the decision instead of losing it.
+//! `Settling` lasts from a verdict until its record is in the log, so that a crash in between
+//! repeats the verdict instead of losing it. Who may begin when is not decided here: the
+//! [`Scheduler`](crate::scheduler::Scheduler) does, from this state.
 
-use std::collections::{BTreeMap, HashMap};
+mod decided;
+mod durable;
+mod ended;
+mod lane_state;
+mod seen;
+mod state;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nexus_log::Entry;
-use nexus_model::record::{
-    DeliveryDecision, DeliveryRecord, EventRecord, InvocationRecord, Record, StartedRecord, Status,
-    Trigger,
+use nexus_model::record::{DeliveryDecision, EventRecord, Record, ScheduleRecord, StartedRecord};
+use nexus_model::resource::QueueFull;
+use nexus_model::{Code, EventId, InvocationId};
+
+pub(crate) use durable::Receiver;
+pub(crate) use lane_state::{BreakerState, LaneState};
+pub(crate) use seen::Seen;
+pub(crate) use state::{
+    Dead, Id, Pending, Run, Scheduled, State, Suspension, Verdict, WaitingSignal,
 };
-use nexus_model::{EventId, Timestamp};
+pub use state::{DeliveryKey, DeliveryState, Ended};
 
-use crate::retry_delay;
-use crate::subscriptions::Subscriptions;
+use crate::cron;
+use crate::lanes::{Lane, LaneId, Lanes};
+use crate::table::Table;
+use nexus_content::Content;
 
-/// How much of a failure's message a delivery remembers, in characters.
-const REASON_CHARS_MAX: usize = 300;
-
-/// One event on its way to one function.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct DeliveryKey {
-    /// The event.
-    pub event: EventId,
-    /// The project.
-    pub project: Arc<str>,
-    /// The function.
-    pub function: Arc<str>,
-}
-
-/// Where a delivery stands.
-#[derive(Clone, PartialEq, Debug)]
-pub enum DeliveryState {
-    /// It may be tried now.
-    Ready {
-        /// The attempt to make.
-        attempt: u32,
-    },
-    /// An attempt has begun.
-    Running {
-        /// The record of its begin: what a crash report needs.
-        started: Box<StartedRecord>,
-    },
-    /// The last attempt failed; the next one is due later.
-    Waiting {
-        /// The attempt to make.
-        attempt: u32,
-        /// When.
-        due: Timestamp,
-        /// Why the last one failed.
-        reason: String,
-    },
-    /// No further attempts; the record that says so is not in the log yet.
-    Exhausted {
-        /// How many were made.
-        attempts: u32,
-        /// Why the last one failed.
-        reason: String,
-    },
-}
-
-/// A delivery that lies in the dead letters.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Dead {
-    pub(crate) attempts: u32,
-    pub(crate) reason: String,
-    pub(crate) at: Timestamp,
-}
-
-/// An attempt to make.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Delivery {
-    /// What, to whom.
-    pub key: DeliveryKey,
-    /// 1 for the first.
-    pub attempt: u32,
-    /// Not before this moment.
-    pub due: Timestamp,
-}
+/// Distinct event types that are kept once instead of once per delivery.
+const TYPES_MAX: usize = 10_000;
 
 /// What the driver has to do after a record was applied.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Action {
-    /// Make an attempt.
-    Deliver(Delivery),
-    /// Append that there are no further attempts.
-    GiveUp {
-        /// What, to whom.
-        key: DeliveryKey,
-        /// How many attempts were made.
-        attempts: u32,
-        /// Why the last one failed.
-        reason: String,
-    },
-    /// Append that the attempt ended with its node.
-    Crashed {
-        /// What, to whom.
-        key: DeliveryKey,
-        /// The record of its begin.
-        started: Box<StartedRecord>,
-    },
+pub(crate) enum Action {
+    /// A delivery waits for its turn, now or from its due time on.
+    Queue(Id),
+    /// A delivery is under way: it waits no more.
+    Begun(Id),
+    /// A delivery is finished.
+    Forget(Id, Ended),
+    /// Append the verdict about a delivery.
+    Settle(Id),
+    /// Append that an invocation ended with its node, or was cancelled while it slept.
+    Close(InvocationId),
+    /// A durable invocation goes on.
+    Resume(InvocationId),
+    /// A durable invocation goes on at this time, unless something wakes it before.
+    WakeAt(InvocationId, i64),
+    /// Stop a running invocation.
+    Strike(InvocationId),
+    /// An event happens at this time.
+    Timer(EventId, i64),
+    /// The settings or the breaker of a lane are others now.
+    Lane(LaneId),
 }
 
 /// The state of one shard, derived from its records and nothing else.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Shard {
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
     pub(crate) position: u64,
-    pub(crate) subscriptions: Subscriptions,
-    pub(crate) deliveries: HashMap<DeliveryKey, DeliveryState>,
-    pub(crate) dead: BTreeMap<DeliveryKey, Dead>,
+    pub(crate) lanes: Lanes,
+    pub(crate) states: Table<LaneId, LaneState>,
+    pub(crate) seen: Seen,
+    pub(crate) deliveries: Table<Id, Pending>,
+    pub(crate) runs: Table<InvocationId, Run>,
+    /// Signals to asynchronous invocations that have not begun.
+    pub(crate) early: Table<InvocationId, Vec<WaitingSignal>>,
+    pub(crate) schedules: Table<EventId, Scheduled>,
+    pub(crate) dead: Table<Id, Dead>,
+    /// Asynchronous invocations whose first attempt waits for its turn, with their lanes.
+    pub(crate) named: HashMap<EventId, LaneId>,
+    pub(crate) types: HashSet<Arc<str>>,
 }
 
 impl Shard {
     /// The sequence number of the last record that was applied.
-    pub fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// How many deliveries are unfinished.
-    pub fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.deliveries.len()
     }
 
-    /// Where a delivery stands, if it is unfinished.
-    pub fn delivery(&self, key: &DeliveryKey) -> Option<&DeliveryState> {
-        self.deliveries.get(key)
-    }
-
     /// Takes in the next record. A record that was applied already changes nothing.
-    pub fn apply(&mut self, entry: &Entry) -> Vec<Action> {
-        if entry.position.sequence <= self.position {
-            return Vec::new();
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Vec<Action> {
+        let sequence = entry.position.sequence;
+        let mut actions = Vec::new();
+        if sequence <= self.position {
+            return actions;
         }
-        self.position = entry.position.sequence;
+        self.position = sequence;
         match &entry.record {
-            Record::Event(record) => self.event(record),
-            Record::Started(record) => {
-                self.started(record);
-                Vec::new()
-            }
-            Record::Invocation(record) => self.ended(record).into_iter().collect(),
-            Record::Delivery(record) => self.decided(record).into_iter().collect(),
+            Record::Event(record) => self.event(record, &mut actions),
+            Record::Started(record) => self.started(record, &mut actions),
+            Record::Invocation(record) => self.ended(record, &mut actions),
+            Record::Delivery(record) => self.decided(record, &mut actions),
             Record::Config(record) => {
-                self.subscriptions.configure(record);
-                Vec::new()
+                let changed = self.lanes.configure(record);
+                actions.extend(changed.into_iter().map(Action::Lane));
             }
-            Record::Note(_)
-            | Record::Schedule(_)
-            | Record::Journal(_)
-            | Record::Suspended(_)
-            | Record::Signal(_)
-            | Record::Progress(_) => Vec::new(),
+            Record::Schedule(record) => self.scheduled(record, &mut actions),
+            Record::Journal(record) => self.journaled(record),
+            Record::Suspended(record) => self.suspended(record, &mut actions),
+            Record::Signal(record) => self.signalled(record, &mut actions),
+            Record::Note(_) | Record::Progress(_) => {}
         }
+        actions
     }
 
     /// What has to be done after a restart, once every record of the log was applied: nothing that
     /// was under way in memory is left, so all of it begins again.
-    pub fn recover(&self) -> Vec<Action> {
-        let mut actions: Vec<Action> = self
-            .deliveries
-            .iter()
-            .map(|(key, state)| match state {
-                DeliveryState::Ready { attempt } => deliver(key, *attempt, Timestamp::EPOCH),
-                DeliveryState::Waiting { attempt, due, .. } => deliver(key, *attempt, *due),
-                DeliveryState::Running { started } => {
-                    Action::Crashed { key: key.clone(), started: started.clone() }
-                }
-                DeliveryState::Exhausted { attempts, reason } => {
-                    Action::GiveUp { key: key.clone(), attempts: *attempts, reason: reason.clone() }
-                }
-            })
-            .collect();
-        actions.sort_by(|a, b| key_of(a).cmp(key_of(b)));
-        actions
+    pub(crate) fn recover(&self) -> Vec<Action> {
+        let mut queued: Vec<(u64, Id)> = Vec::new();
+        let mut actions = Vec::new();
+        for (id, pending) in self.deliveries.iter() {
+            match &pending.state {
+                State::Queued { .. } => queued.push((pending.order, *id)),
+                State::Running { .. } => actions.push((pending.order, Action::Begun(*id))),
+                State::Settling(_) => actions.push((pending.order, Action::Settle(*id))),
+            }
+        }
+        actions.extend(queued.into_iter().map(|(order, id)| (order, Action::Queue(id))));
+        for (id, run) in self.runs.iter() {
+            actions.push((run.sequence, self.recover_run(*id, run)));
+        }
+        for (id, at) in self.schedules.iter() {
+            actions.push((at.sequence, Action::Timer(*id, at.due_ns)));
+        }
+        // In the order of the log, so that a restart behaves like the run before it.
+        actions.sort_by_key(|(order, _)| *order);
+        let lanes = self.lanes.iter().map(|(id, _)| Action::Lane(id));
+        lanes.chain(actions.into_iter().map(|(_, action)| action)).collect()
     }
 
-    fn event(&mut self, record: &EventRecord) -> Vec<Action> {
-        let Some(event) = record.event_id() else { return Vec::new() };
-        let functions = self.subscriptions.matching(&record.meta.project, &record.event.ty);
-        let project: Arc<str> = record.meta.project.as_str().into();
-        functions
-            .into_iter()
-            .map(|function| {
-                let key = DeliveryKey { event, project: project.clone(), function };
-                self.deliveries.insert(key.clone(), DeliveryState::Ready { attempt: 1 });
-                deliver(&key, 1, Timestamp::EPOCH)
-            })
-            .collect()
+    /// Which delivery a record means, where its lane is known.
+    pub(crate) fn id(
+        &self,
+        event: &[u8],
+        (project, function, trigger): (&str, &str, &str),
+    ) -> Option<Id> {
+        let event = EventId::try_from(event).ok()?;
+        Some(Id { event, lane: self.lanes.find(project, function, trigger)? })
     }
 
-    fn started(&mut self, record: &StartedRecord) {
-        let Some(key) = key_from(&record.meta.cause_event, &record.meta.project, &record.function)
-        else {
-            return;
-        };
-        if let Some(state) = self.deliveries.get_mut(&key)
-            && matches!(state, DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. } if *attempt == record.attempt)
+    /// The names behind an id.
+    pub(crate) fn key(&self, id: Id) -> DeliveryKey {
+        let Lane { project, function, trigger, .. } = &**self.lanes.get(id.lane);
+        DeliveryKey {
+            event: id.event,
+            project: project.clone(),
+            function: function.clone(),
+            trigger: trigger.clone(),
+        }
+    }
+
+    /// The id behind names.
+    pub(crate) fn id_of(&self, key: &DeliveryKey) -> Option<Id> {
+        let lane = self.lanes.find(&key.project, &key.function, &key.trigger)?;
+        Some(Id { event: key.event, lane })
+    }
+
+    pub(crate) fn state(&self, lane: LaneId) -> LaneState {
+        self.states.get(&lane).cloned().unwrap_or_default()
+    }
+
+    fn state_mut(&mut self, lane: LaneId) -> &mut LaneState {
+        self.states.entry(lane)
+    }
+
+    fn event(&mut self, record: &EventRecord, actions: &mut Vec<Action>) {
+        let Some(event) = record.event_id() else { return };
+        if let Ok(schedule) = EventId::try_from(&record.schedule[..])
+            && self.schedules.remove(&schedule).is_none()
         {
-            *state = DeliveryState::Running { started: Box::new(record.clone()) };
+            // It has happened already, or was cancelled: this one is a repeat.
+            return;
         }
+        let project = record.meta.project.as_str();
+        let content = Content::from(&record.event);
+        if record.target.is_empty() {
+            for lane in self.lanes.matching(project, &content) {
+                self.enqueue(Id { event, lane }, (record, &content), actions);
+            }
+            return;
+        }
+        let lane = self.lanes.lane(project, &record.target, &record.trigger);
+        if let Some((cron, scheduled_ns)) = cron::fired(&record.event) {
+            self.state_mut(lane).cron_fired(cron, scheduled_ns);
+        }
+        self.enqueue(Id { event, lane }, (record, &content), actions);
     }
 
-    fn ended(&mut self, record: &InvocationRecord) -> Option<Action> {
-        if record.trigger() != Trigger::Event {
-            return None;
+    fn enqueue(
+        &mut self,
+        id: Id,
+        (record, content): (&EventRecord, &Content<'_>),
+        actions: &mut Vec<Action>,
+    ) {
+        if self.deliveries.contains(&id) {
+            return;
         }
-        let key = key_from(&record.meta.cause_event, &record.meta.project, &record.function)?;
-        let attempt = match self.deliveries.get(&key)? {
-            DeliveryState::Running { started } => started.attempt,
-            DeliveryState::Ready { attempt } | DeliveryState::Waiting { attempt, .. } => *attempt,
-            DeliveryState::Exhausted { .. } => return None,
+        let settings = self.lanes.get(id.lane).settings.clone();
+        let key = match &settings.key {
+            Some(expression) => expression.key(content),
+            None => Some(record.meta.ordering_key.clone()).filter(|key| !key.is_empty()),
         };
-        if record.attempt != attempt {
-            return None;
+        let duplicate = settings.deduplicate.as_ref().is_some_and(|(expression, age)| {
+            let key = expression.key(content);
+            let now = (record.received_ns, *age);
+            key.is_some_and(|key| self.seen.seen(id.lane, &key, now))
+        });
+        let state = self.state_mut(id.lane);
+        let full = settings.queue.filter(|(max, _)| state.pending >= *max);
+        let verdict = if duplicate {
+            let reason = "an event with the same deduplication key was there before".to_owned();
+            Some(Verdict::new(DeliveryDecision::Duplicate, reason, ""))
+        } else if let Some((max, QueueFull::Dead)) = full {
+            let reason =
+                format!("{max} deliveries were unfinished, which is the limit of its queue");
+            Some(Verdict::new(DeliveryDecision::Dead, reason, Code::QueueFull.as_str()))
+        } else {
+            None
+        };
+        state.pending += 1;
+        let pending = Pending {
+            sequence: self.position,
+            order: self.position,
+            since_ns: record.received_ns,
+            key: key.map(Arc::from),
+            ty: self.intern(&record.event.ty),
+            attempt: 1,
+            named: record.event.ty == crate::outgoing::INVOKE_TYPE,
+            state: match verdict {
+                Some(verdict) => State::Settling(Box::new(verdict)),
+                None => State::Queued { due_ns: 0, failed: None },
+            },
+        };
+        actions.push(match &pending.state {
+            State::Settling(_) => Action::Settle(id),
+            _ => Action::Queue(id),
+        });
+        if pending.named {
+            self.named.insert(id.event, id.lane);
         }
-        let attempts_max = self.subscriptions.attempts_max(&key.project, &key.function);
-        match record.status() {
-            Status::Succeeded => {
-                self.deliveries.remove(&key);
-                None
-            }
-            Status::Refused => Some(self.exhaust(key, attempt, reason(record))),
-            _ if attempt >= attempts_max => Some(self.exhaust(key, attempt, reason(record))),
-            _ => {
-                let delay = retry_delay(key.event, &key.function, attempt);
-                let due = Timestamp::from_unix_ns(record.ended_ns).after(delay);
-                let state =
-                    DeliveryState::Waiting { attempt: attempt + 1, due, reason: reason(record) };
-                self.deliveries.insert(key.clone(), state);
-                Some(deliver(&key, attempt + 1, due))
+        self.deliveries.insert(id, pending);
+    }
+
+    /// Takes in a delivery from a checkpoint.
+    pub(crate) fn restore(&mut self, id: Id, pending: Pending) {
+        self.state_mut(id.lane).pending += 1;
+        if pending.named {
+            self.named.insert(id.event, id.lane);
+        }
+        self.deliveries.insert(id, pending);
+    }
+
+    /// Few types make most events.
+    pub(crate) fn intern(&mut self, ty: &str) -> Arc<str> {
+        if let Some(known) = self.types.get(ty) {
+            return known.clone();
+        }
+        let ty: Arc<str> = ty.into();
+        if self.types.len() < TYPES_MAX {
+            self.types.insert(ty.clone());
+        }
+        ty
+    }
+
+    fn started(&mut self, record: &StartedRecord, actions: &mut Vec<Action>) {
+        let Some(id) = InvocationId::try_from(&record.id[..]).ok() else { return };
+        if record.resumes > 0 {
+            self.resumed(id, record);
+            return;
+        }
+        let names =
+            (record.meta.project.as_str(), record.function.as_str(), record.trigger.as_str());
+        let Some(lane) = self.lanes.find(names.0, names.1, names.2) else { return };
+        let events = std::iter::once(&record.meta.cause_event).chain(&record.batch);
+        let mut members = Vec::with_capacity(1 + record.batch.len());
+        for event in events {
+            let Ok(event) = EventId::try_from(&event[..]) else { continue };
+            let member = Id { event, lane };
+            let Some(pending) = self.deliveries.get_mut(&member) else { continue };
+            let queued = matches!(pending.state, State::Queued { .. });
+            // In a batch each event counts its own attempts.
+            if queued && (pending.attempt == record.attempt || !record.batch.is_empty()) {
+                pending.state = State::Running { run: id, cancelled: false };
+                members.push(event);
+                actions.push(Action::Begun(member));
             }
         }
-    }
-
-    fn exhaust(&mut self, key: DeliveryKey, attempts: u32, reason: String) -> Action {
-        let state = DeliveryState::Exhausted { attempts, reason: reason.clone() };
-        self.deliveries.insert(key.clone(), state);
-        Action::GiveUp { key, attempts, reason }
-    }
-
-    fn decided(&mut self, record: &DeliveryRecord) -> Option<Action> {
-        let key = key_from(&record.event, &record.project, &record.function)?;
-        match record.decision() {
-            DeliveryDecision::Dead => {
-                self.deliveries.remove(&key);
-                let dead = Dead {
-                    attempts: record.attempts,
-                    reason: record.reason.clone(),
-                    at: Timestamp::from_unix_ns(record.at_ns),
-                };
-                self.dead.insert(key, dead);
-                None
-            }
-            DeliveryDecision::Redriven => {
-                self.dead.remove(&key)?;
-                self.deliveries.insert(key.clone(), DeliveryState::Ready { attempt: 1 });
-                Some(deliver(&key, 1, Timestamp::EPOCH))
-            }
-            DeliveryDecision::Dropped => {
-                self.dead.remove(&key);
-                None
-            }
-            DeliveryDecision::Unknown
-            | DeliveryDecision::Cancelled
-            | DeliveryDecision::FellBack
-            | DeliveryDecision::Duplicate => None,
+        if members.is_empty() {
+            return;
         }
+        self.spend(lane, record.started_ns);
+        self.named.remove(&EventId::from_bytes(*id.as_bytes()));
+        let signals = self.early.remove(&id).unwrap_or_default();
+        let sequence = self.position;
+        let run = Run { signals, ..Run::new(record.clone(), lane, (members, sequence)) };
+        self.runs.insert(id, run);
+    }
+
+    /// Counts the begin of an attempt against the rate that holds for a lane.
+    fn spend(&mut self, id: LaneId, now_ns: i64) {
+        let lane = self.lanes.get(id);
+        let Some(rate) = lane.settings.gate.rate else { return };
+        let owner = if lane.settings.gate.own_rate { id } else { lane.base };
+        self.state_mut(owner).bucket.take(rate, now_ns);
+    }
+
+    fn scheduled(&mut self, record: &ScheduleRecord, actions: &mut Vec<Action>) {
+        let Ok(id) = EventId::try_from(&record.id[..]) else { return };
+        let project = record.meta.project.as_str();
+        let sequence = self.position;
+        if let Some(known) = self.schedules.get_mut(&id) {
+            // It was carried forward.
+            known.sequence = sequence;
+            return;
+        }
+        let project = self.intern(project);
+        self.schedules.insert(id, Scheduled { project, due_ns: record.due_ns, sequence });
+        actions.push(Action::Timer(id, record.due_ns));
     }
 }
-
-fn deliver(key: &DeliveryKey, attempt: u32, due: Timestamp) -> Action {
-    Action::Deliver(Delivery { key: key.clone(), attempt, due })
-}
-
-fn key_of(action: &Action) -> &DeliveryKey {
-    match action {
-        Action::Deliver(delivery) => &delivery.key,
-        Action::GiveUp { key, .. } | Action::Crashed { key, .. } => key,
-    }
-}
-
-fn key_from(event: &[u8], project: &str, function: &str) -> Option<DeliveryKey> {
-    let event = EventId::try_from(event).ok()?;
-    Some(DeliveryKey { event, project: project.into(), function: function.into() })
-}
-
-fn reason(record: &InvocationRecord) -> String {
-    let text = match &record.failure {
-        Some(failure) => format!("{}: {}", failure.code, failure.message),
-        None => format!("it ended as {}", record.status().word()),
-    };
-    text.chars().take(REASON_CHARS_MAX).collect()
-}
-
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod tests;

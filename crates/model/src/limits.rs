@@ -146,6 +146,37 @@ pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A CloudEvents SQL expression, in bytes.
+pub const CESQL_BYTES_MAX: usize = 4 << 10;
+/// Brackets, functions and signs around each other in a CloudEvents SQL expression.
+pub const CESQL_DEPTH_MAX: usize = 64;
+/// Dialects, attributes, fields and alternatives in one filter.
+pub const FILTER_NODES_MAX: usize = 1_000;
+/// Filters or fields inside each other.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// A key expression, in bytes.
+pub const KEY_EXPRESSION_BYTES_MAX: usize = 1 << 10;
+/// A key made from an event, in bytes; a longer one is replaced by its digest.
+pub const KEY_BYTES_MAX: usize = 256;
+/// A transformation's expression, in bytes.
+pub const TRANSFORM_BYTES_MAX: usize = 4 << 10;
+/// Parts inside each other in a transformation's expression; each `|` counts as one.
+pub const TRANSFORM_DEPTH_MAX: usize = 128;
+/// What a transformation may touch by its estimate, in bytes; the estimate grows with the event.
+pub const TRANSFORM_WORK_BYTES_MAX: u64 = 500_000_000;
+/// One schema of an event type, in bytes of JSON.
+pub const SCHEMA_BYTES_MAX: usize = 256 << 10;
+/// Objects and arrays inside each other in a schema.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Parts of a schema that may be applied to one value of the data.
+pub const SCHEMA_STEPS_MAX: usize = 10_000;
+/// Errors that one validation against a schema reports.
+pub const SCHEMA_ERRORS_MAX: usize = 20;
+/// Properties of one object that an inferred schema names; further ones only count as "others".
+pub const INFERRED_PROPERTIES_MAX: usize = 500;
+/// Places (objects, arrays, properties) that an inferred schema describes.
+pub const INFERRED_NODES_MAX: usize = 2_000;
+
 /// One row of `nexus limits`.
 #[derive(Clone, Copy, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Limit {
@@ -436,5 +467,40 @@ pub const ALL: &[Limit] = &[
         STATE_OPERATION_AGE.as_millis() as u64,
         "ms",
         "how late after a crash a durable function may be resumed in the middle of a write",
+    ),
+    limit("cesql-bytes-max", CESQL_BYTES_MAX as u64, "bytes", "a CloudEvents SQL expression"),
+    limit("cesql-depth-max", CESQL_DEPTH_MAX as u64, "levels", "nesting in CloudEvents SQL"),
+    limit("filter-nodes-max", FILTER_NODES_MAX as u64, "parts", "parts of one filter"),
+    limit("filter-depth-max", FILTER_DEPTH_MAX as u64, "levels", "nesting in a filter"),
+    limit("key-expression-bytes-max", KEY_EXPRESSION_BYTES_MAX as u64, "bytes", "a key expression"),
+    limit("key-bytes-max", KEY_BYTES_MAX as u64, "bytes", "a key; a longer one becomes its digest"),
+    limit("transform-bytes-max", TRANSFORM_BYTES_MAX as u64, "bytes", "a transformation"),
+    limit(
+        "transform-depth-max",
+        TRANSFORM_DEPTH_MAX as u64,
+        "levels",
+        "nesting in a transformation",
+    ),
+    limit(
+        "transform-work-bytes-max",
+        TRANSFORM_WORK_BYTES_MAX,
+        "bytes",
+        "estimated work of a transformation",
+    ),
+    limit("schema-bytes-max", SCHEMA_BYTES_MAX as u64, "bytes", "one schema of an event type"),
+    limit("schema-depth-max", SCHEMA_DEPTH_MAX as u64, "levels", "nesting in a schema"),
+    limit("schema-steps-max", SCHEMA_STEPS_MAX as u64, "parts", "parts of a schema for one value"),
+    limit("schema-errors-max", SCHEMA_ERRORS_MAX as u64, "errors", "errors of one validation"),
+    limit(
+        "inferred-properties-max",
+        INFERRED_PROPERTIES_MAX as u64,
+        "properties",
+        "properties of one object in an inferred schema",
+    ),
+    limit(
+        "inferred-nodes-max",
+        INFERRED_NODES_MAX as u64,
+        "places",
+        "places in an inferred schema",
     ),
 ];

@@ -1,21 +1,32 @@
 //! Attempts for the engine: `started` first, then the run, then its record; both durable.
+//!
+//! - `input`: what the function gets: an event, a transformed one, a batch.
+//! - `attempt`: the records around an attempt.
+//! - [`Strikes`]: running attempts that somebody may cancel.
+//! - Going on from a journal ([`Resume`]) belongs to the durable invocations.
+
+mod attempt;
+mod input;
+mod strikes;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nexus_engine::{Delivery, Worker};
-use nexus_exec::{CallContext, CallInput, Cancel};
+use nexus_engine::{Delivery, Resume, Worker};
+use nexus_exec::{CallContext, Cancel};
 use nexus_model::record::{
-    EventRecord, Failure, InvocationRecord, Level, Meta, Record, StartedRecord, Status, Trigger,
+    Body, Failure, InvocationRecord, Record, StartedRecord, Status, Trigger,
 };
-use nexus_model::{Code, InvocationId, Name, OpContext, Partition, Principal};
+use nexus_model::{Code, Digest, InvocationId, Name, OpContext};
 
 use crate::catalog::Function;
-use crate::record::{InputHead, bytes_of, nanos};
+use crate::record::{bytes_of, nanos};
 use crate::serve::{Begun, Finished, Origin};
 use crate::{Error, Node};
+use attempt::Attempt;
+use strikes::Strikes;
 
 /// How long an attempt waits for a slot of the node: as long as it takes, for practical purposes.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -23,41 +34,59 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const THROTTLED: Duration = Duration::from_millis(20);
 
 /// Runs deliveries on a node. Holds it weakly: the node owns the engine that owns this.
-pub(crate) struct Deliverer(Weak<Node>);
+pub(crate) struct Deliverer {
+    node: Weak<Node>,
+    strikes: Strikes,
+}
 
 impl Deliverer {
     pub(crate) fn new(node: &Arc<Node>) -> Self {
-        Deliverer(Arc::downgrade(node))
+        Deliverer { node: Arc::downgrade(node), strikes: Strikes::default() }
     }
 }
 
 #[async_trait]
 impl Worker for Deliverer {
     async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error> {
-        match self.0.upgrade() {
-            Some(node) => node.deliver(delivery).await,
+        match self.node.upgrade() {
+            Some(node) => node.deliver(delivery, &self.strikes).await,
             None => Err(nexus_log::Error::Closed),
         }
     }
-}
 
-/// One attempt with what is known of it.
-struct Attempt {
-    delivery: Delivery,
-    id: InvocationId,
-    event: EventRecord,
+    async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
+        match self.node.upgrade() {
+            Some(node) => node.resume(resume).await,
+            None => Err(nexus_log::Error::Closed),
+        }
+    }
+
+    fn cancel(&self, invocation: InvocationId) {
+        self.strikes.strike(invocation);
+    }
+
+    async fn fetch(&self, body: &Body) -> Option<Bytes> {
+        let node = self.node.upgrade()?;
+        let digest = Digest::try_from(&body.blob[..]).ok()?;
+        node.parts.blobs.get(digest).await.ok()?
+    }
 }
 
 impl Node {
-    async fn deliver(self: Arc<Self>, delivery: Delivery) -> Result<(), nexus_log::Error> {
-        let project = &*delivery.key.project;
-        let id: InvocationId = self.parts.mint.mint(Partition::of(project, ""));
-        let Some(event) = self.parts.log.event(delivery.key.event).await? else {
-            let attempt = Attempt { delivery, id, event: EventRecord::default() };
-            let gone = Error::new(Code::Gone, "the event was removed by retention");
-            return self.reject(attempt, Status::Refused, &gone).await;
+    async fn deliver(
+        self: Arc<Self>,
+        delivery: Delivery,
+        strikes: &Strikes,
+    ) -> Result<(), nexus_log::Error> {
+        let attempt = match self.attempt(delivery).await? {
+            Ok(attempt) => attempt,
+            Err((attempt, gone)) => return self.reject(attempt, Status::Refused, &gone).await,
         };
-        let attempt = Attempt { delivery, id, event };
+        let input = match self.input_of(&attempt).await {
+            Ok(input) => input,
+            // What cannot be made of the event now cannot be made of it later.
+            Err(error) => return self.reject(attempt, Status::Refused, &error).await,
+        };
         let begun = match self.begin_delivery(&attempt).await {
             Ok(begun) => begun,
             Err(error) => {
@@ -69,37 +98,48 @@ impl Node {
                 return self.reject(attempt, status, &error).await;
             }
         };
-        let started = StartedRecord {
-            id: bytes_of(id.as_bytes()),
-            meta: attempt.meta(&begun.traceparent),
-            function: attempt.delivery.key.function.to_string(),
-            version: bytes_of(begun.loaded.version.as_bytes()),
-            attempt: attempt.delivery.attempt,
-            started_ns: begun.accepted.unix_ns(),
-            ..StartedRecord::default()
-        };
-        self.parts.log.append(vec![Record::Started(started)]).await?;
-        let mut event = attempt.event.event.clone();
-        if let Some(data) = &mut event.data
-            && let Ok(digest) = nexus_model::Digest::try_from(&data.blob[..])
-            && let Ok(Some(bytes)) = self.parts.blobs.get(digest).await
-        {
-            data.inline = bytes;
-        }
-        let input = InputHead::EventRef(attempt.delivery.key.event);
         let cancel = Cancel::default();
-        let mut running =
-            begun.into_call(&self, (CallInput::Event(event.to_event()), input), None, &cancel);
+        // From its begin on it can be cancelled.
+        let _struck = strikes.watch(attempt.id, &cancel);
+        self.append_started(&attempt, &begun).await?;
+        let mut running = begun.into_call(&self, input, None, &cancel);
         running.facts.attempt = attempt.delivery.attempt;
         running.facts.cause_event = Some(attempt.delivery.key.event);
-        running.facts.ordering_key = attempt.event.meta.ordering_key.clone();
+        running.facts.ordering_key = attempt.first().meta.ordering_key.clone();
         let context =
             CallContext { attempt: attempt.delivery.attempt, ..(*running.call.context).clone() };
         running.call.context = Arc::new(context);
         let mut finished = running.run().await;
         self.send_returned(&mut finished).await;
+        let failed = attempt.failed_items(&finished);
         let (node, _, record) = finished.into_record().await;
-        node.append_end(record).await
+        node.append_end(attempt.end(record, failed)).await
+    }
+
+    async fn append_started(
+        &self,
+        attempt: &Attempt,
+        begun: &Begun,
+    ) -> Result<(), nexus_log::Error> {
+        let started = StartedRecord {
+            id: bytes_of(attempt.id.as_bytes()),
+            meta: attempt.meta(&begun.traceparent),
+            function: attempt.delivery.key.function.to_string(),
+            version: bytes_of(begun.loaded.version.as_bytes()),
+            attempt: attempt.delivery.attempt,
+            started_ns: begun.accepted.unix_ns(),
+            trigger: attempt.delivery.key.trigger.to_string(),
+            batch: attempt.batch(),
+            ..StartedRecord::default()
+        };
+        self.parts.log.append(vec![Record::Started(started)]).await.map(drop)
+    }
+
+    /// Ends an invocation that cannot go on from its journal: it counts as a failed attempt.
+    async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
+        let error = Error::new(Code::Crashed, "the node stopped while it ran");
+        let record = attempt::broken_off(&resume, self.parts.clock.now(), &error);
+        self.append_end(record).await
     }
 
     /// Appends the end of an attempt. The engine waits for nothing else to go on, so this insists
@@ -191,58 +231,6 @@ impl Node {
                 message: format!("its events were not accepted: {}", error.detail()),
                 backtrace: Vec::new(),
             });
-        }
-    }
-
-    /// Records an attempt that never ran.
-    async fn reject(
-        &self,
-        attempt: Attempt,
-        status: Status,
-        error: &Error,
-    ) -> Result<(), nexus_log::Error> {
-        let now_ns = self.parts.clock.now().unix_ns();
-        let trace = crate::trace::child(Some(&attempt.event.meta.traceparent), attempt.id);
-        let mut record = InvocationRecord {
-            id: bytes_of(attempt.id.as_bytes()),
-            meta: attempt.meta(&trace),
-            function: attempt.delivery.key.function.to_string(),
-            attempt: attempt.delivery.attempt,
-            accepted_ns: now_ns,
-            ended_ns: now_ns,
-            failure: Some(Failure {
-                code: error.code().as_str().to_owned(),
-                message: error.detail().to_owned(),
-                backtrace: Vec::new(),
-            }),
-            not_replayable: "it never ran".to_owned(),
-            ..InvocationRecord::default()
-        };
-        record.set_trigger(Trigger::Event);
-        record.set_status(status);
-        record.set_level(Level::None);
-        self.append_end(record).await
-    }
-}
-
-impl Attempt {
-    fn context(&self) -> OpContext {
-        OpContext {
-            principal: Principal::system(),
-            traceparent: Some(self.event.meta.traceparent.as_str().into()),
-            ..OpContext::system(self.id.to_string())
-        }
-    }
-
-    fn meta(&self, traceparent: &str) -> Meta {
-        Meta {
-            project: self.delivery.key.project.to_string(),
-            principal: Principal::system().to_string(),
-            cause_event: bytes_of(self.delivery.key.event.as_bytes()),
-            cause_invocation: Bytes::new(),
-            traceparent: traceparent.to_owned(),
-            ordering_key: self.event.meta.ordering_key.clone(),
-            deadline_ns: 0,
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn persist(
         number: host.pieces.load(Ordering::Relaxed),
         bytes: Body::inline(piece.bytes),
         at_ns: host.node.parts.clock.now().unix_ns(),
+        signals: piece.signals.iter().map(|id| bytes_of(id)).collect(),
     };
     let appended = host.node.parts.log.append(vec![Record::Journal(record)]).await;
     appended.map_err(|error| Unavailable(error.to_string()))?;

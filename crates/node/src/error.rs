@@ -217,6 +217,13 @@ impl From<nexus_engine::Error> for Error {
         match error {
             E::Append(source) | E::Read { source, .. } => source.into(),
             E::Full { .. } => Error::new(Code::Overloaded, error.to_string()),
+            E::QueueFull { .. } => Error::new(Code::QueueFull, error.to_string()),
+            E::SchedulesFull { .. } | E::SignalsFull { .. } => {
+                Error::new(Code::Overloaded, error.to_string())
+            }
+            E::TooFarAhead { .. } => Error::new(Code::BadRequest, error.to_string()),
+            E::NoInvocation { .. } => Error::new(Code::NotDurable, error.to_string()),
+            E::NotDead { .. } => Error::new(Code::NotFound, error.to_string()),
             E::Stopped => Error::new(Code::ShuttingDown, "the server is shutting down"),
             other => Error::internal("use the engine", other),
         }

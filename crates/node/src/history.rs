@@ -222,11 +222,12 @@ impl Node {
     ) -> Result<Vec<DeadLetter>, Error> {
         let mut project = project.map(Name::to_string);
         reach(ctx, &mut project)?;
-        let found = self.engine()?.dead_letters(project.as_deref(), None, page_size(limit)).await?;
+        let filter = nexus_engine::DeadFilter { project, ..nexus_engine::DeadFilter::default() };
+        let found = self.engine()?.dead_letters(filter, None, page_size(limit)).await?;
         let view = |at: nexus_engine::DeadLetter| DeadLetter {
-            event: at.event,
-            project: at.project.to_string(),
-            function: at.function.to_string(),
+            event: at.key.event,
+            project: at.key.project.to_string(),
+            function: at.key.function.to_string(),
             reason: at.reason,
             attempts: at.attempts,
             at: at.at,

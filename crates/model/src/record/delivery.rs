@@ -130,6 +130,9 @@ pub enum DeliveryDecision {
     FellBack = 5,
     /// It counts as handled already: another event with the same deduplication key was there.
     Duplicate = 6,
+    /// It succeeded, and its outcome went where `on-success` says: the event stands in the same
+    /// append.
+    Reported = 7,
 }
 
 /// Something about the log itself.

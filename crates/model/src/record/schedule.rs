@@ -56,6 +56,10 @@ pub struct JournalRecord {
     /// When.
     #[prost(int64, tag = "6")]
     pub at_ns: i64,
+    /// The signals that the invocation took in this piece ([`SignalRecord::id`]), 16 bytes each:
+    /// from here on they do not wait any more.
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub signals: Vec<Bytes>,
 }
 
 /// A durable invocation sleeps or waits for a signal. Nothing of it is in memory.

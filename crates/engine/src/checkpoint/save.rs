@@ -1,0 +1,178 @@
+//! From the state to rows.
+
+use bytes::Bytes;
+use nexus_model::EventId;
+use nexus_model::resource::Kind;
+use prost::Message;
+
+use super::rows::{
+    Body, DeadRow, DeclaredRow, DedupRow, DeliveryRow, EarlyRow, FiredRow, LaneRow, RunRow,
+    ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
+};
+use crate::dedup::Dedup;
+use crate::lanes::LaneId;
+use crate::shard::{BreakerState, Dead, Id, Pending, Run, State, Verdict, WaitingSignal};
+use crate::snapshot::Snapshot;
+
+pub(super) fn body(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
+    let mut body = Body {
+        position: state.position,
+        lanes: lanes(state),
+        declared: declared(state),
+        deliveries: state.deliveries.iter().map(|(id, at)| delivery(*id, at)).collect(),
+        runs: state.runs.iter().map(|(_, at)| run(at)).collect(),
+        early: Vec::new(),
+        schedules: Vec::new(),
+        dead: state.dead.iter().map(|(id, at)| dead(*id, at)).collect(),
+        seen: Vec::new(),
+        dedup: Vec::new(),
+    };
+    for (invocation, signals) in state.early.iter() {
+        let invocation = bytes(invocation.as_bytes());
+        body.early.push(EarlyRow { invocation, signals: signals.iter().map(signal).collect() });
+    }
+    for (id, at) in state.schedules.iter() {
+        body.schedules.push(ScheduleRow {
+            id: event(*id),
+            project: at.project.to_string(),
+            due_ns: at.due_ns,
+            sequence: at.sequence,
+        });
+    }
+    for ((lane, key), at_ns) in state.seen.iter() {
+        body.seen.push(SeenRow { lane: lane.0, key: bytes(key), at_ns: *at_ns });
+    }
+    for (at, key, id) in dedup.entries() {
+        body.dedup.push(DedupRow { key: bytes(&key.0), event: event(id), at_ns: at.unix_ns() });
+    }
+    sort(&mut body);
+    body.encode_to_vec()
+}
+
+/// The tables have no order of their own.
+fn sort(body: &mut Body) {
+    body.declared
+        .sort_by(|a, b| (&a.kind, &a.project, &a.name).cmp(&(&b.kind, &b.project, &b.name)));
+    body.deliveries.sort_by(|a, b| (a.order, &a.event, a.lane).cmp(&(b.order, &b.event, b.lane)));
+    body.runs.sort_by(|a, b| (a.sequence, &a.started.id).cmp(&(b.sequence, &b.started.id)));
+    body.early.sort_by(|a, b| a.invocation.cmp(&b.invocation));
+    body.schedules.sort_by(|a, b| a.id.cmp(&b.id));
+    body.dead.sort_by(|a, b| (&a.event, a.lane).cmp(&(&b.event, b.lane)));
+    body.seen.sort_by(|a, b| (a.lane, &a.key).cmp(&(b.lane, &b.key)));
+}
+
+fn bytes(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+fn event(id: EventId) -> Bytes {
+    bytes(id.as_bytes())
+}
+
+fn lanes(state: &Snapshot) -> Vec<LaneRow> {
+    let row = |(number, lane): (usize, &std::sync::Arc<crate::lanes::Lane>)| {
+        let at = state.states.get(&LaneId(number as u32)).cloned().unwrap_or_default();
+        let (failures, open_until_ns) = match at.breaker {
+            BreakerState::Closed { failures } => (failures, 0),
+            BreakerState::Open { until_ns } => (0, until_ns),
+        };
+        let fired = at.fired.iter().map(|(cron, at_ns)| FiredRow { cron: *cron, at_ns: *at_ns });
+        LaneRow {
+            project: lane.project.to_string(),
+            function: lane.function.to_string(),
+            trigger: lane.trigger.to_string(),
+            failures,
+            open_until_ns,
+            spent_until_ns: at.bucket.spent_until_ns,
+            fired: fired.collect(),
+        }
+    };
+    state.lanes.iter().enumerate().map(row).collect()
+}
+
+fn declared(state: &Snapshot) -> Vec<DeclaredRow> {
+    let functions = state.functions.iter().map(|at| (Kind::Function, at));
+    let all = functions.chain(state.triggers.iter().map(|at| (Kind::Trigger, at)));
+    let row =
+        |(kind, ((project, name), at)): (Kind, (&crate::lanes::Names, &crate::lanes::Declared))| {
+            DeclaredRow {
+                kind: kind.as_str().to_owned(),
+                project: project.to_string(),
+                name: name.to_string(),
+                revision: at.revision,
+                spec: at.spec.to_string(),
+                at_ns: at.at_ns,
+            }
+        };
+    all.map(row).collect()
+}
+
+fn delivery(id: Id, pending: &Pending) -> DeliveryRow {
+    let row = DeliveryRow {
+        event: event(id.event),
+        lane: id.lane.0,
+        sequence: pending.sequence,
+        order: pending.order,
+        since_ns: pending.since_ns,
+        key: pending.key.as_deref().map(str::to_owned),
+        ty: pending.ty.to_string(),
+        attempt: pending.attempt,
+        named: pending.named,
+        ..DeliveryRow::default()
+    };
+    match &pending.state {
+        State::Queued { due_ns, failed } => {
+            DeliveryRow { due_ns: *due_ns, failed: failed.as_deref().map(str::to_owned), ..row }
+        }
+        State::Running { run, cancelled } => {
+            DeliveryRow { run: bytes(run.as_bytes()), cancelled: *cancelled, ..row }
+        }
+        State::Settling(at) => DeliveryRow { verdict: Some(verdict(at)), ..row },
+    }
+}
+
+fn verdict(at: &Verdict) -> VerdictRow {
+    VerdictRow {
+        decision: at.decision.into(),
+        reason: at.reason.clone(),
+        code: at.code.clone(),
+        status: at.status.into(),
+        invocation: at.invocation.map(|id| bytes(id.as_bytes())).unwrap_or_default(),
+        attempts: at.attempts,
+    }
+}
+
+fn run(run: &Run) -> RunRow {
+    RunRow {
+        started: run.started.clone(),
+        sequence: run.sequence,
+        lane: run.lane.0,
+        members: run.members.iter().map(|id| event(*id)).collect(),
+        pieces: run.pieces.clone(),
+        stalled: run.stalled,
+        suspension: run.suspension.as_ref().map(|at| SuspensionRow {
+            until_ns: at.until_ns,
+            signal: at.signal.to_string(),
+            ran_ns: at.ran_ns,
+        }),
+        signals: run.signals.iter().map(signal).collect(),
+    }
+}
+
+fn signal(at: &WaitingSignal) -> SignalRow {
+    SignalRow { id: bytes(&at.id), sequence: at.sequence, name: at.name.to_string() }
+}
+
+fn dead(id: Id, dead: &Dead) -> DeadRow {
+    DeadRow {
+        event: event(id.event),
+        lane: id.lane.0,
+        sequence: dead.sequence,
+        key: dead.key.as_deref().map(str::to_owned),
+        ty: dead.ty.to_string(),
+        attempts: dead.attempts,
+        reason: dead.reason.to_string(),
+        code: dead.code.to_string(),
+        at_ns: dead.at_ns,
+    }
+}

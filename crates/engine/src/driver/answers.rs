@@ -1,0 +1,205 @@
+//! What others ask the driver, and what they ask of it.
+
+use std::fmt;
+
+use nexus_model::record::DeliveryRecord;
+use nexus_model::{EventId, InvocationId};
+use tokio::sync::oneshot;
+
+use super::outbox::Out;
+use super::{Driver, State};
+use crate::scheduler::Reason;
+use crate::shard::{DeliveryKey, DeliveryState, Ended, Id, Receiver};
+use crate::snapshot::state_of;
+
+/// What became of a cancellation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cancellation {
+    /// It is recorded: what waited or slept is gone, what runs is being stopped.
+    Done,
+    /// It has just ended; what was decided is being recorded.
+    TooLate,
+    /// There is no such unfinished delivery.
+    NotFound,
+}
+
+/// Who cancels a delivery, and why.
+pub(crate) struct CancelRequest {
+    pub(crate) principal: String,
+    pub(crate) reason: String,
+    pub(crate) reply: oneshot::Sender<Cancellation>,
+}
+
+/// How far a delivery is, or how it ended.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum OutcomeOf {
+    Pending(DeliveryState),
+    Ended(Ended),
+    Unknown,
+}
+
+/// Why a delivery is where it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Why {
+    /// What, to whom.
+    pub key: DeliveryKey,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// What holds it up, where it waits.
+    pub reason: Option<Reason>,
+    /// Where an earlier event of its key holds it up: where that one stands.
+    pub ahead: Option<DeliveryState>,
+}
+
+impl fmt::Display for Why {
+    /// `order behind evt_…, which waits for attempt 2 until …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.state, &self.reason) {
+            (DeliveryState::Waiting { attempt, due, reason }, Some(Reason::Due { .. }) | None) => {
+                write!(f, "waits for attempt {attempt} until {due}")?;
+                if reason.is_empty() { Ok(()) } else { write!(f, " because {reason}") }
+            }
+            (DeliveryState::Ready { .. } | DeliveryState::Waiting { .. }, Some(reason)) => {
+                write!(f, "queued: {reason}")?;
+                match &self.ahead {
+                    Some(DeliveryState::Waiting { attempt, due, .. }) => {
+                        write!(f, ", which waits for attempt {attempt} until {due}")
+                    }
+                    Some(DeliveryState::Running { attempt, .. }) => {
+                        write!(f, ", which runs its attempt {attempt}")
+                    }
+                    Some(DeliveryState::Suspended { .. }) => f.write_str(", which sleeps"),
+                    _ => Ok(()),
+                }
+            }
+            (DeliveryState::Ready { .. }, None) => f.write_str("it is about to begin"),
+            (DeliveryState::Running { attempt, cancelled: true, .. }, _) => {
+                write!(f, "attempt {attempt} is being stopped")
+            }
+            (DeliveryState::Running { attempt, .. }, _) => write!(f, "attempt {attempt} runs"),
+            (DeliveryState::Suspended { until, signal, .. }, _) => {
+                f.write_str("suspended")?;
+                if let Some(signal) = signal {
+                    write!(f, " for the signal '{signal}'")?;
+                }
+                match until {
+                    Some(until) => write!(f, " until {until}"),
+                    None => Ok(()),
+                }
+            }
+            (DeliveryState::Settling { reason, .. }, _) if reason.is_empty() => {
+                f.write_str("its outcome is being recorded")
+            }
+            (DeliveryState::Settling { reason, .. }, _) => write!(f, "given up: {reason}"),
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn why(&self, key: &DeliveryKey) -> Option<Why> {
+        let id = self.shard.id_of(key)?;
+        let state = self.state_of(id)?;
+        let reason = self.scheduler.why(id);
+        let ahead = match &reason {
+            Some(Reason::Order { behind }) => self.state_of(Id { event: *behind, ..id }),
+            _ => None,
+        };
+        Some(Why { key: key.clone(), state, reason, ahead })
+    }
+
+    fn state_of(&self, id: Id) -> Option<DeliveryState> {
+        let pending = self.shard.deliveries.get(&id)?;
+        Some(state_of(pending, |run| self.shard.runs.get(&run).cloned()))
+    }
+
+    pub(crate) fn outcome(&self, key: &DeliveryKey) -> OutcomeOf {
+        let Some(id) = self.shard.id_of(key) else { return OutcomeOf::Unknown };
+        if let Some(state) = self.state_of(id) {
+            return OutcomeOf::Pending(state);
+        }
+        match self.endings.get(id) {
+            Some(ended) => OutcomeOf::Ended(ended.clone()),
+            None => OutcomeOf::Unknown,
+        }
+    }
+
+    /// Answers when a delivery has ended; at once where it is not unfinished.
+    pub(crate) fn await_end(&mut self, key: &DeliveryKey, reply: oneshot::Sender<Ended>) {
+        let Some(id) = self.shard.id_of(key) else { return };
+        if self.shard.deliveries.contains(&id) {
+            let waiting = self.ending.entry(id).or_default();
+            waiting.retain(|other| !other.is_closed());
+            waiting.push(reply);
+        } else if let Some(ended) = self.endings.get(id) {
+            let _ = reply.send(ended.clone());
+        }
+    }
+
+    pub(crate) fn await_applied(&mut self, sequence: u64, reply: oneshot::Sender<()>) {
+        self.waiting.push((sequence, reply));
+        self.report_applied();
+    }
+
+    pub(crate) fn cancel(&mut self, key: &DeliveryKey, request: CancelRequest) {
+        match self.shard.id_of(key) {
+            Some(id) => self.cancel_id(id, request),
+            None => drop(request.reply.send(Cancellation::NotFound)),
+        }
+    }
+
+    fn cancel_id(&mut self, id: Id, request: CancelRequest) {
+        let Some(pending) = self.shard.deliveries.get(&id) else {
+            let _ = request.reply.send(Cancellation::NotFound);
+            return;
+        };
+        match pending.state {
+            State::Settling(_) => drop(request.reply.send(Cancellation::TooLate)),
+            State::Running { .. } => self.outbox.push(Out::Cancel(id, request)),
+            State::Queued { .. } if self.scheduler.why(id).is_some() => {
+                // It must not begin before its cancellation is in the log.
+                self.scheduler.withdraw(id);
+                self.outbox.push(Out::Cancel(id, request));
+            }
+            // Its attempt is about to begin, or a verdict about it is on its way: what comes next
+            // decides.
+            State::Queued { .. } => self.cancel_later.entry(id).or_default().push(request),
+        }
+    }
+
+    /// Looks again at cancellations that came while an attempt began.
+    pub(super) fn cancel_again(&mut self, id: Id) {
+        for request in self.cancel_later.remove(&id).unwrap_or_default() {
+            self.cancel_id(id, request);
+        }
+    }
+
+    pub(crate) fn cancel_schedule(
+        &mut self,
+        (project, id): (&str, EventId),
+        record: DeliveryRecord,
+        reply: oneshot::Sender<bool>,
+    ) {
+        let known = self.shard.schedules.get(&id);
+        let own = known.is_some_and(|at| &*at.project == project);
+        if own && self.firing.insert(id) {
+            self.outbox.push(Out::Unschedule(Box::new(record), reply));
+        } else {
+            let _ = reply.send(false);
+        }
+    }
+
+    pub(crate) fn carry(&mut self, schedules: Vec<(EventId, u64)>) {
+        self.outbox.extend(schedules.into_iter().map(|(id, sequence)| Out::Carry(id, sequence)));
+    }
+
+    pub(crate) fn receiver(&self, invocation: InvocationId) -> Receiver {
+        self.shard.receiver(invocation)
+    }
+
+    /// The signals that nobody has taken, oldest first: where they stand, with their names.
+    pub(crate) fn signals(&self, invocation: InvocationId) -> Vec<(u64, String)> {
+        let waiting = self.shard.runs.get(&invocation).map(|run| &run.signals[..]);
+        let waiting = waiting.unwrap_or_default();
+        waiting.iter().map(|at| (at.sequence, at.name.to_string())).collect()
+    }
+}

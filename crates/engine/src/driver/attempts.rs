@@ -1,0 +1,214 @@
+//! Beginning attempts, and what is done when they are over.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use nexus_model::record::DeliveryDecision;
+use nexus_model::{Code, InvocationId};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
+
+use super::outbox::Out;
+use super::{Driver, PAUSE, State, Wanted};
+use crate::scheduler::{Pick, Ticket};
+use crate::shard::{Action, Id, Verdict};
+use crate::worker::{Delivery, Resume, Wake};
+
+type Joined = Result<(TaskId, Result<(), nexus_log::Error>), JoinError>;
+
+/// The attempts that run.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    pub(super) tasks: JoinSet<Result<(), nexus_log::Error>>,
+    known: HashMap<TaskId, Attempt>,
+    resuming: HashSet<InvocationId>,
+    /// Tickets that are given back once this record is applied: the end of their attempt is in
+    /// there, and only then the state says what it meant.
+    ended: Vec<(u64, Ticket)>,
+}
+
+struct Attempt {
+    ticket: Ticket,
+    members: Vec<Id>,
+    resumed: Option<InvocationId>,
+}
+
+impl Attempts {
+    /// Whether an invocation is going on already.
+    pub(super) fn runs(&self, run: InvocationId) -> bool {
+        self.resuming.contains(&run)
+    }
+}
+
+impl Driver {
+    pub(super) fn dispatch(&mut self) {
+        let now_ns = self.parts.clock.now().unix_ns();
+        self.scheduler.advance(now_ns);
+        while let Some(pick) = self.scheduler.next(now_ns) {
+            match pick {
+                Pick::Deliver { ticket, members, waited_for } => {
+                    self.deliver(ticket, members, waited_for);
+                }
+                Pick::Resume { ticket, run } => self.go_on(ticket, run),
+                Pick::FallBack(id) => {
+                    self.turn_away(id, ("its breaker is open", Code::BreakerOpen))
+                }
+                Pick::Expire(id) => {
+                    self.turn_away(id, ("it is older than its retry policy allows", Code::Gone));
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, ticket: Ticket, members: Vec<Id>, waited_for: Vec<String>) {
+        let first = members.first().and_then(|id| Some((*id, self.shard.deliveries.get(id)?)));
+        let Some((id, pending)) = first else {
+            self.scheduler.release(ticket);
+            return;
+        };
+        let settings = &self.shard.lanes.get(id.lane).settings;
+        let named = pending.named && pending.attempt == 1;
+        let delivery = Delivery {
+            key: self.shard.key(id),
+            attempt: pending.attempt,
+            batch: members.iter().skip(1).map(|id| id.event).collect(),
+            batched: settings.batch.is_some(),
+            events: members.iter().map(|id| self.events.get(id.event)).collect(),
+            invocation: named.then(|| InvocationId::from_bytes(*id.event.as_bytes())),
+            durable: settings.durable,
+            transform: settings.transform.clone(),
+            waited_for,
+        };
+        let worker = Arc::clone(&self.parts.worker);
+        let task = self.attempts.tasks.spawn(async move { worker.deliver(delivery).await });
+        let attempt = Attempt { ticket, members, resumed: None };
+        self.attempts.known.insert(task.id(), attempt);
+    }
+
+    fn go_on(&mut self, ticket: Ticket, id: InvocationId) {
+        let Some(resume) = self.resume_of(id) else {
+            self.scheduler.release(ticket);
+            return;
+        };
+        let worker = Arc::clone(&self.parts.worker);
+        let task = self.attempts.tasks.spawn(async move { worker.resume(resume).await });
+        self.attempts.resuming.insert(id);
+        let attempt = Attempt { ticket, members: Vec::new(), resumed: Some(id) };
+        self.attempts.known.insert(task.id(), attempt);
+    }
+
+    fn resume_of(&self, id: InvocationId) -> Option<Resume> {
+        let run = self.shard.runs.get(&id)?;
+        let now_ns = self.parts.clock.now().unix_ns();
+        let wake = match &run.suspension {
+            None => Wake::Crash,
+            Some(at) => match run.waiting_signal() {
+                Some(signal) => Wake::Signal { sequence: signal.sequence },
+                None if at.until_ns == 0 || at.until_ns > now_ns => return None,
+                None if at.signal.is_empty() => Wake::Timer,
+                None => Wake::TimedOut,
+            },
+        };
+        let event = *run.members.first()?;
+        Some(Resume {
+            key: self.shard.key(Id { event, lane: run.lane }),
+            invocation: id,
+            started: run.started.clone(),
+            pieces: run.pieces.clone(),
+            resumes: run.started.resumes + 1,
+            ran_ns: run.suspension.as_ref().map_or(0, |at| at.ran_ns),
+            wake,
+        })
+    }
+
+    /// A delivery that does not begin at all.
+    fn turn_away(&mut self, id: Id, (reason, code): (&str, Code)) {
+        let Some(pending) = self.shard.deliveries.get(&id) else { return };
+        let decision = match self.shard.lanes.get(id.lane).settings.fallback {
+            Some(_) => DeliveryDecision::FellBack,
+            None => DeliveryDecision::Dead,
+        };
+        let reason = match &pending.state {
+            State::Queued { failed: Some(failed), .. } => {
+                format!("{reason}; before that: {failed}")
+            }
+            _ => reason.to_owned(),
+        };
+        let verdict = Verdict {
+            attempts: pending.attempt - 1,
+            ..Verdict::new(decision, reason, code.as_str())
+        };
+        self.outbox.push(Out::TurnAway(id, Box::new(verdict)));
+    }
+
+    pub(super) fn attempt_ended(&mut self, ended: Joined) {
+        let (task, reason) = match ended {
+            Ok((task, Ok(()))) => (task, None),
+            Ok((task, Err(error))) => (task, Some(error.to_string())),
+            Err(error) => (error.id(), Some(error.to_string())),
+        };
+        let Some(attempt) = self.attempts.known.remove(&task) else { return };
+        if let Some(run) = attempt.resumed {
+            self.attempts.resuming.remove(&run);
+        }
+        self.attempts.ended.push((self.parts.log.durable().sequence, attempt.ticket));
+        let Some(reason) = reason else {
+            // It may have been woken while it lay down to sleep.
+            if let Some(run) = attempt.resumed.filter(|run| self.is_awake(*run)) {
+                self.resume(run);
+            }
+            return;
+        };
+        tracing::warn!(reason, "an attempt ended without its record; it counts as failed");
+        let again = self.parts.clock.now().after(PAUSE).unix_ns();
+        for id in attempt.members {
+            self.left_over(id, again);
+        }
+        if let Some(run) = attempt.resumed {
+            self.left_running(run);
+        }
+    }
+
+    /// Whether a sleeping invocation has what it waits for.
+    fn is_awake(&self, run: InvocationId) -> bool {
+        self.shard.runs.get(&run).is_some_and(|run| run.waiting_signal().is_some())
+    }
+
+    fn left_over(&mut self, id: Id, again_ns: i64) {
+        let now_ns = self.parts.clock.now().unix_ns();
+        let Some(pending) = self.shard.deliveries.get(&id) else { return };
+        match pending.state {
+            State::Queued { .. } => {
+                let Some(wanted) = self.wanted(id) else { return };
+                self.scheduler.queue(id, Wanted { due_ns: again_ns, ..wanted }, now_ns);
+                self.cancel_again(id);
+            }
+            State::Running { run, .. } => self.left_running(run),
+            State::Settling(_) => {}
+        }
+    }
+
+    /// An invocation that nobody runs any more although its end is not in the log.
+    fn left_running(&mut self, id: InvocationId) {
+        if self.outbox.iter().any(|out| matches!(out, Out::Close(run) if *run == id)) {
+            return;
+        }
+        let Some(run) = self.shard.runs.get(&id) else { return };
+        let action = self.shard.recover_run(id, run);
+        if matches!(action, Action::Close(_) | Action::Resume(_)) {
+            self.take(vec![action]);
+        }
+    }
+
+    /// Gives back the slots of attempts whose ends are applied.
+    pub(super) fn release_ended(&mut self) {
+        let position = self.shard.position();
+        let scheduler = &mut self.scheduler;
+        self.attempts.ended.retain(|(sequence, ticket)| {
+            let applied = *sequence <= position;
+            if applied {
+                scheduler.release(*ticket);
+            }
+            !applied
+        });
+    }
+}

@@ -1,0 +1,271 @@
+//! What the driver appends: verdicts with the events that follow from them, ends of invocations,
+//! events whose time has come.
+
+use bytes::Bytes;
+use nexus_log::Position;
+use nexus_model::record::{
+    DeliveryDecision, DeliveryRecord, Failure, InvocationRecord, Record, ScheduleRecord, Status,
+    Trigger,
+};
+use nexus_model::{Code, EventId, InvocationId, Partition, Principal, Timestamp};
+use tokio::sync::oneshot;
+
+use super::{CancelRequest, Cancellation, Driver, State};
+use crate::Error;
+use crate::cron::Cron;
+use crate::dedup::{DedupKey, Known};
+use crate::lanes::LaneId;
+use crate::outgoing::{self, Making, Told};
+use crate::shard::{Id, Run, Verdict};
+
+/// What is appended together at most.
+const TOGETHER_MAX: usize = 256;
+
+/// One thing to append.
+pub(crate) enum Out {
+    /// The verdict that the state holds.
+    Settle(Id),
+    /// A verdict about a delivery that does not begin.
+    TurnAway(Id, Box<Verdict>),
+    /// The end of an invocation that nobody runs.
+    Close(InvocationId),
+    /// A cron trigger fires.
+    Cron(LaneId, Cron, Timestamp),
+    /// A schedule's time has come.
+    Schedule(EventId),
+    /// Somebody cancels a delivery.
+    Cancel(Id, CancelRequest),
+    /// Somebody cancels a schedule.
+    Unschedule(Box<DeliveryRecord>, oneshot::Sender<bool>),
+    /// A schedule moves to the end of the log.
+    Carry(EventId, u64),
+}
+
+impl Driver {
+    /// Appends everything that waits. `true` when something was appended.
+    pub(super) async fn append_outbox(&mut self) -> Result<bool, Error> {
+        let mut appended = false;
+        while !self.outbox.is_empty() {
+            let count = self.outbox.len().min(TOGETHER_MAX);
+            let mut records = Vec::with_capacity(count * 2);
+            let mut reserved = Vec::new();
+            for index in 0..count {
+                self.records_of(index, (&mut records, &mut reserved)).await?;
+            }
+            let result = match records.is_empty() {
+                true => Ok(()),
+                false => self.parts.log.append(records).await.map(drop).map_err(Error::Append),
+            };
+            for (key, id, at) in reserved {
+                self.shared.dedup.settle(key, result.is_ok().then_some((id, at)));
+            }
+            result?;
+            appended = true;
+            for out in self.outbox.drain(..count) {
+                match out {
+                    Out::Cancel(_, request) => {
+                        let _ = request.reply.send(Cancellation::Done);
+                    }
+                    Out::Unschedule(_, reply) => {
+                        let _ = reply.send(true);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(appended)
+    }
+
+    fn making(&self, project: &str) -> Making {
+        let id: EventId = self.parts.mint.mint(Partition::of(project, ""));
+        Making { id, now: self.parts.clock.now() }
+    }
+
+    async fn records_of(
+        &self,
+        index: usize,
+        (records, reserved): (&mut Vec<Record>, &mut Vec<(DedupKey, EventId, Timestamp)>),
+    ) -> Result<(), Error> {
+        match &self.outbox[index] {
+            Out::Settle(id) => {
+                let Some(pending) = self.shard.deliveries.get(id) else { return Ok(()) };
+                let State::Settling(verdict) = &pending.state else { return Ok(()) };
+                let verdict = verdict.clone();
+                self.settle(*id, &verdict, records).await?;
+            }
+            Out::TurnAway(id, verdict) => {
+                let verdict = verdict.clone();
+                self.settle(*id, &verdict, records).await?;
+            }
+            Out::Close(run) => {
+                if let Some(run) = self.shard.runs.get(run) {
+                    records.push(Record::Invocation(Box::new(self.end_of(run))));
+                }
+            }
+            Out::Cron(lane, cron, scheduled) => {
+                let key = self.shard.key(Id { event: EventId::from_bytes([0; 16]), lane: *lane });
+                let making = self.making(&key.project);
+                let record = outgoing::cron_event(&making, &key, (cron, *scheduled));
+                let dedup = DedupKey::of_event(&record);
+                // A firing that is in the log already, from before a restart.
+                if let Known::Fresh = self.shared.dedup.reserve(dedup) {
+                    reserved.push((dedup, making.id, making.now));
+                    records.push(Record::Event(record));
+                }
+            }
+            Out::Schedule(id) => {
+                if let Some(schedule) = self.read_schedule(*id).await? {
+                    let making = self.making(&schedule.meta.project);
+                    let event = outgoing::scheduled_event(&making, schedule);
+                    records.push(Record::Event(event));
+                }
+            }
+            Out::Cancel(id, request) => {
+                let verdict = Verdict::new(
+                    DeliveryDecision::Cancelled,
+                    request.reason.clone(),
+                    Code::Cancelled.as_str(),
+                );
+                let record = self.decision(*id, &verdict);
+                let principal = request.principal.clone();
+                records.push(Record::Delivery(DeliveryRecord { principal, ..record }));
+            }
+            Out::Unschedule(record, _) => records.push(Record::Delivery((**record).clone())),
+            Out::Carry(id, sequence) => {
+                let known = self.shard.schedules.get(id);
+                let stands = known.is_some_and(|at| at.sequence == *sequence);
+                if stands && !self.firing.contains(id) {
+                    records.extend(self.read_schedule(*id).await?.map(Record::Schedule));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_schedule(&self, id: EventId) -> Result<Option<ScheduleRecord>, Error> {
+        let Some(at) = self.shard.schedules.get(&id) else { return Ok(None) };
+        let sequence = at.sequence;
+        let after = Position { shard: 0, sequence: sequence - 1 };
+        let found = self.parts.log.read_from(after, 1).await;
+        let entries = found.map_err(|source| Error::Read { sequence, source })?;
+        Ok(entries.into_iter().next().and_then(|entry| match entry.record {
+            Record::Schedule(record) => Some(record),
+            _ => None,
+        }))
+    }
+
+    /// The record of a verdict, with the event that follows from it: both stand in one append.
+    async fn settle(
+        &self,
+        id: Id,
+        verdict: &Verdict,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Error> {
+        let settings = self.shard.lanes.get(id.lane).settings.clone();
+        let destination = match verdict.decision {
+            DeliveryDecision::Reported => settings.on_success.as_ref(),
+            DeliveryDecision::Dead => settings.on_failure.as_ref(),
+            _ => None,
+        };
+        let falls_back = verdict.decision == DeliveryDecision::FellBack;
+        let mut verdict = verdict.clone();
+        if destination.is_some() || falls_back {
+            let read = |source| Error::Read { sequence: self.shard.position(), source };
+            let original = match self.events.get(id.event) {
+                Some(known) => Some(known),
+                None => self.parts.log.event(id.event).await.map_err(read)?.map(Into::into),
+            };
+            let (key, making) = (self.shard.key(id), self.making(&self.shard.key(id).project));
+            match (original, destination, &settings.fallback) {
+                (Some(original), Some(destination), _) => {
+                    let invocation = self.invocation(verdict.invocation).await?;
+                    let invocation = invocation.as_ref();
+                    let told =
+                        Told { key: &key, verdict: &verdict, original: &original, invocation };
+                    let event = outgoing::outcome_event(&making, destination, &told);
+                    records.push(Record::Event(event));
+                }
+                (Some(original), None, Some(fallback)) => {
+                    let event = outgoing::fallback_event(&making, (&key, fallback), &original);
+                    records.push(Record::Event(event));
+                }
+                // Without its event, or since its settings changed, nothing can follow.
+                _ if falls_back => verdict.decision = DeliveryDecision::Dead,
+                _ => {}
+            }
+        }
+        records.push(Record::Delivery(self.decision(id, &verdict)));
+        Ok(())
+    }
+
+    async fn invocation(
+        &self,
+        id: Option<InvocationId>,
+    ) -> Result<Option<InvocationRecord>, Error> {
+        let Some(id) = id else { return Ok(None) };
+        let found = self.parts.log.invocation(id).await;
+        let read = |source| Error::Read { sequence: self.shard.position(), source };
+        let Some(mut record) = found.map_err(read)? else { return Ok(None) };
+        let body = record.output.as_mut().and_then(|output| output.body.as_mut());
+        if let Some(body) = body.filter(|body| !body.blob.is_empty()) {
+            body.inline = self.parts.worker.fetch(body).await.unwrap_or_default();
+        }
+        Ok(Some(record))
+    }
+
+    fn decision(&self, id: Id, verdict: &Verdict) -> DeliveryRecord {
+        let key = self.shard.key(id);
+        let own: InvocationId = self.parts.mint.mint(Partition::of(&key.project, ""));
+        DeliveryRecord {
+            id: Bytes::copy_from_slice(own.as_bytes()),
+            project: key.project.to_string(),
+            event: Bytes::copy_from_slice(key.event.as_bytes()),
+            function: key.function.to_string(),
+            trigger: key.trigger.to_string(),
+            decision: verdict.decision.into(),
+            reason: verdict.reason.clone(),
+            code: verdict.code.clone(),
+            attempts: verdict.attempts,
+            principal: Principal::system().to_string(),
+            at_ns: self.parts.clock.now().unix_ns(),
+            ..DeliveryRecord::default()
+        }
+    }
+
+    /// The end of an invocation whose node stopped, or that was cancelled while it slept.
+    fn end_of(&self, run: &Run) -> InvocationRecord {
+        let started = &run.started;
+        let member = run.members.first().map(|event| Id { event: *event, lane: run.lane });
+        let cancelled = member
+            .and_then(|id| self.shard.deliveries.get(&id))
+            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
+        let (status, code) = match cancelled {
+            true => (Status::Cancelled, Code::Cancelled),
+            false => (Status::Crashed, Code::Crashed),
+        };
+        let ended_ns = self.parts.clock.now().unix_ns();
+        let mut record = InvocationRecord {
+            id: started.id.clone(),
+            meta: started.meta.clone(),
+            function: started.function.clone(),
+            version: started.version.clone(),
+            attempt: started.attempt,
+            trigger: Trigger::Event.into(),
+            trigger_name: started.trigger.clone(),
+            resumes: started.resumes,
+            batch: started.batch.clone(),
+            status: status.into(),
+            accepted_ns: started.started_ns,
+            ended_ns,
+            not_replayable: "it did not end by itself, so its journal was not kept".into(),
+            failure: Some(Failure {
+                code: code.as_str().into(),
+                message: code.title().into(),
+                backtrace: Vec::new(),
+            }),
+            ..InvocationRecord::default()
+        };
+        record.timings.total_ns = u64::try_from(ended_ns - started.started_ns).unwrap_or(0);
+        record
+    }
+}

@@ -1,0 +1,160 @@
+//! What happens at a time: schedules, cron triggers, the end of sleeps.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use nexus_model::{EventId, InvocationId, Timestamp};
+
+use super::outbox::Out;
+use super::{Driver, State};
+use crate::cron::Cron;
+use crate::lanes::{Lane, LaneId};
+use crate::shard::Id;
+
+/// Timers by time. What was cancelled meanwhile is found out when its time comes.
+#[derive(Default)]
+pub(crate) struct Timers {
+    schedules: BinaryHeap<Reverse<(i64, EventId)>>,
+    wakes: BinaryHeap<Reverse<(i64, InvocationId)>>,
+    crons: HashMap<LaneId, Vec<Planned>>,
+    firings: BinaryHeap<Reverse<(i64, LaneId)>>,
+}
+
+/// A cron trigger with the time up to which nothing of it is missed.
+struct Planned {
+    cron: Cron,
+    last: Timestamp,
+}
+
+impl Timers {
+    pub(super) fn schedule(&mut self, id: EventId, at_ns: i64) {
+        self.schedules.push(Reverse((at_ns, id)));
+    }
+
+    pub(super) fn wake(&mut self, run: InvocationId, at_ns: i64) {
+        if at_ns != i64::MAX {
+            self.wakes.push(Reverse((at_ns, run)));
+        }
+    }
+
+    /// Plans the cron triggers of a lane anew.
+    pub(super) fn configure(
+        &mut self,
+        id: LaneId,
+        lane: &Lane,
+        (fired, now): (&BTreeMap<u64, i64>, Timestamp),
+    ) {
+        if lane.cron.is_empty() && !self.crons.contains_key(&id) {
+            return;
+        }
+        let mut planned = Vec::new();
+        for trigger in lane.cron.iter() {
+            // The node refuses what is invalid; what slips through never fires.
+            let Ok(cron) = Cron::new(trigger) else { continue };
+            let since = Timestamp::from_unix_ns(lane.cron_since_ns);
+            let last =
+                fired.get(&cron.hash).map_or(since, |at| Timestamp::from_unix_ns(*at).max(since));
+            planned.push(Planned { cron, last });
+        }
+        self.crons.insert(id, planned);
+        self.plan(id, lane, now);
+    }
+
+    fn plan(&mut self, id: LaneId, lane: &Lane, now: Timestamp) {
+        if lane.settings.paused {
+            return;
+        }
+        let salt = salt(lane);
+        let Some(planned) = self.crons.get(&id) else { return };
+        let next = planned.iter().filter_map(|at| at.cron.next(at.last, &salt)).min();
+        if let Some(next) = next {
+            self.firings.push(Reverse((next.max(now).unix_ns(), id)));
+        }
+    }
+
+    /// The next time at which something may happen.
+    pub(super) fn next_ns(&self) -> Option<i64> {
+        let schedule = self.schedules.peek().map(|Reverse((at, _))| *at);
+        let wake = self.wakes.peek().map(|Reverse((at, _))| *at);
+        let cron = self.firings.peek().map(|Reverse((at, _))| *at);
+        [schedule, wake, cron].into_iter().flatten().min()
+    }
+
+    fn due_schedule(&mut self, now_ns: i64) -> Option<EventId> {
+        let Reverse((at, _)) = self.schedules.peek()?;
+        if *at > now_ns {
+            return None;
+        }
+        self.schedules.pop().map(|Reverse((_, id))| id)
+    }
+
+    fn due_wake(&mut self, now_ns: i64) -> Option<InvocationId> {
+        let Reverse((at, _)) = self.wakes.peek()?;
+        if *at > now_ns {
+            return None;
+        }
+        self.wakes.pop().map(|Reverse((_, run))| run)
+    }
+
+    fn due_cron(&mut self, now_ns: i64) -> Option<LaneId> {
+        let Reverse((at, _)) = self.firings.peek()?;
+        if *at > now_ns {
+            return None;
+        }
+        self.firings.pop().map(|Reverse((_, lane))| lane)
+    }
+}
+
+/// What makes the jitter of one lane differ from that of another.
+fn salt(lane: &Lane) -> String {
+    format!("{}\n{}\n{}", lane.project, lane.function, lane.trigger)
+}
+
+impl Driver {
+    pub(super) fn fire_timers(&mut self) {
+        let now = self.parts.clock.now();
+        let now_ns = now.unix_ns();
+        while let Some(id) = self.timers.due_schedule(now_ns) {
+            if self.shard.schedules.contains(&id) && self.firing.insert(id) {
+                self.outbox.push(Out::Schedule(id));
+            }
+        }
+        while let Some(run) = self.timers.due_wake(now_ns) {
+            let until = self.shard.runs.get(&run).and_then(|run| run.suspension.as_ref());
+            if until.is_some_and(|at| at.until_ns != 0 && at.until_ns <= now_ns) {
+                self.resume(run);
+            }
+        }
+        while let Some(id) = self.timers.due_cron(now_ns) {
+            self.fire_cron(id, now);
+        }
+    }
+
+    fn fire_cron(&mut self, id: LaneId, now: Timestamp) {
+        let lane = self.shard.lanes.get(id).clone();
+        if lane.settings.paused {
+            return;
+        }
+        let salt = salt(&lane);
+        for planned in self.timers.crons.get_mut(&id).into_iter().flatten() {
+            let (due, seen) = planned.cron.due(planned.last, now, &salt);
+            planned.last = seen.unwrap_or(planned.last).max(planned.last);
+            for scheduled in due {
+                self.outbox.push(Out::Cron(id, planned.cron.clone(), scheduled));
+            }
+        }
+        self.timers.plan(id, &lane, now);
+    }
+
+    /// A sleeping invocation may go on.
+    pub(super) fn resume(&mut self, run: InvocationId) {
+        let Some(found) = self.shard.runs.get(&run) else { return };
+        let member = found.members.first().map(|event| Id { event: *event, lane: found.lane });
+        let cancelled = member
+            .and_then(|id| self.shard.deliveries.get(&id))
+            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
+        if !cancelled && !self.attempts.runs(run) {
+            self.scheduler.resume(found.lane, run);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A token bucket as one number: the moment until which its tokens are spent.
+
+use crate::settings::RateOf;
+
+/// See the module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Bucket {
+    /// Each token moves it on by the rate's interval, from now at least.
+    pub(crate) spent_until_ns: i64,
+}
+
+impl Bucket {
+    /// The moment from which one may begin: now or earlier when a token is there.
+    pub(crate) fn free_ns(&self, rate: RateOf, now_ns: i64) -> i64 {
+        // A clock that went back must not make anybody wait for more than a full bucket.
+        let most = now_ns.saturating_add(span(rate, rate.burst));
+        self.spent_until_ns.min(most).saturating_sub(span(rate, rate.burst - 1))
+    }
+
+    /// Takes a token.
+    pub(crate) fn take(&mut self, rate: RateOf, now_ns: i64) {
+        let most = now_ns.saturating_add(span(rate, rate.burst));
+        let from = self.spent_until_ns.min(most).max(now_ns);
+        self.spent_until_ns = from.saturating_add(span(rate, 1));
+    }
+}
+
+fn span(rate: RateOf, tokens: u32) -> i64 {
+    i64::try_from(rate.interval_ns.saturating_mul(u64::from(tokens))).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rate(limit: u32, burst: u32) -> RateOf {
+        let per = Duration::from_secs(1);
+        RateOf { interval_ns: 1_000_000_000 / u64::from(limit), burst, limit, per }
+    }
+
+    #[test]
+    fn a_burst_then_one_per_interval() {
+        let (rate, mut bucket, mut begun) = (rate(10, 3), Bucket::default(), Vec::new());
+        for ms in 0..1_000i64 {
+            let now_ns = 1_000_000_000_000 + ms * 1_000_000;
+            while bucket.free_ns(rate, now_ns) <= now_ns {
+                bucket.take(rate, now_ns);
+                begun.push(ms);
+            }
+        }
+        assert_eq!(begun, [0, 0, 0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_has_more_than_burst_and_rate(
+            limit in 1u32..50, burst in 1u32..20, steps in prop::collection::vec(0i64..300, 1..200),
+        ) {
+            let (rate, mut bucket, mut now_ns) = (rate(limit, burst), Bucket::default(), 5_000_000_000);
+            let mut begun: Vec<i64> = Vec::new();
+            for step in steps {
+                now_ns += step * 1_000_000;
+                if bucket.free_ns(rate, now_ns) <= now_ns {
+                    bucket.take(rate, now_ns);
+                    begun.push(now_ns);
+                }
+            }
+            for (index, from) in begun.iter().enumerate() {
+                for (more, to) in begun[index..].iter().enumerate() {
+                    let allowed = i64::from(burst) + (to - from) / rate.interval_ns as i64;
+                    prop_assert!(more as i64 + 1 <= allowed + 1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The deliveries of one lane that wait, and what holds them up.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use nexus_model::{EventId, InvocationId};
+
+use super::keys::KeyQueue;
+use crate::lanes::LaneId;
+use crate::settings::Settings;
+use crate::shard::BreakerState;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct LaneQueue {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) project: u32,
+    pub(crate) base: LaneId,
+    pub(crate) breaker: BreakerState,
+    /// Deliveries that only limits of the lane and the node hold up, in the order of the log.
+    pub(crate) ready: BTreeSet<(u64, EventId)>,
+    pub(crate) keys: HashMap<Arc<str>, KeyQueue>,
+    pub(crate) resumes: VecDeque<InvocationId>,
+    pub(crate) running: u32,
+    /// Since when something is ready: a batch waits from here.
+    pub(crate) batch_since_ns: Option<i64>,
+    pub(crate) enlisted: bool,
+    /// What held it up when it was looked at last.
+    pub(crate) blocked: Option<Blocked>,
+}
+
+/// What holds up a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Blocked {
+    Paused,
+    Breaker {
+        until_ns: i64,
+    },
+    /// The attempt that decides about the breaker runs.
+    Probe,
+    Batch {
+        until_ns: i64,
+    },
+    Concurrency {
+        running: u32,
+        limit: u32,
+    },
+    Rate {
+        until_ns: i64,
+    },
+    /// All slots of the node are taken.
+    Node {
+        limit: usize,
+    },
+}
+
+impl LaneQueue {
+    pub(super) fn new(id: LaneId) -> Self {
+        LaneQueue {
+            settings: Arc::default(),
+            project: 0,
+            base: id,
+            breaker: BreakerState::default(),
+            ready: BTreeSet::new(),
+            keys: HashMap::new(),
+            resumes: VecDeque::new(),
+            running: 0,
+            batch_since_ns: None,
+            enlisted: false,
+            blocked: None,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What must hold, followed beside the state from the records alone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use nexus_model::record::{DeliveryDecision, InvocationRecord, Record, ScheduleRecord, Status};
+use nexus_model::resource::Order;
+use nexus_model::{EventId, InvocationId};
+
+use super::{RUNNING_MAX, World};
+use crate::lanes::LaneId;
+use crate::shard::{BreakerState, Ended, Id, Shard, State};
+
+/// What some run must have come to.
+pub(super) const PLACES: &[&str] = &[
+    "crash",
+    "cancel",
+    "suspend",
+    "resume",
+    "signal taken",
+    "batch",
+    "retry",
+    "fallback",
+    "dead",
+    "duplicate",
+    "reported",
+    "redriven",
+    "schedule fired",
+    "schedule cancelled",
+    "cancelled",
+];
+
+#[derive(Default)]
+pub(super) struct Checks {
+    pub(super) reached: BTreeMap<&'static str, u64>,
+    ended: HashMap<Id, Ended>,
+    succeeded: HashMap<(Vec<u8>, String, String), u32>,
+    /// Not before this time may the next attempt begin.
+    not_before: HashMap<Id, i64>,
+    begun: HashMap<LaneId, Vec<i64>>,
+    clock_back: bool,
+    schedules: HashMap<EventId, (i64, u32)>,
+    unscheduled: HashSet<EventId>,
+    signals: HashMap<Vec<u8>, (InvocationId, u32)>,
+}
+
+impl Checks {
+    pub(super) fn reach(&mut self, what: &'static str) {
+        *self.reached.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn clock_went_back(&mut self) {
+        self.clock_back = true;
+    }
+
+    pub(super) fn crashed(&mut self) {}
+
+    pub(super) fn scheduled(&mut self, record: &ScheduleRecord) {
+        let id = EventId::try_from(&record.id[..]).unwrap();
+        self.schedules.insert(id, (record.due_ns, 0));
+    }
+
+    pub(super) fn unscheduled(&mut self, id: EventId) {
+        self.unscheduled.insert(id);
+        self.reach("schedule cancelled");
+    }
+
+    pub(super) fn signalled(&mut self, id: &[u8], run: InvocationId) {
+        self.signals.insert(id.to_vec(), (run, 0));
+    }
+
+    pub(super) fn took(&mut self, id: &[u8], run: InvocationId) {
+        let (own, times) = self.signals.get_mut(id).unwrap();
+        assert_eq!(*own, run, "a signal went to another invocation");
+        *times += 1;
+        assert_eq!(*times, 1, "a signal was taken twice");
+        self.reach("signal taken");
+    }
+
+    pub(super) fn resumes(&mut self, _run: InvocationId, _resumes: u32) {
+        self.reach("resume");
+    }
+
+    pub(super) fn redriven(&mut self, id: Id) {
+        let ended = self.ended.remove(&id);
+        assert_eq!(ended.and_then(|at| at.decision), Some(DeliveryDecision::Dead));
+        self.not_before.remove(&id);
+        self.reach("redriven");
+    }
+
+    /// Every record, as it is applied.
+    pub(super) fn applied(&mut self, record: &Record) {
+        match record {
+            Record::Event(record) if !record.schedule.is_empty() => {
+                let id = EventId::try_from(&record.schedule[..]).unwrap();
+                assert!(!self.unscheduled.contains(&id), "a cancelled schedule fired");
+                let (due_ns, times) = self.schedules.get_mut(&id).unwrap();
+                assert!(record.received_ns >= *due_ns, "a schedule fired too early");
+                *times += 1;
+                self.reach("schedule fired");
+            }
+            Record::Invocation(record) => self.invocation_ended(record),
+            _ => {}
+        }
+    }
+
+    fn invocation_ended(&mut self, record: &InvocationRecord) {
+        if record.status() != Status::Succeeded {
+            return;
+        }
+        let all = std::iter::once(&record.meta.cause_event).chain(&record.batch);
+        for event in all.filter(|event| !record.batch_failed.contains(event)) {
+            let key = (event.to_vec(), record.function.clone(), record.trigger_name.clone());
+            let times = self.succeeded.entry(key).or_default();
+            *times += 1;
+            assert_eq!(*times, 1, "an event was handled twice");
+        }
+    }
+
+    pub(super) fn ended(&mut self, id: Id, ended: Ended) {
+        self.reach(match ended.decision {
+            None => "succeeded",
+            Some(DeliveryDecision::Dead) => "dead",
+            Some(DeliveryDecision::FellBack) => "fallback",
+            Some(DeliveryDecision::Duplicate) => "duplicate",
+            Some(DeliveryDecision::Reported) => "reported",
+            Some(DeliveryDecision::Cancelled) => "cancelled",
+            Some(_) => "other",
+        });
+        assert!(self.ended.insert(id, ended).is_none(), "a delivery ended twice");
+    }
+
+    pub(super) fn turned_away(&mut self, shard: &Shard, (id, now_ns): (Id, i64)) {
+        let breaker = shard.state(id.lane).breaker;
+        let open = matches!(breaker, BreakerState::Open { until_ns } if now_ns < until_ns);
+        assert!(open, "it was turned away although the breaker is closed");
+    }
+
+    /// An attempt begins.
+    pub(super) fn begins(
+        &mut self,
+        shard: &Shard,
+        (members, running): (&[Id], &[&[Id]]),
+        now_ns: i64,
+    ) {
+        let lane = members[0].lane;
+        let settings = &shard.lanes.get(lane).settings;
+        assert!(running.len() < RUNNING_MAX, "too many attempts on the node");
+        assert!(!settings.paused, "a paused trigger delivers");
+        let size = settings.batch.map_or(1, |batch| batch.size);
+        assert!(members.len() <= size && !members.is_empty(), "the batch is too large");
+        if members.len() > 1 {
+            self.reach("batch");
+        }
+        if let BreakerState::Open { until_ns } = shard.state(lane).breaker {
+            assert!(now_ns >= until_ns, "it begins although the breaker is open");
+            let others = running.iter().filter(|at| at[0].lane == lane).count();
+            assert_eq!(others, 0, "more than one attempt decides about the breaker");
+        }
+        for (index, id) in members.iter().enumerate() {
+            self.member_begins(shard, (*id, &members[..index]), now_ns);
+        }
+        self.concurrency(shard, lane, running);
+        self.per_key(shard, members, running);
+        self.rate(shard, lane, now_ns);
+    }
+
+    fn member_begins(&mut self, shard: &Shard, (id, before): (Id, &[Id]), now_ns: i64) {
+        assert!(!self.ended.contains_key(&id), "it begins after its end");
+        let pending = shard.deliveries.get(&id).expect("only unfinished deliveries begin");
+        let State::Queued { due_ns, .. } = pending.state else {
+            panic!("it begins in the state {:?}", pending.state);
+        };
+        assert!(due_ns <= now_ns, "it begins before its time");
+        let settings = &shard.lanes.get(id.lane).settings;
+        // The settings may have changed since, but never below what the delivery has behind it.
+        if pending.attempt > 1 {
+            self.reach("retry");
+        }
+        if settings.order != Order::Strict || pending.key.is_none() {
+            return;
+        }
+        for (other, at) in shard.deliveries.iter() {
+            let earlier =
+                other.lane == id.lane && at.key == pending.key && at.order < pending.order;
+            let settling = matches!(at.state, State::Settling(_));
+            // What is only being recorded as ended has ended.
+            assert!(
+                !earlier || before.contains(other) || settling,
+                "{id:?} overtakes {other:?} of its key, which is {:?}",
+                at.state
+            );
+        }
+    }
+
+    fn concurrency(&self, shard: &Shard, lane: LaneId, running: &[&[Id]]) {
+        let owner = |id: LaneId| {
+            let at = shard.lanes.get(id);
+            if at.settings.gate.own_concurrency { id } else { at.base }
+        };
+        let limit = shard.lanes.get(lane).settings.gate.concurrency as usize;
+        // Attempts that began under other settings count where they began.
+        let others =
+            running.iter().filter(|at| at[0].lane == lane && owner(at[0].lane) == owner(lane));
+        assert!(
+            limit == 0 || others.count() < limit || self.settings_changed(shard),
+            "too many at once"
+        );
+    }
+
+    /// Whether settings changed within the run: then old attempts may exceed new limits.
+    fn settings_changed(&self, shard: &Shard) -> bool {
+        shard.lanes.functions.iter().any(|(_, at)| at.revision > 6)
+            || shard.lanes.triggers.iter().any(|(_, at)| at.revision > 6)
+    }
+
+    fn per_key(&self, shard: &Shard, members: &[Id], running: &[&[Id]]) {
+        let settings = &shard.lanes.get(members[0].lane).settings;
+        let limit = match settings.order {
+            Order::Strict => 1,
+            Order::Relaxed if settings.per_key == 0 => return,
+            Order::Relaxed => settings.per_key as usize,
+        };
+        for id in members {
+            let key = shard.deliveries.get(id).and_then(|at| at.key.clone());
+            if key.is_none() || self.settings_changed(shard) {
+                continue;
+            }
+            let same = |other: &&Id| {
+                other.lane == id.lane && shard.deliveries.get(other).is_some_and(|at| at.key == key)
+            };
+            let others = running.iter().flat_map(|at| at.iter()).filter(same).count();
+            assert!(others < limit, "{others} attempts of a key run already");
+        }
+    }
+
+    fn rate(&mut self, shard: &Shard, lane: LaneId, now_ns: i64) {
+        let at = shard.lanes.get(lane);
+        let Some(rate) = at.settings.gate.rate else { return };
+        let owner = if at.settings.gate.own_rate { lane } else { at.base };
+        let begun = self.begun.entry(owner).or_default();
+        begun.push(now_ns);
+        if self.clock_back || self.settings_changed(shard) {
+            return;
+        }
+        let begun = &self.begun[&owner];
+        for (index, from) in begun.iter().enumerate() {
+            let most = i64::from(rate.burst) + (now_ns - from) / rate.interval_ns as i64 + 1;
+            assert!((begun.len() - index) as i64 <= most, "the rate was exceeded");
+        }
+    }
+}
+
+impl World {
+    /// After everything has ended.
+    pub(super) fn verify(&mut self) {
+        let mut expected = 0;
+        for record in &self.log {
+            if let Record::Event(record) = record {
+                let event = record.event_id().unwrap();
+                let ended = self.checks.ended.keys().filter(|id| id.event == event).count();
+                // Each event of this type goes to four functions and one trigger.
+                let wanted = match (record.target.is_empty(), record.event.ty.as_str()) {
+                    (true, "t") => 5,
+                    (true, _) => 0,
+                    (false, _) => 1,
+                };
+                assert_eq!(ended, wanted, "{event} was not decided for everybody");
+                expected += wanted;
+            }
+        }
+        assert_eq!(self.checks.ended.len(), expected);
+        for (id, (_, times)) in &self.checks.schedules {
+            let cancelled = self.checks.unscheduled.contains(id);
+            assert_eq!(*times, u32::from(!cancelled), "{id} happened {times} times");
+        }
+        assert_eq!(self.shard.runs.len(), 0, "an invocation never ended");
+        assert_eq!(self.scheduler.running(), 0, "slots were lost");
+        let pending: u32 = self.shard.states.iter().map(|(_, at)| at.pending).sum();
+        assert_eq!(pending, 0, "a queue counts what is not there");
+        for (id, ended) in &self.checks.ended {
+            let key = self.shard.key(*id);
+            let key =
+                (id.event.as_bytes().to_vec(), key.function.to_string(), key.trigger.to_string());
+            let handled = self.checks.succeeded.contains_key(&key);
+            match ended.decision {
+                None => assert!(handled, "it ended as handled and was not"),
+                Some(DeliveryDecision::Cancelled) => {}
+                Some(decision) => assert!(!handled, "it was handled and ended as {decision:?}"),
+            }
+        }
+    }
+}
