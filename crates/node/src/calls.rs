@@ -10,7 +10,7 @@ use nexus_model::{Code, Digest, InvocationId, Name, limits};
 
 use crate::host::function_context;
 use crate::serve::Origin;
-use crate::{Error, InvokeInput, Node};
+use crate::{Error, InvokeInput, Node, durable};
 
 /// The name of the function that is called, if functions may go so deep.
 pub(crate) fn callee(context: &CallContext, function: &str) -> Result<Name, CallError> {
@@ -74,6 +74,11 @@ pub(crate) async fn outcome(
     context: &CallContext,
     id: InvocationId,
 ) -> Result<Started, CallError> {
+    let id = match durable::ended(node, context, id).await? {
+        Some(None) => return Ok(Started::Running),
+        Some(Some(last)) => last,
+        None => id,
+    };
     let unavailable = |error: Error| CallError::Unavailable(error.detail().to_owned());
     let found = node.parts.log.invocation(id).await.map_err(|error| unavailable(error.into()))?;
     let missing = || CallError::NotFound(format!("invocation {id}"));
