@@ -132,10 +132,11 @@ impl State {
                 // holds the operation.
                 let Payload { content_type, data } = signal.payload;
                 let outcome = Outcome::Payload { content_type, data };
-                let mut ledger = lock(&self.ledger);
-                ledger.signals.push(signal.id);
-                ledger.record(end.function, end.arguments, &end.text, &outcome);
-                drop(ledger);
+                {
+                    let mut ledger = lock(&self.ledger);
+                    ledger.signals.push(signal.id);
+                    ledger.record(end.function, end.arguments, &end.text, &outcome);
+                }
                 self.keep_journal().await?;
                 return Ok(outcome);
             }
