@@ -44,6 +44,59 @@ pub struct CallContext {
     pub accepted: Timestamp,
     /// The wall-clock moment at which it is stopped.
     pub deadline: Timestamp,
+    /// How many functions called one another down to this one: 0 for what nobody's function called.
+    pub depth: u32,
+}
+
+/// A value with its media type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// The media type.
+    pub content_type: String,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+/// A word from outside for a durable invocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signal {
+    /// The id of its record. The piece of the journal that holds it names it
+    /// too ([`Piece::signals`]).
+    pub id: [u8; 16],
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// A piece of the journal of a durable invocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// The encoded piece.
+    pub bytes: Bytes,
+    /// The signals that the invocation has got in it: once it is kept, they are taken.
+    pub signals: Vec<[u8; 16]>,
+}
+
+/// What a suspended invocation was waiting for, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It slept long enough.
+    Timer,
+    /// The signal came: the one that [`Host::signal`](crate::Host::signal) gives.
+    Signal(Signal),
+    /// The signal did not come in time.
+    TimedOut,
+}
+
+/// What a suspended invocation waits for: whichever comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspension {
+    /// The moment at which it goes on in any case.
+    pub until: Option<Timestamp>,
+    /// The name of the signal that it waits for. It may have come meanwhile: whoever keeps the
+    /// suspension looks for it afterwards.
+    pub signal: Option<String>,
+    /// How long it has run so far; waiting for this does not count.
+    pub ran: Duration,
 }
 
 /// What goes in.
@@ -124,6 +177,20 @@ pub struct Call {
     pub cancel: Cancel,
     /// How much is kept.
     pub recording: Recording,
+    /// Whether it is a durable invocation: its journal goes to [`Host::persist`] while it runs, and
+    /// it may suspend. An HTTP answer is then given as a whole at its end. Its journal is collected
+    /// whatever `recording` says.
+    ///
+    /// [`Host::persist`]: crate::Host::persist
+    pub durable: bool,
+    /// All pieces that were persisted, in order: the invocation repeats them in a fresh instance and
+    /// goes on where they end. `None` to begin. The context's id and the input must be the same as
+    /// before; attempt, trace and environment are taken from the journal.
+    pub resume: Option<Bytes>,
+    /// What the operation gets that it waited in when it was suspended. Without it the operation
+    /// looks for itself, and suspends again when nothing has happened; so it is safe to resume too
+    /// often. It has to be given again until a further piece was persisted.
+    pub wake: Option<Wake>,
 }
 
 /// A body as it passed: its bytes up to the record limit, and how long its pieces were.
@@ -146,6 +213,9 @@ pub struct Ended {
     pub status: Status,
     /// Why it did not succeed.
     pub failure: Option<Failure>,
+    /// What it waits for, where the status is [`Status::Suspended`]: nothing else is set then, and
+    /// everything is persisted.
+    pub suspension: Option<Suspension>,
     /// The HTTP request's body, the event's data or the standard input as the guest saw it.
     pub input_body: CapturedBody,
     /// Trailers of the HTTP request.

@@ -6,20 +6,24 @@
 //!                        │      ▲
 //!                     journal   │ host calls
 //!                        │      ▼
-//!   node ◄─ Ended ──  Runtime ──► Host (http, emit)        a replay has no Host
+//!   node ◄─ Ended ──  Runtime ──► Host (http, emit, calls, state)        a replay has no Host
 //! ```
 
 mod call;
+mod calls;
 mod host;
 pub mod journal;
 mod runtime;
+mod state;
 
 pub use call::{
-    Body, BodyError, Call, CallContext, CallInput, Cancel, CapturedBody, Ended, Recording,
-    empty_body, full_body,
+    Body, BodyError, Call, CallContext, CallInput, Cancel, CapturedBody, Ended, Payload, Piece,
+    Recording, Signal, Suspension, Wake, empty_body, full_body,
 };
-pub use host::{EmitError, Host, HttpError, HttpTimeouts};
+pub use calls::{CallError, CallFailure, FunctionCall, Progress, StartOptions, Started};
+pub use host::{EmitError, Host, HttpError, HttpTimeouts, Unavailable};
 pub use runtime::{
     Artifacts, Compiled, EnvVar, Error, Inspected, Prepared, Replayed, Runtime, RuntimeStats, Unit,
     UnitLimits,
 };
+pub use state::{Keyed, Namespace, StateAppend, StateError, StateKey, StateScan, StateWrite};

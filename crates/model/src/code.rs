@@ -118,6 +118,8 @@ codes! {
     CallTooDeep = "NX5011", 422, "functions call each other too deeply";
     /// A signal, sleep or wait for something that is not durable, or has ended.
     NotDurable = "NX5012", 409, "the invocation cannot be signalled";
+    /// A durable invocation with more journal than its limit.
+    JournalTooLarge = "NX5013", 502, "the journal of a durable function is larger than its limit";
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.

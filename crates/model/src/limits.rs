@@ -117,6 +117,34 @@ pub const DEDUP_AGE: Duration = Duration::from_secs(24 * 3600);
 pub const DEDUP_ENTRIES_MAX: usize = 1_000_000;
 /// Components that are loaded at the same time (three memory mappings each).
 pub const LOADED_COMPONENTS_MAX: usize = 10_000;
+/// The longest sleep or wait of a durable function for which its instance stays; for longer ones it
+/// suspends.
+pub const DURABLE_WAIT_INLINE_MAX: Duration = Duration::from_secs(1);
+/// One request that a durable function sends, and one response that it gets, in bytes.
+pub const DURABLE_HTTP_BYTES_MAX: usize = 8 << 20;
+/// The name of a signal, in bytes.
+pub const SIGNAL_NAME_BYTES_MAX: usize = 256;
+/// Input of a function that another one calls, in bytes.
+pub const CALL_BYTES_MAX: usize = 1 << 20;
+/// Calls of one `invoke-all` that run at the same time.
+pub const CALLS_CONCURRENT_MAX: usize = 16;
+/// A message about progress, in bytes; longer ones are cut.
+pub const PROGRESS_BYTES_MAX: usize = 1 << 10;
+/// A key of a function's state, a stream's name, or a shared namespace, in bytes.
+pub const STATE_KEY_BYTES_MAX: usize = 512;
+/// One value of a function's state, or one event of a stream, in bytes.
+pub const STATE_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Values or events that one read gives.
+pub const STATE_ITEMS_MAX: usize = 1_000;
+/// Values or events that one read gives, in bytes; one is always given.
+pub const STATE_READ_BYTES_MAX: usize = 4 << 20;
+/// Events that are appended to a stream at once.
+pub const STREAM_APPEND_MAX: usize = 1_000;
+/// Events of one stream.
+pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
+/// How long it is remembered what a write of a durable function came to: so much later it may still
+/// be resumed after a crash.
+pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A CloudEvents SQL expression, in bytes.
 pub const CESQL_BYTES_MAX: usize = 4 << 10;
@@ -391,6 +419,54 @@ pub const ALL: &[Limit] = &[
         LOADED_COMPONENTS_MAX as u64,
         "components",
         "components loaded at the same time",
+    ),
+    limit(
+        "durable-wait-inline-max",
+        DURABLE_WAIT_INLINE_MAX.as_millis() as u64,
+        "ms",
+        "a wait of a durable function for which it does not suspend",
+    ),
+    limit(
+        "durable-http-bytes-max",
+        DURABLE_HTTP_BYTES_MAX as u64,
+        "bytes",
+        "a request or response of a durable function",
+    ),
+    limit("signal-name-bytes-max", SIGNAL_NAME_BYTES_MAX as u64, "bytes", "the name of a signal"),
+    limit(
+        "call-bytes-max",
+        CALL_BYTES_MAX as u64,
+        "bytes",
+        "input of a function called by another",
+    ),
+    limit(
+        "calls-concurrent-max",
+        CALLS_CONCURRENT_MAX as u64,
+        "calls",
+        "calls of one invoke-all at the same time",
+    ),
+    limit("progress-bytes-max", PROGRESS_BYTES_MAX as u64, "bytes", "a message about progress"),
+    limit("state-key-bytes-max", STATE_KEY_BYTES_MAX as u64, "bytes", "a key or a stream's name"),
+    limit(
+        "state-value-bytes-max",
+        STATE_VALUE_BYTES_MAX as u64,
+        "bytes",
+        "a value, or an event of a stream",
+    ),
+    limit("state-items-max", STATE_ITEMS_MAX as u64, "items", "values that one read gives"),
+    limit(
+        "state-read-bytes-max",
+        STATE_READ_BYTES_MAX as u64,
+        "bytes",
+        "values that one read gives, together",
+    ),
+    limit("stream-append-max", STREAM_APPEND_MAX as u64, "events", "events appended at once"),
+    limit("stream-events-max", STREAM_EVENTS_MAX, "events", "events of one stream"),
+    limit(
+        "state-operation-age",
+        STATE_OPERATION_AGE.as_millis() as u64,
+        "ms",
+        "how late after a crash a durable function may be resumed in the middle of a write",
     ),
     limit("cesql-bytes-max", CESQL_BYTES_MAX as u64, "bytes", "a CloudEvents SQL expression"),
     limit("cesql-depth-max", CESQL_DEPTH_MAX as u64, "levels", "nesting in CloudEvents SQL"),

@@ -23,7 +23,7 @@ use nexus_model::{Code, Digest, InvocationId, Name, OpContext};
 
 use crate::catalog::Function;
 use crate::record::{bytes_of, nanos};
-use crate::serve::{Begun, Finished};
+use crate::serve::{Begun, Finished, Origin};
 use crate::{Error, Node};
 use attempt::Attempt;
 use strikes::Strikes;
@@ -197,7 +197,7 @@ impl Node {
             function: Arc::clone(function),
             load,
             slot,
-            trigger: Trigger::Event,
+            origin: Origin::of(Trigger::Event),
             started,
             accepted,
             timeout: loaded.timeout,
@@ -247,6 +247,7 @@ impl Finished {
             traceparent: Arc::clone(&self.facts.traceparent),
             accepted: self.facts.accepted,
             deadline: self.facts.deadline,
+            depth: self.facts.depth,
         }
     }
 }

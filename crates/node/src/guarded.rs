@@ -29,7 +29,7 @@ use crate::call_policy::{CallPolicy, Verdict};
 use crate::catalog::Function;
 use crate::record::bytes_of;
 use crate::result_cache::{Kept, ResultCache, ResultKey};
-use crate::serve::{INVOCATION_ID, id_value};
+use crate::serve::{INVOCATION_ID, Origin, id_value};
 use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// Says that a result was kept from an earlier call.
@@ -43,14 +43,14 @@ impl Node {
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
-        trigger: Trigger,
+        origin: Origin,
         request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         match &function.calls {
-            None => self.run_http(ctx, function, trigger, request).await,
+            None => self.run_http(ctx, function, origin, request).await,
             Some(policy) => {
                 // Rare enough to be kept out of the size of every call.
-                let call = Guarded { node: self, ctx, function, policy, trigger };
+                let call = Guarded { node: self, ctx, function, policy, origin };
                 Box::pin(call.run(request)).await
             }
         }
@@ -61,12 +61,12 @@ impl Node {
     /// A direct call of a function that takes values, with everything that its policy says.
     pub(crate) async fn invoke_guarded(
         self: &Arc<Self>,
-        ctx: &OpContext,
+        (ctx, origin): (&OpContext, Origin),
         function: &Arc<Function>,
         input: InvokeInput,
     ) -> Result<InvokeOutput, Error> {
         let Some(policy) = &function.calls else {
-            return self.invoke_value(ctx, function, input).await;
+            return self.invoke_value(ctx, function, input, origin).await;
         };
         let now = self.parts.clock.now();
         let key = value_key(function, policy, &input);
@@ -79,20 +79,20 @@ impl Node {
         if let Some(breaker) = &policy.breaker
             && let Verdict::Open(until) = breaker.ask(now)
         {
-            return match self.invoke_fallback((ctx, function), policy, input).await {
+            return match self.invoke_fallback((ctx, origin, function), policy, input).await {
                 Some(answered) => answered,
                 None => Err(breaker_open(function, (breaker.failures(), until), now)),
             };
         }
         let again = policy.fallback.is_some().then(|| input.clone());
-        let answered = self.invoke_value(ctx, function, input).await;
+        let answered = self.invoke_value(ctx, function, input, origin).await;
         let failed = answered.as_ref().is_err_and(|error| is_failure(error.code()));
         if let Some(breaker) = policy.breaker.as_ref().filter(|_| failed || answered.is_ok()) {
             breaker.ended(!failed, self.parts.clock.now());
         }
         if failed
             && let Some(input) = again
-            && let Some(other) = self.invoke_fallback((ctx, function), policy, input).await
+            && let Some(other) = self.invoke_fallback((ctx, origin, function), policy, input).await
         {
             return other;
         }
@@ -108,7 +108,7 @@ impl Node {
     /// The answer of the fallback; `None` where there is none to ask.
     async fn invoke_fallback(
         self: &Arc<Self>,
-        (ctx, function): (&OpContext, &Arc<Function>),
+        (ctx, origin, function): (&OpContext, Origin, &Arc<Function>),
         policy: &CallPolicy,
         input: InvokeInput,
     ) -> Option<Result<InvokeOutput, Error>> {
@@ -119,7 +119,7 @@ impl Node {
         if !ends || other.name == function.name {
             return None;
         }
-        let answered = self.invoke_other(ctx, &other, input).await;
+        let answered = self.invoke_other((ctx, origin), &other, input).await;
         Some(answered.map(|mut output| {
             if let Ok(value) = HeaderValue::from_str(name.as_str()) {
                 output.headers.insert(FALLBACK, value);
@@ -169,7 +169,7 @@ struct Guarded<'a> {
     ctx: &'a OpContext,
     function: &'a Arc<Function>,
     policy: &'a CallPolicy,
-    trigger: Trigger,
+    origin: Origin,
 }
 
 impl Guarded<'_> {
@@ -188,7 +188,7 @@ impl Guarded<'_> {
             return self.fall_back(request).await.unwrap_or_else(|| Err(self.open(until)));
         }
         let again = copy.and_then(|body| again(&request, body));
-        let answered = self.node.run_http(self.ctx, self.function, self.trigger, request).await;
+        let answered = self.node.run_http(self.ctx, self.function, self.origin, request).await;
         let failed = match &answered {
             Ok(response) => response.status().is_server_error(),
             Err(error) => is_failure(error.code()),
@@ -257,7 +257,7 @@ impl Guarded<'_> {
         if !http || other.name == self.function.name {
             return None;
         }
-        let answered = self.node.run_http(self.ctx, &other, self.trigger, request).await;
+        let answered = self.node.run_http(self.ctx, &other, self.origin, request).await;
         Some(answered.map(|mut response| {
             if let Ok(value) = HeaderValue::from_str(name.as_str()) {
                 response.headers_mut().insert(FALLBACK, value);
@@ -303,7 +303,8 @@ impl Guarded<'_> {
 
     async fn from_cache(&self, kept: Kept, now: Timestamp) -> Response<Body> {
         let id: InvocationId = self.node.parts.mint.mint(self.function.partition);
-        let record = cached_record(self.function, (self.ctx, self.trigger), (id, now), &kept);
+        let record =
+            cached_record(self.function, (self.ctx, self.origin.trigger), (id, now), &kept);
         self.node.keep_record(record).await;
         let mut response = Response::new(full_body(kept.body));
         *response.status_mut() = http::StatusCode::from_u16(kept.status).unwrap_or_default();

@@ -1,25 +1,31 @@
 //! What a guest may do to the world: the only implementation of [`nexus_exec::Host`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use http::{Request, Response};
-use nexus_exec::{Body, CallContext, EmitError, Host, HttpError, HttpTimeouts};
+use nexus_exec::{
+    Body, CallContext, CallError, EmitError, FunctionCall, Host, HttpError, HttpTimeouts, Keyed,
+    Payload, Piece, Progress, Signal, StartOptions, Started, StateAppend, StateError, StateKey,
+    StateScan, StateWrite, Unavailable,
+};
 use nexus_model::{Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
 use tokio::sync::Semaphore;
 
 use crate::loaded::Loaded;
 use crate::record::Facts;
-use crate::{Error, Node};
+use crate::{Error, Node, calls, durable, state};
 
 /// The world as one invocation sees it, with what it has used of its limits.
 pub(crate) struct CallHost {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     loaded: Arc<Loaded>,
     requests: AtomicUsize,
     concurrent: Semaphore,
     events: AtomicUsize,
+    /// Pieces of the journal that were kept.
+    pub(crate) pieces: AtomicU32,
 }
 
 impl CallHost {
@@ -30,6 +36,7 @@ impl CallHost {
             requests: AtomicUsize::new(0),
             concurrent: Semaphore::new(limits::OUTBOUND_CONCURRENT_MAX),
             events: AtomicUsize::new(0),
+            pieces: AtomicU32::new(0),
         }
     }
 }
@@ -83,6 +90,80 @@ impl Host for CallHost {
         })?;
         Ok(accepted.events.into_iter().map(|event| event.id).collect())
     }
+
+    fn progress(&self, context: &CallContext, progress: Progress) {
+        durable::progress(self, context, progress);
+    }
+
+    async fn persist(&self, context: &CallContext, piece: Piece) -> Result<(), Unavailable> {
+        durable::persist(self, context, piece).await
+    }
+
+    async fn signal(
+        &self,
+        context: &CallContext,
+        name: &str,
+    ) -> Result<Option<Signal>, Unavailable> {
+        durable::signal(self, context, name).await
+    }
+
+    async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
+        calls::call(&self.node, context, call).await
+    }
+
+    async fn start(
+        &self,
+        context: &CallContext,
+        call: FunctionCall,
+        options: StartOptions,
+    ) -> Result<InvocationId, CallError> {
+        durable::start(&self.node, context, (call, options)).await
+    }
+
+    async fn outcome(&self, context: &CallContext, id: InvocationId) -> Result<Started, CallError> {
+        calls::outcome(&self.node, context, id).await
+    }
+
+    async fn state_get(
+        &self,
+        context: &CallContext,
+        key: StateKey,
+    ) -> Result<Option<Keyed>, StateError> {
+        state::get(&self.node, context, key).await
+    }
+
+    async fn state_write(
+        &self,
+        context: &CallContext,
+        write: StateWrite,
+    ) -> Result<u64, StateError> {
+        state::write(&self.node, context, write).await
+    }
+
+    async fn state_scan(
+        &self,
+        context: &CallContext,
+        scan: StateScan,
+    ) -> Result<Vec<Keyed>, StateError> {
+        state::scan(&self.node, context, scan).await
+    }
+
+    async fn stream_append(
+        &self,
+        context: &CallContext,
+        append: StateAppend,
+    ) -> Result<u64, StateError> {
+        state::append(&self.node, context, append).await
+    }
+
+    async fn stream_read(
+        &self,
+        context: &CallContext,
+        stream: StateKey,
+        range: (u64, u32),
+    ) -> Result<Vec<Keyed>, StateError> {
+        state::read(&self.node, context, stream, range).await
+    }
 }
 
 impl Node {
@@ -108,11 +189,11 @@ impl Node {
 }
 
 /// A function acts in its own project only, and may do there what its host calls offer.
-fn function_context(context: &CallContext) -> OpContext {
+pub(crate) fn function_context(context: &CallContext) -> OpContext {
     let id: InvocationId = context.id;
     OpContext {
         principal: Principal::function(&context.project, &context.function),
-        scopes: [Scope::Emit].into(),
+        scopes: [Scope::Emit, Scope::Invoke].into(),
         project: Some(context.project.clone()),
         request_id: id.to_string().into(),
         traceparent: Some(Arc::clone(&context.traceparent)),

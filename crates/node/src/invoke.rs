@@ -13,7 +13,7 @@ use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
 
 use crate::catalog::Function;
 use crate::record::InputHead;
-use crate::serve::{Begun, Driven, INVOCATION_ID, guest_error, keep};
+use crate::serve::{Begun, Driven, INVOCATION_ID, Origin, guest_error, keep};
 use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// The type of the event that a direct call of an event function makes.
@@ -35,6 +35,17 @@ impl Node {
         function: &Name,
         input: InvokeInput,
     ) -> Result<InvokeOutput, Error> {
+        self.invoke_from(ctx, (project, function), input, Origin::of(Trigger::Invoke)).await
+    }
+
+    /// The same for a function that calls.
+    pub(crate) async fn invoke_from(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        (project, function): (&Name, &Name),
+        input: InvokeInput,
+        origin: Origin,
+    ) -> Result<InvokeOutput, Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
         if input.data.len() > limits::REQUEST_BODY_BYTES_MAX {
             return Err(Error::new(
@@ -52,22 +63,24 @@ impl Node {
             return self.invoke_durable(ctx, (project, function), input).await;
         }
         match found.current.map(|at| at.world) {
-            Some(World::Http) => self.invoke_http(ctx, &found, input).await,
-            _ if found.calls.is_some() => Box::pin(self.invoke_guarded(ctx, &found, input)).await,
-            _ => self.invoke_value(ctx, &found, input).await,
+            Some(World::Http) => self.invoke_http(ctx, &found, input, origin).await,
+            _ if found.calls.is_some() => {
+                Box::pin(self.invoke_guarded((ctx, origin), &found, input)).await
+            }
+            _ => self.invoke_value(ctx, &found, input, origin).await,
         }
     }
 
     /// Calls the function that answers in the place of another one.
     pub(crate) async fn invoke_other(
         self: &Arc<Self>,
-        ctx: &OpContext,
+        (ctx, origin): (&OpContext, Origin),
         function: &Arc<Function>,
         input: InvokeInput,
     ) -> Result<InvokeOutput, Error> {
         match function.current.map(|at| at.world) {
-            Some(World::Http) => self.invoke_http(ctx, function, input).await,
-            _ => self.invoke_value(ctx, function, input).await,
+            Some(World::Http) => self.invoke_http(ctx, function, input, origin).await,
+            _ => self.invoke_value(ctx, function, input, origin).await,
         }
     }
 
@@ -76,6 +89,7 @@ impl Node {
         ctx: &OpContext,
         function: &Arc<Function>,
         input: InvokeInput,
+        origin: Origin,
     ) -> Result<InvokeOutput, Error> {
         let path = input.path.as_deref().unwrap_or("/");
         let bad =
@@ -97,7 +111,7 @@ impl Node {
         {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
-        let response = self.call_http(ctx, function, Trigger::Invoke, request).await?;
+        let response = self.call_http(ctx, function, origin, request).await?;
         let (mut parts, body) = response.into_parts();
         let id = parts.headers.remove(INVOCATION_ID);
         let invocation: InvocationId = id
@@ -121,8 +135,9 @@ impl Node {
         ctx: &OpContext,
         function: &Arc<Function>,
         input: InvokeInput,
+        origin: Origin,
     ) -> Result<InvokeOutput, Error> {
-        let begun = self.begin(ctx, function, Trigger::Invoke).await?;
+        let begun = self.begin(ctx, function, origin).await?;
         let id = begun.id;
         let input = value_input(&begun, input)?;
         let cancel = Cancel::default();

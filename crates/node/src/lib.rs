@@ -10,7 +10,7 @@
 //!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
 //!   invoke.rs     direct calls; deferred.rs: those that nobody waits for
 //!   webhook.rs, schedules.rs, dead_letters.rs, why.rs      events on their way
-//!   host.rs       what guests may do to the world
+//!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //! ```
@@ -21,6 +21,7 @@ mod buckets;
 mod cache_key;
 mod call_policy;
 
+mod calls;
 mod catalog;
 mod config;
 mod dead_letters;
@@ -28,6 +29,7 @@ mod deferred;
 mod delivery;
 mod deploy;
 mod doors;
+mod durable;
 mod egress;
 mod emit;
 mod error;
@@ -52,6 +54,7 @@ mod schema_views;
 mod schemas;
 mod secrets;
 mod serve;
+mod state;
 mod tasks;
 mod trace;
 mod trigger_views;

@@ -27,6 +27,9 @@ pub(crate) struct Facts {
     pub(crate) traceparent: Arc<str>,
     pub(crate) ordering_key: String,
     pub(crate) cause_event: Option<EventId>,
+    /// The invocation whose function called.
+    pub(crate) cause_invocation: Option<InvocationId>,
+    pub(crate) depth: u32,
     pub(crate) accepted: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) queue_ns: u64,
@@ -143,7 +146,10 @@ impl Facts {
             project: self.function.project.to_string(),
             principal: self.principal.to_string(),
             cause_event: self.cause_event.map(|id| bytes_of(id.as_bytes())).unwrap_or_default(),
-            cause_invocation: Bytes::new(),
+            cause_invocation: self
+                .cause_invocation
+                .map(|id| bytes_of(id.as_bytes()))
+                .unwrap_or_default(),
             traceparent: self.traceparent.to_string(),
             ordering_key: self.ordering_key.clone(),
             deadline_ns: self.deadline.unix_ns(),

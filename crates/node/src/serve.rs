@@ -49,7 +49,7 @@ impl Node {
         if route.auth() == RouteAuth::Token {
             nexus_policy::authorize(&ctx, Scope::Invoke, Some(route.project()))?;
         }
-        self.call_http(&ctx, &route.function, Trigger::Http, request).await
+        self.call_http(&ctx, &route.function, Origin::of(Trigger::Http), request).await
     }
 
     /// Runs an HTTP function, whatever its policy says.
@@ -57,10 +57,10 @@ impl Node {
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
-        trigger: Trigger,
+        origin: Origin,
         request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
-        let begun = self.begin(ctx, function, trigger).await?;
+        let begun = self.begin(ctx, function, origin).await?;
         let request = absolute(request);
         let input = InputHead::Http {
             method: request.method().clone(),
@@ -92,7 +92,7 @@ impl Node {
         self: &Arc<Self>,
         ctx: &OpContext,
         function: &Arc<Function>,
-        trigger: Trigger,
+        origin: Origin,
     ) -> Result<Begun, Error> {
         let started = Instant::now();
         let accepted = self.parts.clock.now();
@@ -119,7 +119,7 @@ impl Node {
             loaded,
             load,
             slot,
-            trigger,
+            origin,
             started,
             accepted,
             timeout,
@@ -138,6 +138,23 @@ impl Node {
     }
 }
 
+/// What set a call off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) trigger: Trigger,
+    /// The invocation that called.
+    pub(crate) cause: Option<InvocationId>,
+    /// How many functions called one another down to this one.
+    pub(crate) depth: u32,
+}
+
+impl Origin {
+    /// Something that is no function.
+    pub(crate) fn of(trigger: Trigger) -> Self {
+        Origin { trigger, cause: None, depth: 0 }
+    }
+}
+
 /// A call that was admitted and has no input yet.
 pub(crate) struct Begun {
     pub(crate) id: InvocationId,
@@ -145,7 +162,7 @@ pub(crate) struct Begun {
     pub(crate) loaded: Arc<Loaded>,
     pub(crate) load: LoadTimes,
     pub(crate) slot: Slot,
-    pub(crate) trigger: Trigger,
+    pub(crate) origin: Origin,
     pub(crate) started: Instant,
     pub(crate) accepted: Timestamp,
     pub(crate) timeout: Duration,
@@ -168,12 +185,14 @@ impl Begun {
             id: self.id,
             function: self.function,
             loaded: self.loaded,
-            trigger: self.trigger,
+            trigger: self.origin.trigger,
             attempt: 1,
             principal: self.principal,
             traceparent: Arc::clone(&self.traceparent),
             ordering_key: String::new(),
             cause_event: None,
+            cause_invocation: self.origin.cause,
+            depth: self.origin.depth,
             accepted: self.accepted,
             deadline,
             queue_ns: self.queue_ns,
@@ -190,6 +209,7 @@ impl Begun {
             traceparent: self.traceparent,
             accepted: self.accepted,
             deadline,
+            depth: self.origin.depth,
         };
         let call = Call {
             context: Arc::new(context),
@@ -199,6 +219,9 @@ impl Begun {
             started: self.started,
             cancel: cancel.clone(),
             recording: self.recording,
+            durable: false,
+            resume: None,
+            wake: None,
         };
         Running { node: Arc::clone(node), facts, call, slot: self.slot }
     }

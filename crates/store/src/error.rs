@@ -58,6 +58,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A key or stream of a function's state has another version than expected.
+    #[error("the state has version {version}, another one was expected")]
+    StateConflict {
+        /// The version that it has; 0 where nothing is.
+        version: u64,
+    },
     /// A kind that lives in projects came without one, or the other way round.
     #[error("a {} {}", .kind.as_str(), if .kind.in_project() { "needs a project" } else { "belongs to no project" })]
     Project {

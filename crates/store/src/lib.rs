@@ -1,5 +1,6 @@
 //! What is declared, kept: resources with revisions and an audit outbox, leases with epochs, and
-//! content-addressed blobs.
+//! content-addressed blobs. Beside them the state of functions, because it changes in transactions,
+//! too.
 //!
 //! [`Store`] is SQL (SQLite today; the statements are portable on purpose) and the only place in
 //! Nexus that knows it. [`Blobs`] is a folder of immutable files named by their digest.
@@ -12,6 +13,7 @@ mod plan;
 mod row;
 mod schema;
 mod sqlite;
+mod state;
 mod statement;
 mod store;
 mod writer;
@@ -21,4 +23,5 @@ pub use change::{
     Applied, AppliedResource, Change, ChangeEntry, Effect, Expect, Lease, Op, OutboxEntry,
 };
 pub use error::Error;
+pub use state::{ReadLimit, StateChange, StateEdit, StateId, StateItem};
 pub use store::{LIST_ITEMS_MAX, Selector, Store, StoreConfig};

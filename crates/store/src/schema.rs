@@ -12,7 +12,9 @@ use crate::Error;
 use crate::sqlite::{BEGIN_WRITE, Connection, database};
 
 /// Statements by version: the first makes version 1 from nothing.
-pub(crate) const VERSIONS: &[&[&str]] = &[&[
+pub(crate) const VERSIONS: &[&[&str]] = &[FIRST, STATE];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE schema_version (version BIGINT NOT NULL)",
     "INSERT INTO schema_version (version) VALUES (0)",
     // `revision`: of the last change. `compacted`: deletions up to it have been forgotten.
@@ -60,7 +62,36 @@ pub(crate) const VERSIONS: &[&[&str]] = &[&[
         epoch BIGINT NOT NULL,
         expires_at BIGINT NOT NULL
     )",
-]];
+];
+
+/// State of functions. `BLOB` is the one type here that PostgreSQL calls otherwise.
+const STATE: &[&str] = &[
+    // The version of the last write to any key: no key ever has the same one twice.
+    "INSERT INTO counters (name, value) VALUES ('state', 0)",
+    "CREATE TABLE state (
+        project TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (project, namespace, key)
+    )",
+    "CREATE TABLE stream_events (
+        project TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (project, namespace, key, version)
+    )",
+    // What operations that may be repeated came to, for a while.
+    "CREATE TABLE state_operations (
+        name TEXT PRIMARY KEY,
+        version BIGINT NOT NULL,
+        done_at BIGINT NOT NULL
+    )",
+    "CREATE INDEX state_operations_by_time ON state_operations (done_at)",
+];
 
 /// Brings the database to the newest of `versions`, one version and one transaction at a time.
 ///
@@ -133,7 +164,7 @@ mod tests {
         (path, connection)
     }
 
-    /// The machinery with a second version that does not exist yet.
+    /// The machinery with further versions that do not exist.
     #[tokio::test]
     async fn an_older_store_is_upgraded_step_by_step() {
         let dir = tempfile::tempdir().unwrap();
@@ -148,7 +179,7 @@ mod tests {
         assert_eq!(row.get::<String, _>(0), "shard-0");
         assert_eq!(row.get::<String, _>(1), "third");
         upgrade(&mut connection, &versions, &path).await.unwrap();
-        let refused = upgrade(&mut connection, VERSIONS, &path).await;
+        let refused = upgrade(&mut connection, &VERSIONS[..1], &path).await;
         assert!(matches!(refused, Err(Error::NewerFormat { found: 3, known: 1 })));
     }
 

@@ -12,7 +12,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::row::{self, bind_key, to_column};
 use crate::sqlite::{self, Pool, Query, database};
 use crate::writer::{Command, Parts, Writer, counter};
-use crate::{Applied, Change, ChangeEntry, Error, Lease, OutboxEntry, plan, schema, statement};
+use crate::{
+    Applied, Change, ChangeEntry, Error, Lease, OutboxEntry, ReadLimit, StateChange, StateId,
+    StateItem, plan, schema, state, statement,
+};
 
 /// Items on one page of [`Store::list`], [`Store::list_labelled`], [`Store::scan`],
 /// [`Store::changes_since`] and [`Store::outbox`].
@@ -258,6 +261,56 @@ impl Store {
     pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let lease = lease.clone();
         self.ask(|answer| Command::Release(lease, answer)).await
+    }
+
+    /// Changes a key or a stream of a function's state: durable when it returns. Changes that come at
+    /// the same time share a disk sync. Gives the new version, 0 for a key that was deleted.
+    ///
+    /// # Errors
+    /// [`Error::StateConflict`], [`Error::TooMany`] for a stream at its limit, [`Error::DiskFull`],
+    /// [`Error::Database`], [`Error::Closed`].
+    pub async fn change_state(&self, change: StateChange) -> Result<u64, Error> {
+        self.ask(|answer| Command::ChangeState(change, answer)).await
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error::CorruptRow`], [`Error::Database`].
+    pub async fn state(&self, id: &StateId) -> Result<Option<StateItem>, Error> {
+        let row = state::bind_id(sqlx::query(statement::GET_STATE), id);
+        let row = row.fetch_optional(&self.readers).await.map_err(database("read state"))?;
+        row.as_ref().map(state::item).transpose()
+    }
+
+    /// Keys that begin like the key of `prefix` and follow `after`, by key.
+    ///
+    /// # Errors
+    /// [`Error::CorruptRow`], [`Error::Database`].
+    pub async fn state_scan(
+        &self,
+        prefix: &StateId,
+        after: &str,
+        limit: ReadLimit,
+    ) -> Result<Vec<StateItem>, Error> {
+        let query = state::bind_id(sqlx::query(statement::SCAN_STATE), prefix);
+        let query = query.bind(state::end_of(&prefix.key)).bind(after);
+        state::read("read state", query, (&self.readers, limit)).await
+    }
+
+    /// Events of a stream after a version, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::CorruptRow`], [`Error::Database`].
+    pub async fn stream(
+        &self,
+        id: &StateId,
+        after: u64,
+        limit: ReadLimit,
+    ) -> Result<Vec<StateItem>, Error> {
+        let query = state::bind_id(sqlx::query(statement::READ_STREAM), id);
+        let query = query.bind(to_column(after));
+        state::read("read a stream", query, (&self.readers, limit)).await
     }
 
     /// Waits for the changes that were handed over, then closes the database. Everything that any

@@ -13,10 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::plan::{self, Base, Plan};
 use crate::row::{self, Stored, bind_key, bind_stored, from_column, to_column};
 use crate::sqlite::{self, BEGIN_WRITE, Connection, database};
-use crate::{Applied, Change, Error, Lease, StoreConfig, statement};
+use crate::{Applied, Change, Error, Lease, StateChange, StoreConfig, state, statement};
 
 /// Changes that wait for the writer; callers beyond wait for a place.
 const QUEUE_LEN_MAX: usize = 256;
+
+/// Changes of state in one transaction.
+const STATE_CHANGES_MAX: usize = 128;
 
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -28,6 +31,7 @@ pub(crate) enum Command {
     Acquire { name: String, holder: String, ttl: Duration, answer: Answer<Lease> },
     Renew(Lease, Duration, Answer<Lease>),
     Release(Lease, Answer<()>),
+    ChangeState(StateChange, Answer<u64>),
     Close(Answer<()>),
 }
 
@@ -58,8 +62,15 @@ impl Writer {
 
     async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         // An answer that nobody waits for any more is dropped: the change itself stands.
-        while let Some(command) = queue.recv().await {
+        let mut next = None;
+        while let Some(command) = match next.take() {
+            Some(command) => Some(command),
+            None => queue.recv().await,
+        } {
             match command {
+                Command::ChangeState(change, answer) => {
+                    next = self.change_states((change, answer), &mut queue).await;
+                }
                 Command::Apply(change, answer) => drop(answer.send(self.apply(change).await)),
                 Command::OutboxDone(through, answer) => {
                     drop(answer.send(self.outbox_done(through).await));
@@ -113,6 +124,60 @@ impl Writer {
         };
         self.parts.revision.send_replace(applied.revision);
         Ok(applied)
+    }
+
+    /// Makes this change and all that wait behind it in one transaction. Gives the first command
+    /// that is something else.
+    async fn change_states(
+        &mut self,
+        first: (StateChange, Answer<u64>),
+        queue: &mut mpsc::Receiver<Command>,
+    ) -> Option<Command> {
+        const OPERATION: &str = "change state";
+        let now = self.parts.clock.now();
+        let (mut made, mut next) = (Vec::new(), None);
+        let mut waiting = Some(first);
+        let done = match self.begin(OPERATION).await {
+            Err(error) => Err(error),
+            Ok(connection) => loop {
+                let Some((change, answer)) = waiting.take() else { break Ok(()) };
+                match state::change(connection, &change, now).await {
+                    Err(error @ (Error::Database { .. } | Error::DiskFull { .. })) => {
+                        made.push((answer, Ok(0)));
+                        break Err(error);
+                    }
+                    result => made.push((answer, result)),
+                }
+                if made.len() < STATE_CHANGES_MAX {
+                    match queue.try_recv() {
+                        Ok(Command::ChangeState(change, answer)) => {
+                            waiting = Some((change, answer));
+                        }
+                        Ok(other) => next = Some(other),
+                        Err(_) => {}
+                    }
+                }
+            },
+        };
+        if let Some((_, answer)) = waiting {
+            made.push((answer, Ok(0)));
+        }
+        let ended = match done {
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+            Ok(()) => self.end(OPERATION, Ok(())).await,
+        };
+        let failed = ended.err();
+        for (answer, result) in made {
+            // Nobody may wait for it any more: the change itself stands.
+            drop(answer.send(match (&failed, result) {
+                (Some(error), Ok(_)) => Err(shared(OPERATION, error)),
+                (_, result) => result,
+            }));
+        }
+        next
     }
 
     async fn outbox_done(&mut self, through: u64) -> Result<(), Error> {
@@ -257,6 +322,19 @@ impl Writer {
     }
 }
 
+/// The failure of a transaction, for each of those whose changes were in it.
+fn shared(operation: &'static str, error: &Error) -> Error {
+    let reason = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let source = Box::new(std::io::Error::other(reason));
+    match error {
+        Error::DiskFull { .. } => Error::DiskFull { operation, source },
+        _ => Error::Database { operation, source },
+    }
+}
+
 pub(crate) async fn counter(
     connection: &mut Connection,
     name: &'static str,
@@ -265,7 +343,7 @@ pub(crate) async fn counter(
     row.try_get(0).map(from_column)
 }
 
-async fn set_counter(
+pub(crate) async fn set_counter(
     connection: &mut Connection,
     name: &'static str,
     value: u64,

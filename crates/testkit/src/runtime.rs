@@ -14,6 +14,8 @@
 //! | `fetch URL` | answers with the status of a request, or with the error |
 //! | `emit TYPE`, `return TYPE` | sends an event, or returns one |
 //! | `log TEXT` | writes a line, then echoes |
+//! | `call NAME` | calls a function with its input, and answers what that answers |
+//! | `count KEY` | counts its calls in a key of its state, and answers the number |
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,8 +26,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, channel::Channel};
 use nexus_exec::{
-    Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, Error, Host, HttpTimeouts,
-    Inspected, Prepared, Recording, Replayed, Runtime, RuntimeStats, Unit, empty_body, full_body,
+    Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, Error, FunctionCall, Host,
+    HttpTimeouts, Inspected, Namespace, Payload, Prepared, Recording, Replayed, Runtime,
+    RuntimeStats, StateError, StateKey, StateWrite, Unit, empty_body, full_body,
 };
 use nexus_model::record::{Failure, InvocationRecord, LogLine, Status, StoredEvent};
 use nexus_model::resource::World;
@@ -262,6 +265,8 @@ impl FakeUnit {
                 ),
                 Err(error) => Done::Answer(500, error.to_string().into()),
             },
+            "call" => call(rest, (context, input), host).await,
+            "count" => count(rest, context, host).await,
             "return" => Done::Events(vec![Event::new("", "", rest)]),
             _ => Done::Answer(200, input.clone()),
         }
@@ -312,6 +317,34 @@ async fn fetch(url: &str, context: &CallContext, host: &Arc<dyn Host>) -> String
     match host.http(context, request, timeouts).await {
         Ok(response) => response.status().as_u16().to_string(),
         Err(error) => format!("{error:?}"),
+    }
+}
+
+/// What a called function answers, or why not.
+async fn call(name: &str, (context, input): (&CallContext, &Bytes), host: &Arc<dyn Host>) -> Done {
+    let payload = Payload { content_type: String::new(), data: input.clone() };
+    let call = FunctionCall { function: name.to_owned(), payload, key: context.id.to_string() };
+    match host.call(context, call).await {
+        Ok(payload) => Done::Answer(200, payload.data),
+        Err(error) => Done::Answer(200, format!("{error:?}").into()),
+    }
+}
+
+async fn count(key: &str, context: &CallContext, host: &Arc<dyn Host>) -> Done {
+    let key = StateKey { namespace: Namespace::Own, key: key.to_owned() };
+    loop {
+        let found = host.state_get(context, key.clone()).await;
+        let Ok(found) = found else { return Done::Answer(500, format!("{found:?}").into()) };
+        let found = found.unwrap_or_default();
+        let before: u64 = String::from_utf8_lossy(&found.value).parse().unwrap_or(0);
+        let value = Bytes::from((before + 1).to_string());
+        let (key, expected) = (key.clone(), Some(found.version));
+        let write = StateWrite { key, value: Some(value.clone()), expected, operation: None };
+        match host.state_write(context, write).await {
+            Ok(_) => return Done::Answer(200, value),
+            Err(StateError::Conflict { .. }) => {}
+            Err(error) => return Done::Answer(500, error.to_string().into()),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     let mut options = BuildOptions::new(out.join("cache"));
     options.sink = Arc::new(|line| eprintln!("  {}", line.text));
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for name in ["replay-rust", "replay-js", "replay-ts", "replay-py"] {
+    for name in ["replay-rust", "replay-js", "replay-ts", "replay-py", "aggregate-rust"] {
         if wanted(name) {
             guest(name, &examples.join(name), &out, &options)?;
         }

@@ -26,6 +26,7 @@ pub(crate) const SDK: &[(&str, &str)] = &[
     ("nexus_sdk/__init__.py", include_str!("../../../sdk/python/nexus_sdk/__init__.py")),
     ("nexus_sdk/_events.py", include_str!("../../../sdk/python/nexus_sdk/_events.py")),
     ("nexus_sdk/_http.py", include_str!("../../../sdk/python/nexus_sdk/_http.py")),
+    ("nexus_sdk/_platform.py", include_str!("../../../sdk/python/nexus_sdk/_platform.py")),
     ("nexus_sdk/_runtime.py", include_str!("../../../sdk/python/nexus_sdk/_runtime.py")),
     ("nexus_sdk/_wasi_http.py", include_str!("../../../sdk/python/nexus_sdk/_wasi_http.py")),
     ("nexus_sdk/_entry_http.py", include_str!("../../../sdk/python/nexus_sdk/_entry_http.py")),

@@ -49,13 +49,17 @@ const RUST_SDK: &[File] = &[
     ("nexus-sdk/README.md", include_str!("../../../sdk/rust/README.md")),
     ("nexus-sdk/src/lib.rs", include_str!("../../../sdk/rust/src/lib.rs")),
     ("nexus-sdk/src/bindings.rs", include_str!("../../../sdk/rust/src/bindings.rs")),
+    ("nexus-sdk/src/aggregate.rs", include_str!("../../../sdk/rust/src/aggregate.rs")),
+    ("nexus-sdk/src/calls.rs", include_str!("../../../sdk/rust/src/calls.rs")),
     ("nexus-sdk/src/context.rs", include_str!("../../../sdk/rust/src/context.rs")),
+    ("nexus-sdk/src/durable.rs", include_str!("../../../sdk/rust/src/durable.rs")),
     ("nexus-sdk/src/error.rs", include_str!("../../../sdk/rust/src/error.rs")),
     ("nexus-sdk/src/event.rs", include_str!("../../../sdk/rust/src/event.rs")),
     ("nexus-sdk/src/http.rs", include_str!("../../../sdk/rust/src/http.rs")),
     ("nexus-sdk/src/http/client.rs", include_str!("../../../sdk/rust/src/http/client.rs")),
     ("nexus-sdk/src/http/server.rs", include_str!("../../../sdk/rust/src/http/server.rs")),
     ("nexus-sdk/src/log.rs", include_str!("../../../sdk/rust/src/log.rs")),
+    ("nexus-sdk/src/state.rs", include_str!("../../../sdk/rust/src/state.rs")),
 ];
 
 /// All files of a project.

@@ -78,6 +78,7 @@ impl Bench {
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
                 accepted: now,
                 deadline: now.after(limits::TIMEOUT_DEFAULT),
+                depth: 0,
             }),
             input,
             respond: None,
@@ -85,6 +86,9 @@ impl Bench {
             started: Instant::now(),
             cancel: Cancel::default(),
             recording: Recording::Full,
+            durable: false,
+            resume: None,
+            wake: None,
         }
     }
 

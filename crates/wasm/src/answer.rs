@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use nexus_exec::{BodyError, Cancel, empty_body};
+use nexus_exec::{Body, BodyError, Cancel, empty_body, full_body};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::p2::types::HostOutgoingResponse;
 
+use crate::ledger::Ledger;
 use crate::state::State;
 
 /// Hands the answer to whoever waits for it. Where nobody takes the body, the driver of the
@@ -51,6 +52,25 @@ pub(crate) fn deliver(state: &mut State, response: HostOutgoingResponse) {
     if caller.send(answer).is_err() {
         state.cancel.cancel();
     }
+}
+
+/// Hands out the answer of a durable invocation, which is whole.
+pub(crate) fn deliver_whole(
+    caller: tokio::sync::oneshot::Sender<http::Response<Body>>,
+    ledger: &Ledger,
+    bodyless: bool,
+) {
+    let Some((status, headers)) = &ledger.answer.head else { return };
+    let Ok(status) = http::StatusCode::from_u16(*status) else { return };
+    let body = match bodyless {
+        true => empty_body(),
+        false => full_body(ledger.output.bytes()),
+    };
+    let mut answer = http::Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers.clone();
+    // Who asked may have gone away long ago.
+    let _ = caller.send(answer);
 }
 
 fn set_drain(state: &State, body: Option<HyperOutgoingBody>) {

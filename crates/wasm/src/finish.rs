@@ -27,10 +27,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) timeout: Duration,
 }
 
-/// Puts together how an invocation ended.
-pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> Ended {
+/// Adds what a run took and used.
+pub(crate) fn measured(ended: Ended, ledger: &Ledger, executed: &Executed) -> Ended {
     let operations = ledger.operations();
-    let mut ended = Ended {
+    Ended {
         timings: Timings {
             instantiate_ns: nanoseconds(executed.instantiate),
             guest_ns: nanoseconds(executed.guest),
@@ -51,8 +51,14 @@ pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> En
             ..Meter::default()
         },
         memory_hash: executed.memory_hash,
-        ..Ended::default()
-    };
+        ..ended
+    }
+}
+
+/// Puts together how an invocation ended.
+pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> Ended {
+    let operations = ledger.operations();
+    let mut ended = measured(Ended::default(), &ledger, &executed);
     let in_flight = ledger.in_flight;
     let (answer, output, input) = (ledger.answer, ledger.output, ledger.input);
     if let Some((status, headers)) = &answer.head {
@@ -300,7 +306,8 @@ fn wasmtime_environ_demangle(text: &mut String, name: &str) -> std::fmt::Result 
     Ok(())
 }
 
-fn secrets(unit: &Unit) -> Vec<(u32, &[u8])> {
+/// Values of secrets with the place of their variable.
+pub(crate) fn secrets(unit: &Unit) -> Vec<(u32, &[u8])> {
     unit.env
         .iter()
         .enumerate()

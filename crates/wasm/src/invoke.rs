@@ -23,14 +23,15 @@ use wasmtime_wasi_http::p2::types::HostResponseOutparam;
 use wasmtime_wasi_http::{Error as WireError, WasiBody, WasiHttpCtx, WasiHttpView as _};
 
 use crate::drive::{Driver, Interrupted};
+use crate::durable::{self, Durable, Keeper, Resumed};
 use crate::host::Hooks;
 use crate::ledger::{Ledger, Shared, Tape, lock};
 use crate::load::{Cold, Entry, Loaded};
 use crate::logs::Logs;
 use crate::memory::{self, Memories};
 use crate::runtime::{Flavour, Ready};
-use crate::state::{Limiter, Random, State, StopAt};
-use crate::{event, finish, random};
+use crate::state::{IdempotencyKey, Limiter, Random, State, StopAt};
+use crate::{answer, event, finish, random};
 
 /// What a guest is given, in the form of its world.
 pub(crate) enum GuestInput {
@@ -76,7 +77,8 @@ pub(crate) struct Setting {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Shared,
     pub(crate) seed: [u8; 32],
-    pub(crate) started: Instant,
+    pub(crate) durable: Option<Box<Durable>>,
+    pub(crate) idempotency_key: IdempotencyKey,
     pub(crate) stop_at: StopAt,
     pub(crate) cancel: Cancel,
     pub(crate) stdin: Bytes,
@@ -94,6 +96,7 @@ impl Setting {
                 context: self.context.clone(),
                 requests: 0,
                 concurrent: None,
+                whole: None,
             },
             sockets: WasiSocketsCtx::default(),
             limiter: Limiter {
@@ -112,7 +115,9 @@ impl Setting {
             unit: self.unit,
             host: self.host,
             clock: self.clock,
-            started: self.started,
+            durable: self.durable,
+            idempotency_key: self.idempotency_key,
+            calls: 0,
             random: Random::new(self.seed),
             files: None,
             stdin: self.stdin,
@@ -130,7 +135,7 @@ impl Setting {
     }
 }
 
-/// Runs a live call to its very end.
+/// Runs a live call to its very end, or to where it is suspended.
 pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -> Ended {
     let verify = call.recording == Recording::Verify;
     let (flavour, loaded, cold) = match load(ready, verify).await {
@@ -141,55 +146,115 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
         &mut call.input,
         CallInput::Command { arguments: Vec::new(), stdin: Bytes::new() },
     );
-    let input = match accept(ready.unit.world, input) {
+    let mut input = match accept(ready.unit.world, input) {
         Ok(input) => input,
         Err(reason) => return rejected(Code::BadRequest, reason),
     };
-    let started = Instant::now();
-    let seed = random::seed();
-    let keep = call.recording != Recording::RowOnly;
-    let tape = if keep {
-        let header = header(ready, &call, seed);
-        Tape::Record(Box::new(Recorder::new(&header, started, limits::JOURNAL_BYTES_MAX)))
-    } else {
-        Tape::Off(0)
+    if call.durable {
+        match durable::whole_input(&mut input.guest).await {
+            Ok(bytes) => input.whole = bytes,
+            Err(reason) => return rejected(Code::BadRequest, reason),
+        }
+    }
+    let begun = match begin(ready, &call, Instant::now()) {
+        Ok(begun) => begun,
+        Err(error) => return durable::not_resumed(&error),
     };
     let clock = ready.inner.clock.clone();
-    let ledger: Shared =
-        Arc::new(std::sync::Mutex::new(Ledger::new(tape, keep, Logs::new(clock.clone()))));
-    let mut state = Setting {
-        context: call.context.clone(),
-        unit: ready.unit.clone(),
-        host: Some(host),
-        clock: clock.clone(),
-        ledger: ledger.clone(),
-        seed,
-        started,
-        stop_at: StopAt { deadline: started + call.timeout, struck_budget: None },
-        cancel: call.cancel.clone(),
-        stdin: input.stdin.clone(),
-        arguments: input.arguments,
-    }
-    .state();
-    state.respond = call.respond.take();
-    state.bodyless = input.bodyless;
+    let (unit, context) = (begun.unit.clone(), begun.context.clone());
+    let (state, ledger) = prepare(begun, (&mut call, &mut input), (host, clock.clone()));
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
-    let mut ended = finish::finish(
-        std::mem::replace(&mut *lock(&ledger), Ledger::new(Tape::Off(0), false, Logs::new(clock))),
-        executed,
-        finish::Facts {
-            unit: &ready.unit,
-            context: &call.context,
-            event: input.event.as_ref(),
-            stdin: input.stdin,
-            timeout: call.timeout,
-        },
-    );
+    let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
+    let mut ended = match durable::not_its_end(&mut ledger, &executed) {
+        Some(ended) => finish::measured(ended, &ledger, &executed),
+        None => {
+            if let (Some(respond), Ok(_)) = (call.respond.take(), &executed.result) {
+                answer::deliver_whole(respond, &ledger, input.bodyless);
+            }
+            let facts = finish::Facts {
+                unit: &unit,
+                context: &context,
+                event: input.event.as_ref(),
+                stdin: input.stdin,
+                timeout: call.timeout,
+            };
+            finish::finish(ledger, executed, facts)
+        }
+    };
     ended.timings.fetch_ns = nanoseconds(cold.fetch);
     ended.timings.load_ns = nanoseconds(cold.load);
     ended.cold = cold.reason;
     ended.timings.total_ns = nanoseconds(call.started.elapsed());
     ended
+}
+
+/// What the store and the ledger of a call begin with.
+fn prepare(
+    begun: Begun,
+    (call, input): (&mut Call, &mut Accepted),
+    (host, clock): (Arc<dyn Host>, Arc<dyn Clock>),
+) -> (State, Shared) {
+    let Begun { tape, unit, context, seed, ran, started } = begun;
+    let keep = call.durable || call.recording != Recording::RowOnly;
+    let mut ledger = Ledger::new(tape, keep, (Logs::new(clock.clone()), started));
+    ledger.whole_input = std::mem::take(&mut input.whole);
+    let ledger: Shared = Arc::new(std::sync::Mutex::new(ledger));
+    let durable = call.durable.then(|| {
+        let (host, context, unit) = (host.clone(), context.clone(), unit.clone());
+        let keeper = Some(Arc::new(Keeper::new(host, context, unit, ledger.clone())));
+        Box::new(Durable { keeper, wake: call.wake.take(), ..Durable::default() })
+    });
+    let deadline = started + call.timeout.saturating_sub(ran);
+    let idempotency_key = IdempotencyKey::of(&context, input.event.as_ref());
+    let mut state = Setting {
+        context,
+        unit,
+        host: Some(host),
+        clock,
+        ledger: ledger.clone(),
+        seed,
+        durable,
+        idempotency_key,
+        stop_at: StopAt { deadline, struck_budget: None },
+        cancel: call.cancel.clone(),
+        stdin: input.stdin.clone(),
+        arguments: std::mem::take(&mut input.arguments),
+    }
+    .state();
+    if !call.durable {
+        state.respond = call.respond.take();
+    }
+    state.bodyless = input.bodyless;
+    (state, ledger)
+}
+
+/// What a call begins with: nothing, or what was persisted of it.
+struct Begun {
+    tape: Tape,
+    unit: Arc<Unit>,
+    context: Arc<CallContext>,
+    seed: [u8; 32],
+    /// How long it has run before.
+    ran: Duration,
+    started: Instant,
+}
+
+fn begin(ready: &Ready, call: &Call, started: Instant) -> Result<Begun, ExecError> {
+    if let (true, Some(pieces)) = (call.durable, &call.resume) {
+        let Resumed { resuming, unit, context } = durable::resume(call, &ready.unit, pieces)?;
+        let (seed, ran) = (resuming.header.seed, resuming.ran);
+        let tape = Tape::Resume(Box::new(resuming));
+        return Ok(Begun { tape, unit, context, seed, ran, started });
+    }
+    let seed = random::seed();
+    let tape = if call.durable || call.recording != Recording::RowOnly {
+        let header = header(ready, call, seed);
+        Tape::Record(Box::new(Recorder::new(&header, started, limits::JOURNAL_BYTES_MAX)))
+    } else {
+        Tape::Off(0)
+    };
+    let (unit, context) = (ready.unit.clone(), call.context.clone());
+    Ok(Begun { tape, unit, context, seed, ran: Duration::ZERO, started })
 }
 
 async fn load(ready: &Ready, verify: bool) -> Result<(&Flavour, Arc<Loaded>, Cold), ExecError> {
@@ -211,6 +276,8 @@ struct Accepted {
     arguments: Vec<String>,
     bodyless: bool,
     event: Option<Event>,
+    /// The body of the request, where it was read before.
+    whole: Bytes,
 }
 
 fn accept(world: World, input: CallInput) -> Result<Accepted, String> {
@@ -220,6 +287,7 @@ fn accept(world: World, input: CallInput) -> Result<Accepted, String> {
         arguments: Vec::new(),
         bodyless: false,
         event: None,
+        whole: Bytes::new(),
     };
     Ok(match (world, input) {
         (World::Http, CallInput::Http(request)) => {
@@ -283,6 +351,7 @@ fn header(ready: &Ready, call: &Call, seed: [u8; 32]) -> Header {
         attempt: call.context.attempt,
         seed,
         verify: call.recording == Recording::Verify,
+        durable: call.durable,
         traceparent: call.context.traceparent.to_string(),
         env: ready
             .unit

@@ -2,12 +2,13 @@
 //! passed, and the log lines. One lock guards it; only the invocation itself ever takes it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use nexus_exec::CapturedBody;
-use nexus_exec::journal::{Function, Outcome, Player, Recorder, Stop};
+use nexus_exec::journal::{Divergence, Function, Header, Outcome, Player, Recorder, Stop};
+use nexus_exec::{CapturedBody, Piece};
 use nexus_model::limits;
+use tokio::sync::watch;
 
 use crate::logs::Logs;
 
@@ -20,6 +21,27 @@ pub(crate) enum Tape {
     Record(Box<Recorder>),
     /// Operations are answered from a recording.
     Replay(Box<Player>),
+    /// Operations are answered from what was persisted, until that ends; then they are written.
+    Resume(Box<Resuming>),
+}
+
+/// The persisted part of a journal while it is repeated.
+#[derive(Debug)]
+pub(crate) struct Resuming {
+    pub(crate) player: Player,
+    pub(crate) header: Header,
+    /// How long the guest had run when it was persisted.
+    pub(crate) ran: Duration,
+}
+
+/// What ended a durable invocation although its guest did nothing wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the journal of {operations} operations exceeds the limit of {} bytes",
+    limits::JOURNAL_BYTES_MAX
+)]
+pub(crate) struct JournalTooLarge {
+    operations: u32,
 }
 
 /// A body that is collected up to a limit.
@@ -52,6 +74,11 @@ impl Captured {
         self.pieces.push(piece.len() as u32);
     }
 
+    /// What was kept until now.
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes)
+    }
+
     pub(crate) fn finish(self) -> CapturedBody {
         CapturedBody {
             bytes: self.bytes.freeze(),
@@ -76,14 +103,22 @@ pub(crate) struct Answer {
 pub(crate) struct Ledger {
     pub(crate) tape: Tape,
     pub(crate) input: Captured,
-    /// The recorded input that a replay hands out.
-    pub(crate) replay_input: Bytes,
+    /// The body of the input that is left to be read, where it is there as a whole: in a replay, and
+    /// in durable invocations.
+    pub(crate) whole_input: Bytes,
     pub(crate) output: Captured,
     pub(crate) answer: Answer,
     pub(crate) logs: Logs,
     pub(crate) in_flight: Option<Function>,
     pub(crate) stop: Option<Stop>,
     pub(crate) emitted: usize,
+    /// Signals that were recorded and are in no piece yet.
+    pub(crate) signals: Vec<[u8; 16]>,
+    /// The zero of the guest's monotonic clock. It moves when a journal was repeated: the time in
+    /// which the guest was not there does not count.
+    pub(crate) origin: Instant,
+    /// Whether operations reach the world: not while a journal is repeated.
+    live: watch::Sender<bool>,
 }
 
 /// The ledger, shared by a store and the streams in it.
@@ -96,18 +131,30 @@ pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Ledger> {
 }
 
 impl Ledger {
-    pub(crate) fn new(tape: Tape, keep: bool, logs: Logs) -> Self {
-        Ledger {
+    /// `origin` is the zero of the guest's monotonic clock.
+    pub(crate) fn new(tape: Tape, keep: bool, (logs, origin): (Logs, Instant)) -> Self {
+        let (live, _) = watch::channel(!matches!(tape, Tape::Resume(_)));
+        let mut ledger = Ledger {
             tape,
             input: Captured::new(keep),
-            replay_input: Bytes::new(),
+            whole_input: Bytes::new(),
             output: Captured::new(keep),
             answer: Answer::default(),
             logs,
             in_flight: None,
             stop: None,
             emitted: 0,
-        }
+            signals: Vec::new(),
+            origin,
+            live,
+        };
+        ledger.go_live_at_the_end();
+        ledger
+    }
+
+    /// A ledger that keeps nothing, to put in the place of one that is taken apart.
+    pub(crate) fn empty(logs: Logs) -> Self {
+        Ledger::new(Tape::Off(0), false, (logs, Instant::now()))
     }
 
     /// How many operations were recorded, counted or played.
@@ -116,6 +163,72 @@ impl Ledger {
             Tape::Off(count) => *count,
             Tape::Record(recorder) => recorder.operations(),
             Tape::Replay(player) => player.operations(),
+            Tape::Resume(resuming) => resuming.player.operations(),
+        }
+    }
+
+    /// Tells when operations reach the world.
+    pub(crate) fn live(&self) -> watch::Receiver<bool> {
+        self.live.subscribe()
+    }
+
+    pub(crate) fn is_resuming(&self) -> bool {
+        matches!(self.tape, Tape::Resume(_))
+    }
+
+    /// The guest's monotonic clock. While a journal is repeated it stands at its last reading.
+    pub(crate) fn monotonic(&self) -> Duration {
+        match &self.tape {
+            Tape::Resume(resuming) => Duration::from_nanos(resuming.player.monotonic_ns()),
+            _ => self.origin.elapsed(),
+        }
+    }
+
+    /// Goes on recording once the last persisted operation was repeated.
+    fn go_live_at_the_end(&mut self) {
+        if let Tape::Resume(resuming) = &self.tape
+            && resuming.player.is_at_end()
+        {
+            self.go_live();
+        }
+    }
+
+    /// Goes on recording behind the persisted journal, of which no more is repeated.
+    pub(crate) fn go_live(&mut self) {
+        let Tape::Resume(resuming) = &mut self.tape else { return };
+        let ran = Duration::from_nanos(resuming.player.monotonic_ns()).max(resuming.ran);
+        let now = Instant::now();
+        self.origin = now.checked_sub(ran).unwrap_or(now);
+        let limit = limits::JOURNAL_BYTES_MAX;
+        let recorder = resuming.player.go_on(&resuming.header, self.origin, limit);
+        self.tape = Tape::Record(Box::new(recorder));
+        self.live.send_replace(true);
+    }
+
+    /// What is recorded and not yet persisted.
+    pub(crate) fn take_piece(
+        &mut self,
+        secrets: &[(u32, &[u8])],
+    ) -> Result<Option<Piece>, JournalTooLarge> {
+        let running = self.origin.elapsed();
+        match &mut self.tape {
+            Tape::Record(recorder) if recorder.overflowed() => {
+                Err(JournalTooLarge { operations: recorder.operations() })
+            }
+            Tape::Record(recorder) => {
+                let bytes = recorder.take_piece(running, secrets);
+                let signals = &mut self.signals;
+                Ok(bytes.map(|bytes| Piece { bytes, signals: std::mem::take(signals) }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the guest left undone of a persisted journal, if it ended before that did.
+    pub(crate) fn left_undone(&self) -> Option<Divergence> {
+        match &self.tape {
+            Tape::Resume(resuming) => resuming.player.left_over(),
+            _ => None,
         }
     }
 
@@ -123,21 +236,32 @@ impl Ledger {
         matches!(self.tape, Tape::Replay(_))
     }
 
-    /// In a replay the recorded outcome of this operation; otherwise nothing, and the caller asks
-    /// the world and then calls [`record`](Self::record).
+    /// In a replay, and while a journal is repeated, the recorded outcome of this operation;
+    /// otherwise nothing, and the caller asks the world and then calls [`record`](Self::record).
     pub(crate) fn replayed(
         &mut self,
         function: Function,
         arguments: u64,
         text: &str,
     ) -> wasmtime::Result<Option<Outcome>> {
-        let Tape::Replay(player) = &mut self.tape else { return Ok(None) };
+        let Some(player) = self.player() else { return Ok(None) };
         match player.next(function, arguments, text) {
-            Ok(outcome) => Ok(Some(outcome)),
+            Ok(outcome) => {
+                self.go_live_at_the_end();
+                Ok(Some(outcome))
+            }
             Err(stop) => {
                 self.stop = Some(stop.clone());
                 Err(wasmtime::Error::new(stop))
             }
+        }
+    }
+
+    fn player(&mut self) -> Option<&mut Player> {
+        match &mut self.tape {
+            Tape::Replay(player) => Some(player),
+            Tape::Resume(resuming) => Some(&mut resuming.player),
+            Tape::Off(_) | Tape::Record(_) => None,
         }
     }
 
@@ -153,18 +277,18 @@ impl Ledger {
         match &mut self.tape {
             Tape::Off(count) => *count += 1,
             Tape::Record(recorder) => recorder.push(function, arguments, text, outcome),
-            Tape::Replay(_) => {}
+            Tape::Replay(_) | Tape::Resume(_) => {}
         }
     }
 
     /// Like [`record`](Self::record), for an operation that waited since `began`.
     pub(crate) fn record_wait(
         &mut self,
-        (function, arguments): (Function, u64),
+        (function, arguments, text): (Function, u64, &str),
         began: Instant,
         outcome: &Outcome,
     ) {
-        self.record(function, arguments, "", outcome);
+        self.record(function, arguments, text, outcome);
         if let Tape::Record(recorder) = &mut self.tape {
             recorder.waited_since(began);
         }
@@ -185,8 +309,12 @@ impl Ledger {
 
     /// A recorded outcome that the function cannot have given.
     pub(crate) fn unexpected(&mut self, function: Function, outcome: &Outcome) -> wasmtime::Error {
-        let Tape::Replay(player) = &self.tape else {
-            return wasmtime::Error::msg("an outcome outside of a replay");
+        let Some(player) = self.player() else {
+            return wasmtime::Error::msg(format!(
+                "the journal has an outcome of {} that does not belong there: {}",
+                function.name(),
+                outcome.summary()
+            ));
         };
         let stop = player.unexpected(function, outcome);
         self.stop = Some(stop.clone());

@@ -11,6 +11,7 @@ mod answer;
 mod code;
 mod config;
 mod drive;
+mod durable;
 mod engine;
 mod event;
 mod finish;

@@ -19,7 +19,7 @@ use crate::invoke::{
 use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
-use crate::state::StopAt;
+use crate::state::{IdempotencyKey, StopAt};
 use crate::{engine, event, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
@@ -54,9 +54,10 @@ pub(crate) async fn replay(
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
     let seed = journal.header.seed;
-    let mut ledger =
-        Ledger::new(Tape::Replay(Box::new(Player::new(journal))), true, Logs::new(clock.clone()));
-    ledger.replay_input = input.body;
+    let durable = journal.header.durable.then(Box::default);
+    let tape = Tape::Replay(Box::new(Player::new(journal)));
+    let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
+    ledger.whole_input = input.body;
     let ledger = Arc::new(std::sync::Mutex::new(ledger));
     let state = Setting {
         context: context.clone(),
@@ -65,7 +66,8 @@ pub(crate) async fn replay(
         clock: clock.clone(),
         ledger: ledger.clone(),
         seed,
-        started,
+        durable,
+        idempotency_key: IdempotencyKey::of(&context, input.event.as_ref()),
         stop_at: StopAt {
             deadline: started + TIME_MAX,
             struck_budget: struck.then_some(STRUCK_BUDGET),
@@ -76,8 +78,7 @@ pub(crate) async fn replay(
     }
     .state();
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
-    let ledger =
-        std::mem::replace(&mut *lock(&ledger), Ledger::new(Tape::Off(0), false, Logs::new(clock)));
+    let ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let end = End::of(&ledger, &executed, struck);
     let played = ledger.operations();
     let facts = finish::Facts {
@@ -144,7 +145,7 @@ fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
     Journal::decode(&bytes).map_err(Error::Journal)
 }
 
-fn check_identity(journal: &Journal, unit: &Unit) -> Result<(), Error> {
+pub(crate) fn check_identity(journal: &Journal, unit: &Unit) -> Result<(), Error> {
     let semantics = engine::semantics();
     if journal.header.semantics != semantics {
         return Err(not_replayable(format!(
@@ -165,7 +166,7 @@ fn check_identity(journal: &Journal, unit: &Unit) -> Result<(), Error> {
 }
 
 /// The unit with the environment as it was.
-fn unit_of(journal: &Journal, unit: &Unit) -> Result<Unit, Error> {
+pub(crate) fn unit_of(journal: &Journal, unit: &Unit) -> Result<Unit, Error> {
     let mut env = Vec::with_capacity(journal.header.env.len());
     for entry in &journal.header.env {
         env.push(match entry {
@@ -189,7 +190,7 @@ fn unit_of(journal: &Journal, unit: &Unit) -> Result<Unit, Error> {
     Ok(Unit { env, ..unit.clone() })
 }
 
-fn secret(unit: &Unit, env: u32) -> Option<&[u8]> {
+pub(crate) fn secret(unit: &Unit, env: u32) -> Option<&[u8]> {
     let var = unit.env.get(env as usize)?;
     var.secret.as_ref().map(|_| var.value.as_bytes())
 }
@@ -205,6 +206,8 @@ fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> Call
         traceparent: Arc::from(journal.header.traceparent.as_str()),
         accepted: Timestamp::from_unix_ns(record.accepted_ns),
         deadline: Timestamp::from_unix_ns(journal.header.deadline_ns),
+        // Only the host looks at it, and a replay has none.
+        depth: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use nexus_exec::journal::Function;
 use nexus_exec::{Body, CallContext, Cancel, Host, Unit};
-use nexus_model::Clock;
+use nexus_model::{Clock, Event};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView, WasiSocketsView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::durable::Durable;
 use crate::fs::Files;
 use crate::host::{Hooks, Source, Target};
 use crate::ledger::{Shared, lock};
@@ -30,8 +31,12 @@ pub(crate) struct State {
     pub(crate) unit: Arc<Unit>,
     pub(crate) host: Option<Arc<dyn Host>>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When the guest was called: the zero of its monotonic clock.
-    pub(crate) started: Instant,
+    /// What a durable invocation has besides.
+    pub(crate) durable: Option<Box<Durable>>,
+    /// The same for every attempt to handle the same event.
+    pub(crate) idempotency_key: IdempotencyKey,
+    /// Calls of other functions.
+    pub(crate) calls: usize,
     pub(crate) random: Random,
     pub(crate) files: Option<Box<Files>>,
     pub(crate) stdin: Bytes,
@@ -64,6 +69,39 @@ pub(crate) struct StopAt {
     /// In a replay of a recording that was struck: how long the guest may still compute after the
     /// last operation before the replay counts as complete.
     pub(crate) struck_budget: Option<std::time::Duration>,
+}
+
+/// What names the work of an invocation, whichever attempt it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdempotencyKey([u8; 16]);
+
+impl IdempotencyKey {
+    /// Of an event that a function handles, or of the invocation itself where there is none.
+    pub(crate) fn of(context: &CallContext, event: Option<&Event>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(context.project.as_str().as_bytes());
+        part(context.function.as_str().as_bytes());
+        match event {
+            Some(event) => {
+                part(event.source.as_bytes());
+                part(event.id.as_bytes());
+            }
+            None => part(context.id.as_bytes()),
+        }
+        let mut first = [0; 16];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        IdempotencyKey(first)
+    }
+}
+
+impl std::fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 impl State {

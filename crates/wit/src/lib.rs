@@ -8,6 +8,10 @@ mod generated {
         world: "function-full",
         imports: {
             "nexus:function/events.emit": async | trappable,
+            "nexus:function/durable.sleep": async | trappable,
+            "nexus:function/durable.wait-signal": async | trappable,
+            "nexus:function/calls": async | trappable,
+            "nexus:function/state": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -16,5 +20,5 @@ mod generated {
 }
 
 pub use generated::exports::nexus::function::handler;
-pub use generated::nexus::function::{context, events, log, types};
+pub use generated::nexus::function::{calls, context, durable, events, log, state, types};
 pub use generated::{FunctionFull, FunctionFullIndices, FunctionFullPre};

@@ -24,23 +24,51 @@ the host; what would ask it raises ``RuntimeError``.
 
 from ._events import Event, Output, PermanentError, TransientError, emit, event
 from ._http import Headers, HttpError, Request, Response, fetch, http, send
+from ._platform import (
+    CallError,
+    ConflictError,
+    Entry,
+    Outcome,
+    PermanentCallError,
+    State,
+    call,
+    call_all,
+    outcome,
+    signal,
+    sleep,
+    start,
+    state,
+)
 from ._runtime import context
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallError",
+    "ConflictError",
+    "Entry",
     "Event",
     "Headers",
     "HttpError",
+    "Outcome",
     "Output",
+    "PermanentCallError",
     "PermanentError",
     "Request",
     "Response",
+    "State",
     "TransientError",
+    "call",
+    "call_all",
     "context",
     "emit",
     "event",
     "fetch",
     "http",
+    "outcome",
     "send",
+    "signal",
+    "sleep",
+    "start",
+    "state",
 ]

@@ -14,7 +14,18 @@ from typing import Any, Callable, Optional
 
 # The host's interfaces that this package uses. They are imported while the component is built: a
 # running one has no files to import from.
-HOST_MODULES = ("context", "events", "log", "monotonic_clock", "nexus_function_types", "poll", "random")
+HOST_MODULES = (
+    "calls",
+    "context",
+    "durable",
+    "events",
+    "log",
+    "monotonic_clock",
+    "nexus_function_types",
+    "poll",
+    "random",
+    "state",
+)
 
 
 def host(name: str) -> Any:
@@ -48,6 +59,15 @@ class Context:
     @property
     def traceparent(self) -> str:
         return host("context").traceparent()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt to handle the same event with this function."""
+        return host("context").idempotency_key()
+
+    def progress(self, percent: Optional[int] = None, message: str = "") -> None:
+        """Tells those who watch how far the function is."""
+        host("context").progress(None if percent is None else min(100, max(0, percent)), message)
 
     @property
     def deadline(self) -> float:

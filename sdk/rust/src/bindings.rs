@@ -203,6 +203,75 @@ pub mod nexus {
                     ret as u64
                 }
             }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The same text for every attempt to handle the same event with this function: what must not
+            /// happen twice elsewhere can be named by it. Another one for each direct call.
+            #[allow(async_fn_in_trait)]
+            pub fn idempotency_key() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/context@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "idempotency-key"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Tells those who watch how far it is: `percent` from 0 to 100, and a text. Nothing is kept.
+            #[allow(async_fn_in_trait)]
+            pub fn progress(percent: Option<u8>, message: &str) -> () {
+                unsafe {
+                    let (result0_0, result0_1) = match percent {
+                        Some(e) => (1i32, _rt::as_i32(e)),
+                        None => (0i32, 0i32),
+                    };
+                    let vec1 = message;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/context@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "progress"]
+                        fn wit_import2(_: i32, _: i32, _: *mut u8, _: usize);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: i32,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(result0_0, result0_1, ptr1.cast_mut(), len1);
+                }
+            }
         }
         /// The values that cross the boundary.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
@@ -788,6 +857,2448 @@ pub mod nexus {
                         result4,
                         len4,
                     );
+                }
+            }
+        }
+        /// What a durable function (`durable = true`) can do: stop for as long as it takes without costing
+        /// anything. It goes on in a fresh instance that has done all the same again.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod durable {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Payload = super::super::super::nexus::function::types::Payload;
+            /// Why it cannot wait.
+            #[derive(Clone)]
+            pub enum DurableError {
+                /// The function is not durable.
+                NotDurable,
+                /// A duration or name breaks a limit.
+                Invalid(_rt::String),
+                /// It cannot be looked up now; a retry may help.
+                Unavailable(_rt::String),
+            }
+            impl ::core::fmt::Debug for DurableError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        DurableError::NotDurable => {
+                            f.debug_tuple("DurableError::NotDurable").finish()
+                        }
+                        DurableError::Invalid(e) => {
+                            f.debug_tuple("DurableError::Invalid").field(e).finish()
+                        }
+                        DurableError::Unavailable(e) => {
+                            f.debug_tuple("DurableError::Unavailable").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for DurableError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for DurableError {}
+            #[allow(unused_unsafe, clippy::all)]
+            /// Sleeps. The time is not counted against the timeout.
+            #[allow(async_fn_in_trait)]
+            pub fn sleep(duration_ms: u64) -> Result<(), DurableError> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/durable@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "sleep"]
+                        fn wit_import1(_: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i64, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i64(&duration_ms), ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result11 = match l2 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l3 = i32::from(
+                                    *ptr0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v10 = match l3 {
+                                    0 => DurableError::NotDurable,
+                                    1 => {
+                                        let e10 = {
+                                            let l4 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l5 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len6 = l5;
+                                            let bytes6 = _rt::Vec::from_raw_parts(
+                                                l4.cast(),
+                                                len6,
+                                                len6,
+                                            );
+                                            _rt::string_lift(bytes6)
+                                        };
+                                        DurableError::Invalid(e10)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e10 = {
+                                            let l7 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l8 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len9 = l8;
+                                            let bytes9 = _rt::Vec::from_raw_parts(
+                                                l7.cast(),
+                                                len9,
+                                                len9,
+                                            );
+                                            _rt::string_lift(bytes9)
+                                        };
+                                        DurableError::Unavailable(e10)
+                                    }
+                                };
+                                v10
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result11
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Waits for a signal of this name to this invocation, or takes one that came before. Each is
+            /// given once, oldest first. None when `timeout-ms` have passed.
+            #[allow(async_fn_in_trait)]
+            pub fn wait_signal(
+                name: &str,
+                timeout_ms: Option<u64>,
+            ) -> Result<Option<Payload>, DurableError> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 6 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 6
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result1_0, result1_1) = match timeout_ms {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/durable@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "wait-signal"]
+                        fn wit_import3(_: *mut u8, _: usize, _: i32, _: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, result1_0, result1_1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result20 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = i32::from(
+                                    *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l5 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l6 = *ptr2
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            let l9 = *ptr2
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l10 = *ptr2
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            super::super::super::nexus::function::types::Payload {
+                                                content_type: _rt::string_lift(bytes8),
+                                                data: <_ as From<
+                                                    _rt::Vec<_>,
+                                                >>::from(_rt::Vec::from_raw_parts(l9.cast(), len11, len11)),
+                                            }
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l12 = i32::from(
+                                    *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v19 = match l12 {
+                                    0 => DurableError::NotDurable,
+                                    1 => {
+                                        let e19 = {
+                                            let l13 = *ptr2
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l14 = *ptr2
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        DurableError::Invalid(e19)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e19 = {
+                                            let l16 = *ptr2
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l17 = *ptr2
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        DurableError::Unavailable(e19)
+                                    }
+                                };
+                                v19
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result20
+                }
+            }
+        }
+        /// Calling other functions of the project.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod calls {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Payload = super::super::super::nexus::function::types::Payload;
+            /// How a called function failed.
+            #[derive(Clone)]
+            pub struct Failure {
+                /// A stable code, `NX5003`.
+                pub code: _rt::String,
+                /// For people.
+                pub message: _rt::String,
+                /// Whether trying again may help.
+                pub retryable: bool,
+            }
+            impl ::core::fmt::Debug for Failure {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Failure")
+                        .field("code", &self.code)
+                        .field("message", &self.message)
+                        .field("retryable", &self.retryable)
+                        .finish()
+                }
+            }
+            /// Why a call gave no result.
+            #[derive(Clone)]
+            pub enum CallError {
+                /// No such function or invocation.
+                NotFound(_rt::String),
+                /// A name, payload or option breaks a rule or a limit.
+                Invalid(_rt::String),
+                /// Functions have called one another too deeply.
+                TooDeep(_rt::String),
+                /// The function ran and did not succeed.
+                Failed(Failure),
+                /// It cannot be called now; a retry may help.
+                Unavailable(_rt::String),
+            }
+            impl ::core::fmt::Debug for CallError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        CallError::NotFound(e) => {
+                            f.debug_tuple("CallError::NotFound").field(e).finish()
+                        }
+                        CallError::Invalid(e) => {
+                            f.debug_tuple("CallError::Invalid").field(e).finish()
+                        }
+                        CallError::TooDeep(e) => {
+                            f.debug_tuple("CallError::TooDeep").field(e).finish()
+                        }
+                        CallError::Failed(e) => {
+                            f.debug_tuple("CallError::Failed").field(e).finish()
+                        }
+                        CallError::Unavailable(e) => {
+                            f.debug_tuple("CallError::Unavailable").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for CallError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for CallError {}
+            /// One call.
+            #[derive(Clone)]
+            pub struct Call {
+                pub function: _rt::String,
+                pub payload: Payload,
+            }
+            impl ::core::fmt::Debug for Call {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Call")
+                        .field("function", &self.function)
+                        .field("payload", &self.payload)
+                        .finish()
+                }
+            }
+            /// How an invocation is started that nobody waits for.
+            #[derive(Clone)]
+            pub struct StartOptions {
+                /// It begins so many milliseconds later.
+                pub delay_ms: u64,
+                /// Orders it behind others of the same key.
+                pub ordering_key: Option<_rt::String>,
+            }
+            impl ::core::fmt::Debug for StartOptions {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("StartOptions")
+                        .field("delay-ms", &self.delay_ms)
+                        .field("ordering-key", &self.ordering_key)
+                        .finish()
+                }
+            }
+            /// What became of an invocation.
+            #[derive(Clone)]
+            pub enum InvocationState {
+                /// It waits, runs or sleeps.
+                Running,
+                /// Its result.
+                Succeeded(Payload),
+                /// It ended without success, and is not tried again.
+                Failed(Failure),
+            }
+            impl ::core::fmt::Debug for InvocationState {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        InvocationState::Running => {
+                            f.debug_tuple("InvocationState::Running").finish()
+                        }
+                        InvocationState::Succeeded(e) => {
+                            f.debug_tuple("InvocationState::Succeeded").field(e).finish()
+                        }
+                        InvocationState::Failed(e) => {
+                            f.debug_tuple("InvocationState::Failed").field(e).finish()
+                        }
+                    }
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Calls a function and waits for its result. In a durable function it runs once, whatever
+            /// happens to the caller.
+            #[allow(async_fn_in_trait)]
+            pub fn invoke(
+                function: &str,
+                payload: &Payload,
+            ) -> Result<Payload, CallError> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 7 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 7
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = function;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let super::super::super::nexus::function::types::Payload {
+                        content_type: content_type1,
+                        data: data1,
+                    } = payload;
+                    let vec2 = content_type1;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec3 = data1;
+                    let ptr3 = vec3.as_ptr().cast::<u8>();
+                    let len3 = vec3.len();
+                    let ptr4 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/calls@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "invoke"]
+                        fn wit_import5(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import5(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import5(
+                        ptr0.cast_mut(),
+                        len0,
+                        ptr2.cast_mut(),
+                        len2,
+                        ptr3.cast_mut(),
+                        len3,
+                        ptr4,
+                    );
+                    let l6 = i32::from(*ptr4.add(0).cast::<u8>());
+                    let result34 = match l6 {
+                        0 => {
+                            let e = {
+                                let l7 = *ptr4
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l8 = *ptr4
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len9 = l8;
+                                let bytes9 = _rt::Vec::from_raw_parts(
+                                    l7.cast(),
+                                    len9,
+                                    len9,
+                                );
+                                let l10 = *ptr4
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l11 = *ptr4
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len12 = l11;
+                                super::super::super::nexus::function::types::Payload {
+                                    content_type: _rt::string_lift(bytes9),
+                                    data: <_ as From<
+                                        _rt::Vec<_>,
+                                    >>::from(_rt::Vec::from_raw_parts(l10.cast(), len12, len12)),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l13 = i32::from(
+                                    *ptr4.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v33 = match l13 {
+                                    0 => {
+                                        let e33 = {
+                                            let l14 = *ptr4
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l15 = *ptr4
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        CallError::NotFound(e33)
+                                    }
+                                    1 => {
+                                        let e33 = {
+                                            let l17 = *ptr4
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l18 = *ptr4
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        CallError::Invalid(e33)
+                                    }
+                                    2 => {
+                                        let e33 = {
+                                            let l20 = *ptr4
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l21 = *ptr4
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        CallError::TooDeep(e33)
+                                    }
+                                    3 => {
+                                        let e33 = {
+                                            let l23 = *ptr4
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l24 = *ptr4
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            let l26 = *ptr4
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l27 = *ptr4
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            let l29 = i32::from(
+                                                *ptr4
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            Failure {
+                                                code: _rt::string_lift(bytes25),
+                                                message: _rt::string_lift(bytes28),
+                                                retryable: _rt::bool_lift(l29 as u8),
+                                            }
+                                        };
+                                        CallError::Failed(e33)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e33 = {
+                                            let l30 = *ptr4
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr4
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            _rt::string_lift(bytes32)
+                                        };
+                                        CallError::Unavailable(e33)
+                                    }
+                                };
+                                v33
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result34
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Calls several, some at the same time. Gives their results in the order of the calls.
+            #[allow(async_fn_in_trait)]
+            pub fn invoke_all(calls: &[Call]) -> _rt::Vec<Result<Payload, CallError>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec5 = calls;
+                    let len5 = vec5.len();
+                    let layout5 = _rt::alloc::Layout::from_size_align(
+                            vec5.len() * (6 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result5, _cleanup5) = wit_bindgen::rt::Cleanup::new(layout5);
+                    for (i, e) in vec5.into_iter().enumerate() {
+                        let base = result5
+                            .add(i * (6 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let Call { function: function0, payload: payload0 } = e;
+                            let vec1 = function0;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len1;
+                            *base.add(0).cast::<*mut u8>() = ptr1.cast_mut();
+                            let super::super::super::nexus::function::types::Payload {
+                                content_type: content_type2,
+                                data: data2,
+                            } = payload0;
+                            let vec3 = content_type2;
+                            let ptr3 = vec3.as_ptr().cast::<u8>();
+                            let len3 = vec3.len();
+                            *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len3;
+                            *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr3.cast_mut();
+                            let vec4 = data2;
+                            let ptr4 = vec4.as_ptr().cast::<u8>();
+                            let len4 = vec4.len();
+                            *base
+                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len4;
+                            *base
+                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr4.cast_mut();
+                        }
+                    }
+                    let ptr6 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/calls@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "invoke-all"]
+                        fn wit_import7(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import7(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import7(result5, len5, ptr6);
+                    let l8 = *ptr6.add(0).cast::<*mut u8>();
+                    let l9 = *ptr6
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base38 = l8;
+                    let len38 = l9;
+                    let mut result38 = _rt::Vec::with_capacity(len38);
+                    for i in 0..len38 {
+                        let base = base38
+                            .add(i * (7 * ::core::mem::size_of::<*const u8>()));
+                        let e38 = {
+                            let l10 = i32::from(*base.add(0).cast::<u8>());
+                            match l10 {
+                                0 => {
+                                    let e = {
+                                        let l11 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l12 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len13 = l12;
+                                        let bytes13 = _rt::Vec::from_raw_parts(
+                                            l11.cast(),
+                                            len13,
+                                            len13,
+                                        );
+                                        let l14 = *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l15 = *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len16 = l15;
+                                        super::super::super::nexus::function::types::Payload {
+                                            content_type: _rt::string_lift(bytes13),
+                                            data: <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l14.cast(), len16, len16)),
+                                        }
+                                    };
+                                    Ok(e)
+                                }
+                                1 => {
+                                    let e = {
+                                        let l17 = i32::from(
+                                            *base.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                        );
+                                        let v37 = match l17 {
+                                            0 => {
+                                                let e37 = {
+                                                    let l18 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l19 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len20 = l19;
+                                                    let bytes20 = _rt::Vec::from_raw_parts(
+                                                        l18.cast(),
+                                                        len20,
+                                                        len20,
+                                                    );
+                                                    _rt::string_lift(bytes20)
+                                                };
+                                                CallError::NotFound(e37)
+                                            }
+                                            1 => {
+                                                let e37 = {
+                                                    let l21 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l22 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len23 = l22;
+                                                    let bytes23 = _rt::Vec::from_raw_parts(
+                                                        l21.cast(),
+                                                        len23,
+                                                        len23,
+                                                    );
+                                                    _rt::string_lift(bytes23)
+                                                };
+                                                CallError::Invalid(e37)
+                                            }
+                                            2 => {
+                                                let e37 = {
+                                                    let l24 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l25 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len26 = l25;
+                                                    let bytes26 = _rt::Vec::from_raw_parts(
+                                                        l24.cast(),
+                                                        len26,
+                                                        len26,
+                                                    );
+                                                    _rt::string_lift(bytes26)
+                                                };
+                                                CallError::TooDeep(e37)
+                                            }
+                                            3 => {
+                                                let e37 = {
+                                                    let l27 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l28 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len29 = l28;
+                                                    let bytes29 = _rt::Vec::from_raw_parts(
+                                                        l27.cast(),
+                                                        len29,
+                                                        len29,
+                                                    );
+                                                    let l30 = *base
+                                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l31 = *base
+                                                        .add(5 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len32 = l31;
+                                                    let bytes32 = _rt::Vec::from_raw_parts(
+                                                        l30.cast(),
+                                                        len32,
+                                                        len32,
+                                                    );
+                                                    let l33 = i32::from(
+                                                        *base
+                                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>(),
+                                                    );
+                                                    Failure {
+                                                        code: _rt::string_lift(bytes29),
+                                                        message: _rt::string_lift(bytes32),
+                                                        retryable: _rt::bool_lift(l33 as u8),
+                                                    }
+                                                };
+                                                CallError::Failed(e37)
+                                            }
+                                            n => {
+                                                debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                                let e37 = {
+                                                    let l34 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l35 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len36 = l35;
+                                                    let bytes36 = _rt::Vec::from_raw_parts(
+                                                        l34.cast(),
+                                                        len36,
+                                                        len36,
+                                                    );
+                                                    _rt::string_lift(bytes36)
+                                                };
+                                                CallError::Unavailable(e37)
+                                            }
+                                        };
+                                        v37
+                                    };
+                                    Err(e)
+                                }
+                                _ => _rt::invalid_enum_discriminant(),
+                            }
+                        };
+                        result38.push(e38);
+                    }
+                    _rt::cabi_dealloc(
+                        base38,
+                        len38 * (7 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result39 = result38;
+                    result39
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Starts an invocation that nobody waits for. It is durable when this returns. Gives its id.
+            #[allow(async_fn_in_trait)]
+            pub fn start(
+                function: &str,
+                payload: &Payload,
+                options: &StartOptions,
+            ) -> Result<_rt::String, CallError> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 7 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 7
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = function;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let super::super::super::nexus::function::types::Payload {
+                        content_type: content_type1,
+                        data: data1,
+                    } = payload;
+                    let vec2 = content_type1;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec3 = data1;
+                    let ptr3 = vec3.as_ptr().cast::<u8>();
+                    let len3 = vec3.len();
+                    let StartOptions {
+                        delay_ms: delay_ms4,
+                        ordering_key: ordering_key4,
+                    } = options;
+                    let (result6_0, result6_1, result6_2) = match ordering_key4 {
+                        Some(e) => {
+                            let vec5 = e;
+                            let ptr5 = vec5.as_ptr().cast::<u8>();
+                            let len5 = vec5.len();
+                            (1i32, ptr5.cast_mut(), len5)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr7 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/calls@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "start"]
+                        fn wit_import8(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import8(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import8(
+                        ptr0.cast_mut(),
+                        len0,
+                        ptr2.cast_mut(),
+                        len2,
+                        ptr3.cast_mut(),
+                        len3,
+                        _rt::as_i64(delay_ms4),
+                        result6_0,
+                        result6_1,
+                        result6_2,
+                        ptr7,
+                    );
+                    let l9 = i32::from(*ptr7.add(0).cast::<u8>());
+                    let result34 = match l9 {
+                        0 => {
+                            let e = {
+                                let l10 = *ptr7
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l11 = *ptr7
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len12 = l11;
+                                let bytes12 = _rt::Vec::from_raw_parts(
+                                    l10.cast(),
+                                    len12,
+                                    len12,
+                                );
+                                _rt::string_lift(bytes12)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l13 = i32::from(
+                                    *ptr7.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v33 = match l13 {
+                                    0 => {
+                                        let e33 = {
+                                            let l14 = *ptr7
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l15 = *ptr7
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        CallError::NotFound(e33)
+                                    }
+                                    1 => {
+                                        let e33 = {
+                                            let l17 = *ptr7
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l18 = *ptr7
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        CallError::Invalid(e33)
+                                    }
+                                    2 => {
+                                        let e33 = {
+                                            let l20 = *ptr7
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l21 = *ptr7
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        CallError::TooDeep(e33)
+                                    }
+                                    3 => {
+                                        let e33 = {
+                                            let l23 = *ptr7
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l24 = *ptr7
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            let l26 = *ptr7
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l27 = *ptr7
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            let l29 = i32::from(
+                                                *ptr7
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            Failure {
+                                                code: _rt::string_lift(bytes25),
+                                                message: _rt::string_lift(bytes28),
+                                                retryable: _rt::bool_lift(l29 as u8),
+                                            }
+                                        };
+                                        CallError::Failed(e33)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e33 = {
+                                            let l30 = *ptr7
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr7
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            _rt::string_lift(bytes32)
+                                        };
+                                        CallError::Unavailable(e33)
+                                    }
+                                };
+                                v33
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result34
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What became of an invocation of this project.
+            #[allow(async_fn_in_trait)]
+            pub fn outcome(invocation: &str) -> Result<InvocationState, CallError> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 7 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 7
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = invocation;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/calls@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "outcome"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result40 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v18 = match l4 {
+                                    0 => InvocationState::Running,
+                                    1 => {
+                                        let e18 = {
+                                            let l5 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            let l8 = *ptr1
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            super::super::super::nexus::function::types::Payload {
+                                                content_type: _rt::string_lift(bytes7),
+                                                data: <_ as From<
+                                                    _rt::Vec<_>,
+                                                >>::from(_rt::Vec::from_raw_parts(l8.cast(), len10, len10)),
+                                            }
+                                        };
+                                        InvocationState::Succeeded(e18)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e18 = {
+                                            let l11 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l12 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len13 = l12;
+                                            let bytes13 = _rt::Vec::from_raw_parts(
+                                                l11.cast(),
+                                                len13,
+                                                len13,
+                                            );
+                                            let l14 = *ptr1
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            let l17 = i32::from(
+                                                *ptr1
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            Failure {
+                                                code: _rt::string_lift(bytes13),
+                                                message: _rt::string_lift(bytes16),
+                                                retryable: _rt::bool_lift(l17 as u8),
+                                            }
+                                        };
+                                        InvocationState::Failed(e18)
+                                    }
+                                };
+                                v18
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l19 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v39 = match l19 {
+                                    0 => {
+                                        let e39 = {
+                                            let l20 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        CallError::NotFound(e39)
+                                    }
+                                    1 => {
+                                        let e39 = {
+                                            let l23 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        CallError::Invalid(e39)
+                                    }
+                                    2 => {
+                                        let e39 = {
+                                            let l26 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        CallError::TooDeep(e39)
+                                    }
+                                    3 => {
+                                        let e39 = {
+                                            let l29 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l30 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            let l32 = *ptr1
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l33 = *ptr1
+                                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            let l35 = i32::from(
+                                                *ptr1
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            Failure {
+                                                code: _rt::string_lift(bytes31),
+                                                message: _rt::string_lift(bytes34),
+                                                retryable: _rt::bool_lift(l35 as u8),
+                                            }
+                                        };
+                                        CallError::Failed(e39)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e39 = {
+                                            let l36 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l37 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len38 = l37;
+                                            let bytes38 = _rt::Vec::from_raw_parts(
+                                                l36.cast(),
+                                                len38,
+                                                len38,
+                                            );
+                                            _rt::string_lift(bytes38)
+                                        };
+                                        CallError::Unavailable(e39)
+                                    }
+                                };
+                                v39
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result40
+                }
+            }
+        }
+        /// State that outlives an invocation: keys with versions, and streams of events. It is the function's
+        /// own unless `namespace` names one that the functions of the project share. Writes are durable when
+        /// they return.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod state {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// A value with its version: a number that no earlier value of the key had, and higher.
+            #[derive(Clone)]
+            pub struct Entry {
+                pub value: _rt::Vec<u8>,
+                pub version: u64,
+            }
+            impl ::core::fmt::Debug for Entry {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Entry")
+                        .field("value", &self.value)
+                        .field("version", &self.version)
+                        .finish()
+                }
+            }
+            /// An entry with its key.
+            #[derive(Clone)]
+            pub struct KeyedEntry {
+                pub key: _rt::String,
+                pub value: _rt::Vec<u8>,
+                pub version: u64,
+            }
+            impl ::core::fmt::Debug for KeyedEntry {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("KeyedEntry")
+                        .field("key", &self.key)
+                        .field("value", &self.value)
+                        .field("version", &self.version)
+                        .finish()
+                }
+            }
+            /// An event of a stream; its version is its place, from 1.
+            #[derive(Clone)]
+            pub struct StreamEvent {
+                pub version: u64,
+                pub data: _rt::Vec<u8>,
+            }
+            impl ::core::fmt::Debug for StreamEvent {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("StreamEvent")
+                        .field("version", &self.version)
+                        .field("data", &self.data)
+                        .finish()
+                }
+            }
+            /// Why state was not read or written.
+            #[derive(Clone)]
+            pub enum StateError {
+                /// It has this version (0: it does not exist); another one was expected.
+                Conflict(u64),
+                /// A name breaks a rule, or something is larger than its limit.
+                Invalid(_rt::String),
+                /// The store cannot do it now; a retry may help.
+                Unavailable(_rt::String),
+            }
+            impl ::core::fmt::Debug for StateError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        StateError::Conflict(e) => {
+                            f.debug_tuple("StateError::Conflict").field(e).finish()
+                        }
+                        StateError::Invalid(e) => {
+                            f.debug_tuple("StateError::Invalid").field(e).finish()
+                        }
+                        StateError::Unavailable(e) => {
+                            f.debug_tuple("StateError::Unavailable").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for StateError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for StateError {}
+            #[allow(unused_unsafe, clippy::all)]
+            /// The value of a key.
+            #[allow(async_fn_in_trait)]
+            pub fn get(
+                namespace: Option<&str>,
+                key: &str,
+            ) -> Result<Option<Entry>, StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = key;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "get"]
+                        fn wit_import4(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result20 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = i32::from(*ptr3.add(8).cast::<u8>());
+                                match l6 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l7 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l8 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len9 = l8;
+                                            let l10 = *ptr3
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i64>();
+                                            Entry {
+                                                value: <_ as From<
+                                                    _rt::Vec<_>,
+                                                >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
+                                                version: l10 as u64,
+                                            }
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l11 = i32::from(*ptr3.add(8).cast::<u8>());
+                                let v19 = match l11 {
+                                    0 => {
+                                        let e19 = {
+                                            let l12 = *ptr3.add(16).cast::<i64>();
+                                            l12 as u64
+                                        };
+                                        StateError::Conflict(e19)
+                                    }
+                                    1 => {
+                                        let e19 = {
+                                            let l13 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l14 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        StateError::Invalid(e19)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e19 = {
+                                            let l16 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        StateError::Unavailable(e19)
+                                    }
+                                };
+                                v19
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result20
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Writes a value; gives its version. With `expected-version` only if the key has that version
+            /// (0: if it does not exist).
+            #[allow(async_fn_in_trait)]
+            pub fn put(
+                namespace: Option<&str>,
+                key: &str,
+                value: &[u8],
+                expected_version: Option<u64>,
+            ) -> Result<u64, StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = key;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec3 = value;
+                    let ptr3 = vec3.as_ptr().cast::<u8>();
+                    let len3 = vec3.len();
+                    let (result4_0, result4_1) = match expected_version {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr5 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "put"]
+                        fn wit_import6(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import6(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import6(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        ptr3.cast_mut(),
+                        len3,
+                        result4_0,
+                        result4_1,
+                        ptr5,
+                    );
+                    let l7 = i32::from(*ptr5.add(0).cast::<u8>());
+                    let result18 = match l7 {
+                        0 => {
+                            let e = {
+                                let l8 = *ptr5.add(8).cast::<i64>();
+                                l8 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l9 = i32::from(*ptr5.add(8).cast::<u8>());
+                                let v17 = match l9 {
+                                    0 => {
+                                        let e17 = {
+                                            let l10 = *ptr5.add(16).cast::<i64>();
+                                            l10 as u64
+                                        };
+                                        StateError::Conflict(e17)
+                                    }
+                                    1 => {
+                                        let e17 = {
+                                            let l11 = *ptr5.add(16).cast::<*mut u8>();
+                                            let l12 = *ptr5
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len13 = l12;
+                                            let bytes13 = _rt::Vec::from_raw_parts(
+                                                l11.cast(),
+                                                len13,
+                                                len13,
+                                            );
+                                            _rt::string_lift(bytes13)
+                                        };
+                                        StateError::Invalid(e17)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e17 = {
+                                            let l14 = *ptr5.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr5
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        StateError::Unavailable(e17)
+                                    }
+                                };
+                                v17
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result18
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Deletes a key, if it exists.
+            #[allow(async_fn_in_trait)]
+            pub fn delete(
+                namespace: Option<&str>,
+                key: &str,
+                expected_version: Option<u64>,
+            ) -> Result<(), StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = key;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let (result3_0, result3_1) = match expected_version {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr4 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "delete"]
+                        fn wit_import5(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import5(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import5(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        result3_0,
+                        result3_1,
+                        ptr4,
+                    );
+                    let l6 = i32::from(*ptr4.add(0).cast::<u8>());
+                    let result16 = match l6 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = i32::from(*ptr4.add(8).cast::<u8>());
+                                let v15 = match l7 {
+                                    0 => {
+                                        let e15 = {
+                                            let l8 = *ptr4.add(16).cast::<i64>();
+                                            l8 as u64
+                                        };
+                                        StateError::Conflict(e15)
+                                    }
+                                    1 => {
+                                        let e15 = {
+                                            let l9 = *ptr4.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr4
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            _rt::string_lift(bytes11)
+                                        };
+                                        StateError::Invalid(e15)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e15 = {
+                                            let l12 = *ptr4.add(16).cast::<*mut u8>();
+                                            let l13 = *ptr4
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len14 = l13;
+                                            let bytes14 = _rt::Vec::from_raw_parts(
+                                                l12.cast(),
+                                                len14,
+                                                len14,
+                                            );
+                                            _rt::string_lift(bytes14)
+                                        };
+                                        StateError::Unavailable(e15)
+                                    }
+                                };
+                                v15
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result16
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Up to `max` keys that begin with `prefix` and follow `after`, in their order.
+            #[allow(async_fn_in_trait)]
+            pub fn scan(
+                namespace: Option<&str>,
+                prefix: &str,
+                after: Option<&str>,
+                max: u32,
+            ) -> Result<_rt::Vec<KeyedEntry>, StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = prefix;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let (result4_0, result4_1, result4_2) = match after {
+                        Some(e) => {
+                            let vec3 = e;
+                            let ptr3 = vec3.as_ptr().cast::<u8>();
+                            let len3 = vec3.len();
+                            (1i32, ptr3.cast_mut(), len3)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr5 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "scan"]
+                        fn wit_import6(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import6(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import6(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        result4_0,
+                        result4_1,
+                        result4_2,
+                        _rt::as_i32(&max),
+                        ptr5,
+                    );
+                    let l7 = i32::from(*ptr5.add(0).cast::<u8>());
+                    let result27 = match l7 {
+                        0 => {
+                            let e = {
+                                let l8 = *ptr5.add(8).cast::<*mut u8>();
+                                let l9 = *ptr5
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base17 = l8;
+                                let len17 = l9;
+                                let mut result17 = _rt::Vec::with_capacity(len17);
+                                for i in 0..len17 {
+                                    let base = base17
+                                        .add(i * (8 + 4 * ::core::mem::size_of::<*const u8>()));
+                                    let e17 = {
+                                        let l10 = *base.add(0).cast::<*mut u8>();
+                                        let l11 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len12 = l11;
+                                        let bytes12 = _rt::Vec::from_raw_parts(
+                                            l10.cast(),
+                                            len12,
+                                            len12,
+                                        );
+                                        let l13 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l14 = *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len15 = l14;
+                                        let l16 = *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        KeyedEntry {
+                                            key: _rt::string_lift(bytes12),
+                                            value: <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(
+                                                _rt::Vec::from_raw_parts(l13.cast(), len15, len15),
+                                            ),
+                                            version: l16 as u64,
+                                        }
+                                    };
+                                    result17.push(e17);
+                                }
+                                _rt::cabi_dealloc(
+                                    base17,
+                                    len17 * (8 + 4 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                result17
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l18 = i32::from(*ptr5.add(8).cast::<u8>());
+                                let v26 = match l18 {
+                                    0 => {
+                                        let e26 = {
+                                            let l19 = *ptr5.add(16).cast::<i64>();
+                                            l19 as u64
+                                        };
+                                        StateError::Conflict(e26)
+                                    }
+                                    1 => {
+                                        let e26 = {
+                                            let l20 = *ptr5.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr5
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        StateError::Invalid(e26)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e26 = {
+                                            let l23 = *ptr5.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr5
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        StateError::Unavailable(e26)
+                                    }
+                                };
+                                v26
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result27
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Appends events to a stream, all or none; gives the version of the last one. With
+            /// `expected-version` only if the stream has that version (0: if it is empty).
+            #[allow(async_fn_in_trait)]
+            pub fn append(
+                namespace: Option<&str>,
+                name: &str,
+                events: &[_rt::Vec<u8>],
+                expected_version: Option<u64>,
+            ) -> Result<u64, StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = name;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec4 = events;
+                    let len4 = vec4.len();
+                    let layout4 = _rt::alloc::Layout::from_size_align(
+                            vec4.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result4, _cleanup4) = wit_bindgen::rt::Cleanup::new(layout4);
+                    for (i, e) in vec4.into_iter().enumerate() {
+                        let base = result4
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let vec3 = e;
+                            let ptr3 = vec3.as_ptr().cast::<u8>();
+                            let len3 = vec3.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len3;
+                            *base.add(0).cast::<*mut u8>() = ptr3.cast_mut();
+                        }
+                    }
+                    let (result5_0, result5_1) = match expected_version {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr6 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "append"]
+                        fn wit_import7(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import7(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import7(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        result4,
+                        len4,
+                        result5_0,
+                        result5_1,
+                        ptr6,
+                    );
+                    let l8 = i32::from(*ptr6.add(0).cast::<u8>());
+                    let result19 = match l8 {
+                        0 => {
+                            let e = {
+                                let l9 = *ptr6.add(8).cast::<i64>();
+                                l9 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l10 = i32::from(*ptr6.add(8).cast::<u8>());
+                                let v18 = match l10 {
+                                    0 => {
+                                        let e18 = {
+                                            let l11 = *ptr6.add(16).cast::<i64>();
+                                            l11 as u64
+                                        };
+                                        StateError::Conflict(e18)
+                                    }
+                                    1 => {
+                                        let e18 = {
+                                            let l12 = *ptr6.add(16).cast::<*mut u8>();
+                                            let l13 = *ptr6
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len14 = l13;
+                                            let bytes14 = _rt::Vec::from_raw_parts(
+                                                l12.cast(),
+                                                len14,
+                                                len14,
+                                            );
+                                            _rt::string_lift(bytes14)
+                                        };
+                                        StateError::Invalid(e18)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e18 = {
+                                            let l15 = *ptr6.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr6
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        StateError::Unavailable(e18)
+                                    }
+                                };
+                                v18
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result19
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Up to `max` events of a stream after a version, oldest first.
+            #[allow(async_fn_in_trait)]
+            pub fn read(
+                namespace: Option<&str>,
+                name: &str,
+                after_version: u64,
+                max: u32,
+            ) -> Result<_rt::Vec<StreamEvent>, StateError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match namespace {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let vec2 = name;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "nexus:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import4(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        result1_0,
+                        result1_1,
+                        result1_2,
+                        ptr2.cast_mut(),
+                        len2,
+                        _rt::as_i64(&after_version),
+                        _rt::as_i32(&max),
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result22 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3.add(8).cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base12 = l6;
+                                let len12 = l7;
+                                let mut result12 = _rt::Vec::with_capacity(len12);
+                                for i in 0..len12 {
+                                    let base = base12
+                                        .add(i * (8 + 2 * ::core::mem::size_of::<*const u8>()));
+                                    let e12 = {
+                                        let l8 = *base.add(0).cast::<i64>();
+                                        let l9 = *base.add(8).cast::<*mut u8>();
+                                        let l10 = *base
+                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len11 = l10;
+                                        StreamEvent {
+                                            version: l8 as u64,
+                                            data: <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l9.cast(), len11, len11)),
+                                        }
+                                    };
+                                    result12.push(e12);
+                                }
+                                _rt::cabi_dealloc(
+                                    base12,
+                                    len12 * (8 + 2 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                result12
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l13 = i32::from(*ptr3.add(8).cast::<u8>());
+                                let v21 = match l13 {
+                                    0 => {
+                                        let e21 = {
+                                            let l14 = *ptr3.add(16).cast::<i64>();
+                                            l14 as u64
+                                        };
+                                        StateError::Conflict(e21)
+                                    }
+                                    1 => {
+                                        let e21 = {
+                                            let l15 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        StateError::Invalid(e21)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e21 = {
+                                            let l18 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l19 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len20 = l19;
+                                            let bytes20 = _rt::Vec::from_raw_parts(
+                                                l18.cast(),
+                                                len20,
+                                                len20,
+                                            );
+                                            _rt::string_lift(bytes20)
+                                        };
+                                        StateError::Unavailable(e21)
+                                    }
+                                };
+                                v21
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result22
                 }
             }
         }
@@ -1594,6 +4105,65 @@ mod _rt {
             unsafe { String::from_utf8_unchecked(bytes) }
         }
     }
+    pub fn as_i32<T: AsI32>(t: T) -> i32 {
+        t.as_i32()
+    }
+    pub trait AsI32 {
+        fn as_i32(self) -> i32;
+    }
+    impl<'a, T: Copy + AsI32> AsI32 for &'a T {
+        fn as_i32(self) -> i32 {
+            (*self).as_i32()
+        }
+    }
+    impl AsI32 for i32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for char {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for usize {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
     pub use alloc_crate::alloc;
     pub unsafe fn cabi_dealloc(ptr: *mut u8, size: usize, align: usize) {
         if size == 0 {
@@ -1609,6 +4179,40 @@ mod _rt {
             panic!("invalid enum discriminant")
         } else {
             unsafe { core::hint::unreachable_unchecked() }
+        }
+    }
+    pub fn as_i64<T: AsI64>(t: T) -> i64 {
+        t.as_i64()
+    }
+    pub trait AsI64 {
+        fn as_i64(self) -> i64;
+    }
+    impl<'a, T: Copy + AsI64> AsI64 for &'a T {
+        fn as_i64(self) -> i64 {
+            (*self).as_i64()
+        }
+    }
+    impl AsI64 for i64 {
+        #[inline]
+        fn as_i64(self) -> i64 {
+            self as i64
+        }
+    }
+    impl AsI64 for u64 {
+        #[inline]
+        fn as_i64(self) -> i64 {
+            self as i64
+        }
+    }
+    pub unsafe fn bool_lift(val: u8) -> bool {
+        if cfg!(debug_assertions) {
+            match val {
+                0 => false,
+                1 => true,
+                _ => panic!("invalid bool discriminant"),
+            }
+        } else {
+            val != 0
         }
     }
     #[cfg(target_arch = "wasm32")]
@@ -1648,31 +4252,61 @@ macro_rules! __export_function_full_impl {
         =
         "component-type:wit-bindgen:0.57.1:nexus:function@0.1.0:function-full:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 968] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2247] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc4\x06\x01A\x02\x01\
-A\x0d\x01B\x09\x01@\0\0s\x04\0\x0dinvocation-id\x01\0\x01@\0\0y\x04\0\x07attempt\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc3\x10\x01A\x02\x01\
+A\x14\x01B\x0d\x01@\0\0s\x04\0\x0dinvocation-id\x01\0\x01@\0\0y\x04\0\x07attempt\
 \x01\x01\x04\0\x08function\x01\0\x04\0\x07project\x01\0\x04\0\x0btraceparent\x01\
-\0\x01@\0\0w\x04\0\x0bdeadline-ms\x01\x02\x03\0\x1cnexus:function/context@0.1.0\x05\
-\0\x01B\x0f\x01ks\x01o\x02ss\x01p\x01\x01p}\x01k\x03\x01r\x09\x02ids\x06sources\x02\
-tys\x07subject\0\x04time\0\x0fdatacontenttype\0\x0adataschema\0\x0aextensions\x02\
-\x04data\x04\x04\0\x05event\x03\0\x05\x01r\x02\x0ccontent-types\x04data\x03\x04\0\
-\x07payload\x03\0\x07\x01k\x08\x01p\x06\x01r\x02\x07payload\x09\x06events\x0a\x04\
-\0\x06output\x03\0\x0b\x01q\x02\x09transient\x01s\0\x09permanent\x01s\0\x04\0\x05\
-error\x03\0\x0d\x03\0\x1anexus:function/types@0.1.0\x05\x01\x02\x03\0\x01\x05eve\
-nt\x01B\x09\x02\x03\x02\x01\x02\x04\0\x05event\x03\0\0\x01q\x02\x07invalid\x01s\0\
-\x0bunavailable\x01s\0\x04\0\x0aemit-error\x03\0\x02\x01p\x01\x01ps\x01j\x01\x05\
-\x01\x03\x01@\x01\x06events\x04\0\x06\x04\0\x04emit\x01\x07\x03\0\x1bnexus:funct\
-ion/events@0.1.0\x05\x03\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05\
-error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messag\
-es\x06fields\x03\x01\0\x04\0\x05write\x01\x04\x03\0\x18nexus:function/log@0.1.0\x05\
-\x04\x02\x03\0\x01\x06output\x02\x03\0\x01\x05error\x01B\x09\x02\x03\x02\x01\x02\
-\x04\0\x05event\x03\0\0\x02\x03\x02\x01\x05\x04\0\x06output\x03\0\x02\x02\x03\x02\
-\x01\x06\x04\0\x05error\x03\0\x04\x01j\x01\x03\x01\x05\x01@\x01\x05event\x01\0\x06\
-\x04\0\x06handle\x01\x07\x04\0\x1cnexus:function/handler@0.1.0\x05\x07\x04\0\"ne\
-xus:function/function-full@0.1.0\x04\0\x0b\x13\x01\0\x0dfunction-full\x03\0\0\0G\
-\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.247.0\x10wit-bindgen\
--rust\x060.57.1";
+\0\x01@\0\0w\x04\0\x0bdeadline-ms\x01\x02\x04\0\x0fidempotency-key\x01\0\x01k}\x01\
+@\x02\x07percent\x03\x07messages\x01\0\x04\0\x08progress\x01\x04\x03\0\x1cnexus:\
+function/context@0.1.0\x05\0\x01B\x0f\x01ks\x01o\x02ss\x01p\x01\x01p}\x01k\x03\x01\
+r\x09\x02ids\x06sources\x02tys\x07subject\0\x04time\0\x0fdatacontenttype\0\x0ada\
+taschema\0\x0aextensions\x02\x04data\x04\x04\0\x05event\x03\0\x05\x01r\x02\x0cco\
+ntent-types\x04data\x03\x04\0\x07payload\x03\0\x07\x01k\x08\x01p\x06\x01r\x02\x07\
+payload\x09\x06events\x0a\x04\0\x06output\x03\0\x0b\x01q\x02\x09transient\x01s\0\
+\x09permanent\x01s\0\x04\0\x05error\x03\0\x0d\x03\0\x1anexus:function/types@0.1.\
+0\x05\x01\x02\x03\0\x01\x05event\x01B\x09\x02\x03\x02\x01\x02\x04\0\x05event\x03\
+\0\0\x01q\x02\x07invalid\x01s\0\x0bunavailable\x01s\0\x04\0\x0aemit-error\x03\0\x02\
+\x01p\x01\x01ps\x01j\x01\x05\x01\x03\x01@\x01\x06events\x04\0\x06\x04\0\x04emit\x01\
+\x07\x03\0\x1bnexus:function/events@0.1.0\x05\x03\x01B\x06\x01m\x05\x05trace\x05\
+debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\
+\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\x05write\x01\x04\x03\0\x18ne\
+xus:function/log@0.1.0\x05\x04\x02\x03\0\x01\x07payload\x01B\x0c\x02\x03\x02\x01\
+\x05\x04\0\x07payload\x03\0\0\x01q\x03\x0bnot-durable\0\0\x07invalid\x01s\0\x0bu\
+navailable\x01s\0\x04\0\x0ddurable-error\x03\0\x02\x01j\0\x01\x03\x01@\x01\x0bdu\
+ration-msw\0\x04\x04\0\x05sleep\x01\x05\x01kw\x01k\x01\x01j\x01\x07\x01\x03\x01@\
+\x02\x04names\x0atimeout-ms\x06\0\x08\x04\0\x0bwait-signal\x01\x09\x03\0\x1cnexu\
+s:function/durable@0.1.0\x05\x06\x01B\x1a\x02\x03\x02\x01\x05\x04\0\x07payload\x03\
+\0\0\x01r\x03\x04codes\x07messages\x09retryable\x7f\x04\0\x07failure\x03\0\x02\x01\
+q\x05\x09not-found\x01s\0\x07invalid\x01s\0\x08too-deep\x01s\0\x06failed\x01\x03\
+\0\x0bunavailable\x01s\0\x04\0\x0acall-error\x03\0\x04\x01r\x02\x08functions\x07\
+payload\x01\x04\0\x04call\x03\0\x06\x01ks\x01r\x02\x08delay-msw\x0cordering-key\x08\
+\x04\0\x0dstart-options\x03\0\x09\x01q\x03\x07running\0\0\x09succeeded\x01\x01\0\
+\x06failed\x01\x03\0\x04\0\x10invocation-state\x03\0\x0b\x01j\x01\x01\x01\x05\x01\
+@\x02\x08functions\x07payload\x01\0\x0d\x04\0\x06invoke\x01\x0e\x01p\x07\x01p\x0d\
+\x01@\x01\x05calls\x0f\0\x10\x04\0\x0ainvoke-all\x01\x11\x01j\x01s\x01\x05\x01@\x03\
+\x08functions\x07payload\x01\x07options\x0a\0\x12\x04\0\x05start\x01\x13\x01j\x01\
+\x0c\x01\x05\x01@\x01\x0ainvocations\0\x14\x04\0\x07outcome\x01\x15\x03\0\x1anex\
+us:function/calls@0.1.0\x05\x07\x01B\x20\x01p}\x01r\x02\x05value\0\x07versionw\x04\
+\0\x05entry\x03\0\x01\x01r\x03\x03keys\x05value\0\x07versionw\x04\0\x0bkeyed-ent\
+ry\x03\0\x03\x01r\x02\x07versionw\x04data\0\x04\0\x0cstream-event\x03\0\x05\x01q\
+\x03\x08conflict\x01w\0\x07invalid\x01s\0\x0bunavailable\x01s\0\x04\0\x0bstate-e\
+rror\x03\0\x07\x01ks\x01k\x02\x01j\x01\x0a\x01\x08\x01@\x02\x09namespace\x09\x03\
+keys\0\x0b\x04\0\x03get\x01\x0c\x01kw\x01j\x01w\x01\x08\x01@\x04\x09namespace\x09\
+\x03keys\x05value\0\x10expected-version\x0d\0\x0e\x04\0\x03put\x01\x0f\x01j\0\x01\
+\x08\x01@\x03\x09namespace\x09\x03keys\x10expected-version\x0d\0\x10\x04\0\x06de\
+lete\x01\x11\x01p\x04\x01j\x01\x12\x01\x08\x01@\x04\x09namespace\x09\x06prefixs\x05\
+after\x09\x03maxy\0\x13\x04\0\x04scan\x01\x14\x01p\0\x01@\x04\x09namespace\x09\x04\
+names\x06events\x15\x10expected-version\x0d\0\x0e\x04\0\x06append\x01\x16\x01p\x06\
+\x01j\x01\x17\x01\x08\x01@\x04\x09namespace\x09\x04names\x0dafter-versionw\x03ma\
+xy\0\x18\x04\0\x04read\x01\x19\x03\0\x1anexus:function/state@0.1.0\x05\x08\x02\x03\
+\0\x01\x06output\x02\x03\0\x01\x05error\x01B\x09\x02\x03\x02\x01\x02\x04\0\x05ev\
+ent\x03\0\0\x02\x03\x02\x01\x09\x04\0\x06output\x03\0\x02\x02\x03\x02\x01\x0a\x04\
+\0\x05error\x03\0\x04\x01j\x01\x03\x01\x05\x01@\x01\x05event\x01\0\x06\x04\0\x06\
+handle\x01\x07\x04\0\x1cnexus:function/handler@0.1.0\x05\x0b\x04\0\"nexus:functi\
+on/function-full@0.1.0\x04\0\x0b\x13\x01\0\x0dfunction-full\x03\0\0\0G\x09produc\
+ers\x01\x0cprocessed-by\x02\x0dwit-component\x070.247.0\x10wit-bindgen-rust\x060\
+.57.1";
         };
     };
 }
@@ -1685,27 +4319,56 @@ pub use __export_function_full_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 897] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xdd\x05\x01A\x02\x01\
-A\x09\x01B\x09\x01@\0\0s\x04\0\x0dinvocation-id\x01\0\x01@\0\0y\x04\0\x07attempt\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2176] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xdc\x0f\x01A\x02\x01\
+A\x10\x01B\x0d\x01@\0\0s\x04\0\x0dinvocation-id\x01\0\x01@\0\0y\x04\0\x07attempt\
 \x01\x01\x04\0\x08function\x01\0\x04\0\x07project\x01\0\x04\0\x0btraceparent\x01\
-\0\x01@\0\0w\x04\0\x0bdeadline-ms\x01\x02\x03\0\x1cnexus:function/context@0.1.0\x05\
-\0\x01B\x0f\x01ks\x01o\x02ss\x01p\x01\x01p}\x01k\x03\x01r\x09\x02ids\x06sources\x02\
-tys\x07subject\0\x04time\0\x0fdatacontenttype\0\x0adataschema\0\x0aextensions\x02\
-\x04data\x04\x04\0\x05event\x03\0\x05\x01r\x02\x0ccontent-types\x04data\x03\x04\0\
-\x07payload\x03\0\x07\x01k\x08\x01p\x06\x01r\x02\x07payload\x09\x06events\x0a\x04\
-\0\x06output\x03\0\x0b\x01q\x02\x09transient\x01s\0\x09permanent\x01s\0\x04\0\x05\
-error\x03\0\x0d\x03\0\x1anexus:function/types@0.1.0\x05\x01\x02\x03\0\x01\x05eve\
-nt\x01B\x09\x02\x03\x02\x01\x02\x04\0\x05event\x03\0\0\x01q\x02\x07invalid\x01s\0\
-\x0bunavailable\x01s\0\x04\0\x0aemit-error\x03\0\x02\x01p\x01\x01ps\x01j\x01\x05\
-\x01\x03\x01@\x01\x06events\x04\0\x06\x04\0\x04emit\x01\x07\x03\0\x1bnexus:funct\
-ion/events@0.1.0\x05\x03\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05\
-error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messag\
-es\x06fields\x03\x01\0\x04\0\x05write\x01\x04\x03\0\x18nexus:function/log@0.1.0\x05\
-\x04\x04\0Bnexus:function/function-full-with-all-of-its-exports-removed@0.1.0\x04\
-\0\x0b3\x01\0-function-full-with-all-of-its-exports-removed\x03\0\0\0G\x09produc\
-ers\x01\x0cprocessed-by\x02\x0dwit-component\x070.247.0\x10wit-bindgen-rust\x060\
-.57.1";
+\0\x01@\0\0w\x04\0\x0bdeadline-ms\x01\x02\x04\0\x0fidempotency-key\x01\0\x01k}\x01\
+@\x02\x07percent\x03\x07messages\x01\0\x04\0\x08progress\x01\x04\x03\0\x1cnexus:\
+function/context@0.1.0\x05\0\x01B\x0f\x01ks\x01o\x02ss\x01p\x01\x01p}\x01k\x03\x01\
+r\x09\x02ids\x06sources\x02tys\x07subject\0\x04time\0\x0fdatacontenttype\0\x0ada\
+taschema\0\x0aextensions\x02\x04data\x04\x04\0\x05event\x03\0\x05\x01r\x02\x0cco\
+ntent-types\x04data\x03\x04\0\x07payload\x03\0\x07\x01k\x08\x01p\x06\x01r\x02\x07\
+payload\x09\x06events\x0a\x04\0\x06output\x03\0\x0b\x01q\x02\x09transient\x01s\0\
+\x09permanent\x01s\0\x04\0\x05error\x03\0\x0d\x03\0\x1anexus:function/types@0.1.\
+0\x05\x01\x02\x03\0\x01\x05event\x01B\x09\x02\x03\x02\x01\x02\x04\0\x05event\x03\
+\0\0\x01q\x02\x07invalid\x01s\0\x0bunavailable\x01s\0\x04\0\x0aemit-error\x03\0\x02\
+\x01p\x01\x01ps\x01j\x01\x05\x01\x03\x01@\x01\x06events\x04\0\x06\x04\0\x04emit\x01\
+\x07\x03\0\x1bnexus:function/events@0.1.0\x05\x03\x01B\x06\x01m\x05\x05trace\x05\
+debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\
+\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\x05write\x01\x04\x03\0\x18ne\
+xus:function/log@0.1.0\x05\x04\x02\x03\0\x01\x07payload\x01B\x0c\x02\x03\x02\x01\
+\x05\x04\0\x07payload\x03\0\0\x01q\x03\x0bnot-durable\0\0\x07invalid\x01s\0\x0bu\
+navailable\x01s\0\x04\0\x0ddurable-error\x03\0\x02\x01j\0\x01\x03\x01@\x01\x0bdu\
+ration-msw\0\x04\x04\0\x05sleep\x01\x05\x01kw\x01k\x01\x01j\x01\x07\x01\x03\x01@\
+\x02\x04names\x0atimeout-ms\x06\0\x08\x04\0\x0bwait-signal\x01\x09\x03\0\x1cnexu\
+s:function/durable@0.1.0\x05\x06\x01B\x1a\x02\x03\x02\x01\x05\x04\0\x07payload\x03\
+\0\0\x01r\x03\x04codes\x07messages\x09retryable\x7f\x04\0\x07failure\x03\0\x02\x01\
+q\x05\x09not-found\x01s\0\x07invalid\x01s\0\x08too-deep\x01s\0\x06failed\x01\x03\
+\0\x0bunavailable\x01s\0\x04\0\x0acall-error\x03\0\x04\x01r\x02\x08functions\x07\
+payload\x01\x04\0\x04call\x03\0\x06\x01ks\x01r\x02\x08delay-msw\x0cordering-key\x08\
+\x04\0\x0dstart-options\x03\0\x09\x01q\x03\x07running\0\0\x09succeeded\x01\x01\0\
+\x06failed\x01\x03\0\x04\0\x10invocation-state\x03\0\x0b\x01j\x01\x01\x01\x05\x01\
+@\x02\x08functions\x07payload\x01\0\x0d\x04\0\x06invoke\x01\x0e\x01p\x07\x01p\x0d\
+\x01@\x01\x05calls\x0f\0\x10\x04\0\x0ainvoke-all\x01\x11\x01j\x01s\x01\x05\x01@\x03\
+\x08functions\x07payload\x01\x07options\x0a\0\x12\x04\0\x05start\x01\x13\x01j\x01\
+\x0c\x01\x05\x01@\x01\x0ainvocations\0\x14\x04\0\x07outcome\x01\x15\x03\0\x1anex\
+us:function/calls@0.1.0\x05\x07\x01B\x20\x01p}\x01r\x02\x05value\0\x07versionw\x04\
+\0\x05entry\x03\0\x01\x01r\x03\x03keys\x05value\0\x07versionw\x04\0\x0bkeyed-ent\
+ry\x03\0\x03\x01r\x02\x07versionw\x04data\0\x04\0\x0cstream-event\x03\0\x05\x01q\
+\x03\x08conflict\x01w\0\x07invalid\x01s\0\x0bunavailable\x01s\0\x04\0\x0bstate-e\
+rror\x03\0\x07\x01ks\x01k\x02\x01j\x01\x0a\x01\x08\x01@\x02\x09namespace\x09\x03\
+keys\0\x0b\x04\0\x03get\x01\x0c\x01kw\x01j\x01w\x01\x08\x01@\x04\x09namespace\x09\
+\x03keys\x05value\0\x10expected-version\x0d\0\x0e\x04\0\x03put\x01\x0f\x01j\0\x01\
+\x08\x01@\x03\x09namespace\x09\x03keys\x10expected-version\x0d\0\x10\x04\0\x06de\
+lete\x01\x11\x01p\x04\x01j\x01\x12\x01\x08\x01@\x04\x09namespace\x09\x06prefixs\x05\
+after\x09\x03maxy\0\x13\x04\0\x04scan\x01\x14\x01p\0\x01@\x04\x09namespace\x09\x04\
+names\x06events\x15\x10expected-version\x0d\0\x0e\x04\0\x06append\x01\x16\x01p\x06\
+\x01j\x01\x17\x01\x08\x01@\x04\x09namespace\x09\x04names\x0dafter-versionw\x03ma\
+xy\0\x18\x04\0\x04read\x01\x19\x03\0\x1anexus:function/state@0.1.0\x05\x08\x04\0\
+Bnexus:function/function-full-with-all-of-its-exports-removed@0.1.0\x04\0\x0b3\x01\
+\0-function-full-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0c\
+processed-by\x02\x0dwit-component\x070.247.0\x10wit-bindgen-rust\x060.57.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

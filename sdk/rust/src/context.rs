@@ -31,3 +31,15 @@ pub fn traceparent() -> String {
 pub fn deadline_ms() -> u64 {
     host::deadline_ms()
 }
+
+/// The same text for every attempt to handle the same event with this function: what must not
+/// happen twice elsewhere can be named by it. Another one for each direct call.
+pub fn idempotency_key() -> String {
+    host::idempotency_key()
+}
+
+/// Tells those who watch how far the function is: a percentage, if it
+/// can be said, and a text.
+pub fn progress(percent: impl Into<Option<u8>>, message: impl AsRef<str>) {
+    host::progress(percent.into(), message.as_ref());
+}

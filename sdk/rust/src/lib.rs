@@ -17,12 +17,20 @@
 #[allow(warnings, clippy::all, reason = "generated")]
 #[rustfmt::skip]
 pub mod bindings;
+#[cfg(feature = "json")]
+mod aggregate;
+mod calls;
 pub mod context;
+pub mod durable;
 mod error;
 mod event;
 pub mod http;
 pub mod log;
+pub mod state;
 
+#[cfg(feature = "json")]
+pub use aggregate::{Aggregate, Loaded};
+pub use calls::{CallError, Start, State, call, call_all, outcome, start};
 pub use error::{Error, Permanent};
 pub use event::{Event, FromData, IntoOutput, Output, ToData, emit};
 

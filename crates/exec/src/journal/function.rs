@@ -76,6 +76,40 @@ functions! {
     GrowRefused = 26, "memory.grow";
     /// Table growth that was refused; the argument is the wanted number of elements.
     TableRefused = 27, "table.grow";
+    // From here on: journals of version 2.
+    /// When it is stopped, in a durable function: it moves while the function sleeps.
+    Deadline = 28, "nexus:function/context.deadline-ms";
+    /// How far it is.
+    Progress = 29, "nexus:function/context.progress";
+    /// Beginning to sleep; the argument is the duration in milliseconds, the outcome the moment of
+    /// the end.
+    Sleep = 30, "nexus:function/durable.sleep";
+    /// The end of a sleep.
+    Woken = 31, "nexus:function/durable.sleep (end)";
+    /// Beginning to wait for a signal; the outcome is the moment of the timeout, if there is one.
+    WaitSignal = 32, "nexus:function/durable.wait-signal";
+    /// A signal, or the timeout.
+    Signal = 33, "nexus:function/durable.wait-signal (end)";
+    /// A call of another function.
+    Invoke = 34, "nexus:function/calls.invoke";
+    /// Calls of several functions at the same time.
+    InvokeAll = 35, "nexus:function/calls.invoke-all";
+    /// An invocation that nobody waits for.
+    Start = 36, "nexus:function/calls.start";
+    /// What became of it.
+    CallOutcome = 37, "nexus:function/calls.outcome";
+    /// Reading a key.
+    StateGet = 38, "nexus:function/state.get";
+    /// Writing a key.
+    StatePut = 39, "nexus:function/state.put";
+    /// Deleting a key.
+    StateDelete = 40, "nexus:function/state.delete";
+    /// Reading keys in their order.
+    StateScan = 41, "nexus:function/state.scan";
+    /// Appending to a stream.
+    StreamAppend = 42, "nexus:function/state.append";
+    /// Reading a stream.
+    StreamRead = 43, "nexus:function/state.read";
 }
 
 impl Function {
@@ -89,11 +123,40 @@ impl Function {
                 | Function::HttpRespond
                 | Function::HttpFinish
                 | Function::Emit
-        )
+                | Function::Progress
+                | Function::WaitSignal
+        ) || self.is_call()
+            || self.is_state()
     }
 
     /// Whether a text for people follows the arguments (`GET http://…`).
     pub const fn is_described(self) -> bool {
-        matches!(self, Function::HttpHandle | Function::HttpRespond)
+        matches!(
+            self,
+            Function::HttpHandle
+                | Function::HttpRespond
+                | Function::Progress
+                | Function::WaitSignal
+        ) || self.is_call()
+            || self.is_state()
+    }
+
+    const fn is_call(self) -> bool {
+        matches!(
+            self,
+            Function::Invoke | Function::InvokeAll | Function::Start | Function::CallOutcome
+        )
+    }
+
+    const fn is_state(self) -> bool {
+        matches!(
+            self,
+            Function::StateGet
+                | Function::StatePut
+                | Function::StateDelete
+                | Function::StateScan
+                | Function::StreamAppend
+                | Function::StreamRead
+        )
     }
 }

@@ -10,26 +10,32 @@
 //!  checksum  first 16 bytes of BLAKE3 over all of the above
 //! ```
 //!
+//! A durable invocation keeps its journal piece by piece while it runs ([`Partial`]); its end is one
+//! whole journal like any other.
+//!
 //! Numbers are LEB128 unless a width is given. An entry's number is its place. Arguments are either
 //! a small number or the first eight bytes of a BLAKE3 hash ([`Function::hashes_arguments`]). The
 //! whole is versioned: an unknown version is refused, never guessed.
 
 mod function;
 mod outcome;
+mod piece;
 mod read;
 mod view;
 mod write;
 
 pub use function::Function;
-pub use outcome::{Fault, Outcome};
+pub use outcome::{Fault, Item, Outcome};
+pub use piece::Partial;
 pub use read::{Divergence, Journal, Player, Stop};
 pub use view::entries;
 pub use write::Recorder;
 
 use bytes::Bytes;
 
-/// The version of the encoding that this build writes.
-pub const VERSION: u8 = 1;
+/// The version of the encoding that this build writes. Version 1 had fewer functions and outcomes
+/// and is read as it is.
+pub const VERSION: u8 = 2;
 
 pub(crate) const MAGIC: &[u8; 3] = b"NXJ";
 pub(crate) const CHECKSUM_BYTES: usize = 16;
@@ -52,6 +58,14 @@ pub enum Error {
     Version {
         /// The version found.
         found: u8,
+    },
+    /// A piece of an unfinished journal is missing.
+    #[error("a piece is missing: one begins at operation {found}, {expected} was expected")]
+    Gap {
+        /// The operation that should follow.
+        expected: u32,
+        /// The operation that follows.
+        found: u32,
     },
     /// The checksum is right but the content is not: a bug or a forgery.
     #[error("it is malformed in its {part}")]
@@ -80,6 +94,8 @@ pub struct Header {
     pub seed: [u8; 32],
     /// Whether the final memory was hashed.
     pub verify: bool,
+    /// Whether it was a durable invocation: HTTP exchanges are whole, and its deadline moves.
+    pub durable: bool,
     /// W3C `traceparent`.
     pub traceparent: String,
     /// Environment variables in the order in which the guest saw them.

@@ -38,6 +38,39 @@ pub enum Outcome {
     Trailers(Option<Vec<(String, Bytes)>>),
     /// Texts: ids of events.
     Texts(Vec<String>),
+    /// A result with its media type.
+    Payload {
+        /// The media type.
+        content_type: String,
+        /// The bytes.
+        data: Bytes,
+    },
+    /// A whole HTTP response: what a durable function sees of one.
+    Exchange {
+        /// The status.
+        status: u16,
+        /// Header fields in order.
+        headers: Vec<(String, Bytes)>,
+        /// The body.
+        body: Bytes,
+        /// Trailer fields.
+        trailers: Vec<(String, Bytes)>,
+    },
+    /// Several results, in the order of the calls. They hold no clock readings.
+    Many(Vec<Outcome>),
+    /// Stored values.
+    Items(Vec<Item>),
+}
+
+/// A stored value as an outcome.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Item {
+    /// Its key; empty where the arguments name it.
+    pub key: String,
+    /// Its version.
+    pub version: u64,
+    /// The value.
+    pub value: Bytes,
 }
 
 /// A failure as a guest sees it.
@@ -68,6 +101,10 @@ impl Outcome {
             Outcome::Trailers(None) => 11,
             Outcome::Trailers(Some(_)) => 12,
             Outcome::Texts(_) => 13,
+            Outcome::Payload { .. } => 14,
+            Outcome::Exchange { .. } => 15,
+            Outcome::Many(_) => 16,
+            Outcome::Items(_) => 17,
         }
     }
 
@@ -103,6 +140,30 @@ impl Outcome {
                     put_bytes(buffer, text.as_bytes());
                 }
             }
+            Outcome::Payload { content_type, data } => {
+                put_bytes(buffer, content_type.as_bytes());
+                put_bytes(buffer, data);
+            }
+            Outcome::Exchange { status, headers, body, trailers } => {
+                put_number(buffer, u64::from(*status));
+                put_fields(buffer, headers);
+                put_bytes(buffer, body);
+                put_fields(buffer, trailers);
+            }
+            Outcome::Many(outcomes) => {
+                put_number(buffer, outcomes.len() as u64);
+                for outcome in outcomes {
+                    outcome.put(buffer, clock);
+                }
+            }
+            Outcome::Items(items) => {
+                put_number(buffer, items.len() as u64);
+                for item in items {
+                    put_bytes(buffer, item.key.as_bytes());
+                    put_number(buffer, item.version);
+                    put_bytes(buffer, &item.value);
+                }
+            }
             Outcome::Done
             | Outcome::Pending
             | Outcome::Consumed
@@ -113,6 +174,33 @@ impl Outcome {
 
     pub(crate) fn take(cursor: &mut Cursor, clock: &mut i64) -> Option<Self> {
         Some(match cursor.byte()? {
+            14 => Outcome::Payload { content_type: cursor.text()?, data: cursor.blob()? },
+            15 => Outcome::Exchange {
+                status: u16::try_from(cursor.number()?).ok()?,
+                headers: take_fields(cursor)?,
+                body: cursor.blob()?,
+                trailers: take_fields(cursor)?,
+            },
+            16 => {
+                let count = cursor.length()?;
+                let nested = |_| match cursor.bytes.get(cursor.at)? {
+                    // One level only: a forged journal must not recurse without end.
+                    16 => None,
+                    _ => Outcome::take(cursor, clock),
+                };
+                Outcome::Many((0..count).map(nested).collect::<Option<_>>()?)
+            }
+            17 => {
+                let count = cursor.length()?;
+                let item = |_| {
+                    Some(Item {
+                        key: cursor.text()?,
+                        version: cursor.number()?,
+                        value: cursor.blob()?,
+                    })
+                };
+                Outcome::Items((0..count).map(item).collect::<Option<_>>()?)
+            }
             0 => Outcome::Done,
             1 => Outcome::Number(cursor.number()?),
             2 => {
@@ -167,6 +255,25 @@ impl Outcome {
             Outcome::Trailers(None) => "no trailers".to_owned(),
             Outcome::Trailers(Some(fields)) => format!("{} trailers", fields.len()),
             Outcome::Texts(texts) => shorten(&texts.join(", ")),
+            Outcome::Payload { content_type, data } => {
+                let text = shorten(&String::from_utf8_lossy(data));
+                format!("{} bytes of {content_type}: {text}", data.len())
+            }
+            Outcome::Exchange { status, headers, body, .. } => {
+                let text = shorten(&String::from_utf8_lossy(body));
+                format!("{status}, {} headers, {} bytes: {text}", headers.len(), body.len())
+            }
+            Outcome::Many(outcomes) => {
+                let all: Vec<String> = outcomes.iter().map(Outcome::summary).collect();
+                shorten(&all.join("; "))
+            }
+            Outcome::Items(items) => match &items[..] {
+                [item] => {
+                    let text = shorten(&String::from_utf8_lossy(&item.value));
+                    format!("version {}, {} bytes: {text}", item.version, item.value.len())
+                }
+                items => format!("{} values", items.len()),
+            },
         }
     }
 }

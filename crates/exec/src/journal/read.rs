@@ -1,8 +1,10 @@
 //! Reading a journal, and playing it to a guest.
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 
-use super::write::clock_of;
+use super::write::{FLAG_DURABLE, FLAG_VERIFY, Progress, Recorder, clock_of};
 use super::{
     CHECKSUM_BYTES, Cursor, Ending, EnvEntry, Error, Function, Header, MAGIC, Mask, MaskPlace,
     Outcome, VERSION,
@@ -75,7 +77,7 @@ impl Journal {
                 Error::Checksum
             });
         }
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::Version { found: version });
         }
         let mut cursor = Cursor::new(bytes.slice(MAGIC.len() + 1..content.len()));
@@ -169,6 +171,19 @@ impl Player {
     /// How many operations were played.
     pub fn operations(&self) -> u32 {
         self.operation
+    }
+
+    /// The last reading of the monotonic clock that was played, in nanoseconds.
+    pub fn monotonic_ns(&self) -> u64 {
+        self.clocks[1].unsigned_abs()
+    }
+
+    /// Goes on with the journal where it ends: what is recorded from now on follows what was
+    /// played. `origin` is the zero of the guest's monotonic clock. Only after
+    /// [`is_at_end`](Self::is_at_end).
+    pub fn go_on(&self, header: &Header, origin: Instant, limit_bytes: usize) -> Recorder {
+        let progress = Progress { operations: self.operation, clocks: self.clocks };
+        Recorder::go_on((header, &self.cursor.bytes), progress, origin, limit_bytes)
     }
 
     /// Whether every entry was played.
@@ -313,7 +328,7 @@ fn describe(function: Function, arguments: u64, text: &str) -> String {
     }
 }
 
-fn take_header(cursor: &mut Cursor) -> Option<Header> {
+pub(super) fn take_header(cursor: &mut Cursor) -> Option<Header> {
     let mut header = Header {
         semantics: cursor.array()?,
         component: cursor.array()?,
@@ -322,10 +337,11 @@ fn take_header(cursor: &mut Cursor) -> Option<Header> {
         deadline_ns: cursor.signed()?,
         attempt: u32::try_from(cursor.number()?).ok()?,
         seed: cursor.array()?,
-        verify: cursor.byte()? == 1,
-        traceparent: cursor.text()?,
-        env: Vec::new(),
+        ..Header::default()
     };
+    let flags = cursor.byte()?;
+    (header.verify, header.durable) = (flags & FLAG_VERIFY != 0, flags & FLAG_DURABLE != 0);
+    header.traceparent = cursor.text()?;
     for _ in 0..cursor.length()? {
         header.env.push(match cursor.byte()? {
             0 => EnvEntry::Plain { name: cursor.text()?, value: cursor.text()? },

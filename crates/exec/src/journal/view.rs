@@ -41,6 +41,7 @@ pub fn entries(bytes: &Bytes) -> Result<Vec<JournalEntryView>, Error> {
 fn summary(function: Function, arguments: u64, text: &str, outcome: &Outcome) -> String {
     let arguments = match function {
         Function::SubscribeDuration => format!("{} ms", arguments / 1_000_000),
+        Function::Sleep => format!("{arguments} ms"),
         Function::RandomBytes | Function::InsecureBytes => format!("{arguments} bytes"),
         Function::GrowRefused => format!("to {arguments} bytes: refused"),
         Function::TableRefused => format!("to {arguments} elements: refused"),
@@ -51,5 +52,47 @@ fn summary(function: Function, arguments: u64, text: &str, outcome: &Outcome) ->
         (true, result) => result,
         (false, result) if result.is_empty() => arguments,
         (false, result) => format!("{arguments} → {result}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by the last build whose journals had version 1; never changed, only read.
+    const VERSION_1: &[u8] = include_bytes!("../../tests/fixtures/journal-v1.bin");
+
+    #[test]
+    fn journals_of_version_1_are_read() {
+        let bytes = Bytes::from_static(VERSION_1);
+        let journal = Journal::decode(&bytes).unwrap();
+        assert!(journal.header.verify && !journal.header.durable);
+        assert_eq!(journal.header.attempt, 2);
+        assert_eq!((journal.operations, journal.masks.len()), (17, 1));
+        let shown: Vec<String> = entries(&bytes)
+            .unwrap()
+            .iter()
+            .map(|entry| format!("{} {}", entry.function, entry.summary))
+            .collect();
+        let expected = [
+            "wasi:clocks/wall-clock.now 1795000000.000000500",
+            "wasi:clocks/monotonic-clock.now 0.000000700",
+            "wasi:random/random.get-random-bytes 16 bytes",
+            "wasi:http/outgoing-handler.handle GET http://example.com/",
+            "wasi:io/poll.poll 2 asked for → ready: [1, 0]",
+            "wasi:http/types.future-incoming-response.get not yet",
+            "wasi:http/types.future-incoming-response.get 200, 1 headers",
+            "wasi:io/streams.input-stream.blocking-read 19 bytes: a ************ here",
+            "wasi:io/streams.input-stream.read end",
+            "wasi:http/types.future-trailers.get 1 trailers",
+            "wasi:http/types.future-trailers.get no trailers",
+            "wasi:http/types.future-incoming-response.get taken before",
+            "wasi:http/types.future-incoming-response.get failed: broken",
+            "wasi:io/streams.input-stream.read 5 bytes of the input",
+            "wasi:io/streams.output-stream.check-write 65536",
+            "nexus:function/events.emit evt_1, evt_2",
+            "memory.grow to 1073741824 bytes: refused",
+        ];
+        assert_eq!(shown, expected);
     }
 }

@@ -6,11 +6,21 @@ use bytes::Bytes;
 
 use super::{
     CHECKSUM_BYTES, Ending, EnvEntry, Function, Header, Journal, MAGIC, Mask, MaskPlace, Outcome,
-    VERSION, mask, put_bytes, put_number, put_signed,
+    VERSION, mask, piece::Piece, put_bytes, put_number, put_signed,
 };
 
 /// Waits shorter than this are not kept: reading them would tell nothing.
 const WAIT_SHOWN_MIN: Duration = Duration::from_micros(1);
+
+pub(super) const FLAG_VERIFY: u8 = 1;
+pub(super) const FLAG_DURABLE: u8 = 2;
+
+/// How far a journal is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) operations: u32,
+    pub(super) clocks: [i64; 2],
+}
 
 /// Collects the entries of one invocation. Grows by amortised doubling; no allocation per entry.
 #[derive(Debug)]
@@ -24,6 +34,8 @@ pub struct Recorder {
     started: Instant,
     limit_bytes: usize,
     overflowed: bool,
+    /// Up to which byte and operation the journal was given out in pieces.
+    given: (usize, u32),
 }
 
 impl Recorder {
@@ -45,7 +57,45 @@ impl Recorder {
             started,
             limit_bytes,
             overflowed: false,
+            given: (0, 0),
         }
+    }
+
+    /// Goes on with a journal that was given out in pieces before.
+    pub(super) fn go_on(
+        (header, entries): (&Header, &[u8]),
+        progress: Progress,
+        origin: Instant,
+        limit_bytes: usize,
+    ) -> Self {
+        let mut recorder = Recorder::new(header, origin, limit_bytes);
+        recorder.buffer.extend_from_slice(entries);
+        recorder.operations = progress.operations;
+        recorder.clocks = progress.clocks;
+        recorder.given = (recorder.buffer.len(), progress.operations);
+        recorder
+    }
+
+    /// What was added since the last piece, to be kept durably; nothing when nothing was. The first
+    /// piece also holds the header. `running` is how long the guest ran until now, `secrets` are as
+    /// for [`finish`](Self::finish).
+    pub fn take_piece(&mut self, running: Duration, secrets: &[(u32, &[u8])]) -> Option<Bytes> {
+        let (from, operation) = self.given;
+        if self.overflowed || (from > 0 && from == self.buffer.len()) {
+            return None;
+        }
+        self.given = (self.buffer.len(), self.operations);
+        let header = match from {
+            0 => &self.buffer[MAGIC.len() + 1..self.entries_start - 4],
+            _ => &[],
+        };
+        let piece = Piece {
+            operations: operation..self.operations,
+            running,
+            header,
+            entries: &self.buffer[from.max(self.entries_start)..],
+        };
+        Some(piece.encode(secrets))
     }
 
     /// How many operations were recorded.
@@ -191,7 +241,9 @@ fn put_header(buffer: &mut Vec<u8>, header: &Header) {
     put_signed(buffer, header.deadline_ns);
     put_number(buffer, u64::from(header.attempt));
     buffer.extend_from_slice(&header.seed);
-    buffer.push(u8::from(header.verify));
+    let verify = if header.verify { FLAG_VERIFY } else { 0 };
+    let durable = if header.durable { FLAG_DURABLE } else { 0 };
+    buffer.push(verify | durable);
     put_bytes(buffer, header.traceparent.as_bytes());
     put_number(buffer, header.env.len() as u64);
     for entry in &header.env {

@@ -9,5 +9,6 @@ mod faults;
 mod leases;
 mod properties;
 mod scale;
+mod state;
 mod upgrade;
 mod world;

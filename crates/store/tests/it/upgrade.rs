@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use nexus_model::ManualClock;
 use nexus_model::resource::{Kind, Resource};
-use nexus_store::{Change, Error, Op, Store};
+use nexus_store::{Change, Error, Op, ReadLimit, StateChange, StateEdit, Store};
 use serde_json::json;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::state::{state_change, state_id};
 use crate::world::{START, function, name, open, path, principal, project, put};
 
 fn fixture(version: u64) -> PathBuf {
@@ -76,6 +77,53 @@ async fn a_store_of_version_1_opens() {
     check_filled(&store).await;
 }
 
+/// What the fixture of version 2 has besides.
+async fn fill_state(store: &Store) {
+    let first = state_change("cart", StateEdit::Put("one".into()));
+    store.change_state(StateChange { operation: Some("inv-1".into()), ..first }).await.unwrap();
+    let events = vec!["a".into(), "b".into()];
+    store.change_state(state_change("orders", StateEdit::Append(events))).await.unwrap();
+}
+
+async fn check_state(store: &Store) {
+    let found = store.state(&state_id("cart")).await.unwrap().unwrap();
+    assert_eq!((found.version, &found.value[..]), (1, &b"one"[..]));
+    let again = state_change("cart", StateEdit::Put("two".into()));
+    let again = StateChange { operation: Some("inv-1".into()), ..again };
+    assert_eq!(store.change_state(again).await.unwrap(), 1);
+    let limit = ReadLimit { items: 10, bytes: 100 };
+    assert_eq!(store.stream(&state_id("orders"), 0, limit).await.unwrap().len(), 2);
+    let next = state_change("cart", StateEdit::Put("three".into()));
+    assert_eq!(store.change_state(next).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_store_of_version_2_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = || Arc::new(ManualClock::new(START));
+    if !fixture(2).exists() {
+        let store = open(&path(dir.path()), clock()).await.unwrap();
+        fill(&store).await;
+        fill_state(&store).await;
+        store.close().await.unwrap();
+        fs::copy(path(dir.path()), fixture(2)).unwrap();
+        panic!("made {}: commit it and run again", fixture(2).display());
+    }
+    fs::copy(fixture(2), path(dir.path())).unwrap();
+    let store = open(&path(dir.path()), clock()).await.unwrap();
+    check_filled(&store).await;
+    check_state(&store).await;
+}
+
+#[tokio::test]
+async fn an_older_store_gets_what_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(fixture(1), path(dir.path())).unwrap();
+    let store = open(&path(dir.path()), Arc::new(ManualClock::new(START))).await.unwrap();
+    fill_state(&store).await;
+    check_state(&store).await;
+}
+
 async fn edit(path: &Path, statement: &str) {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
@@ -91,7 +139,7 @@ async fn a_newer_format_is_refused_and_named() {
     edit(&path, "UPDATE schema_version SET version = 7").await;
     let before = fs::read(&path).unwrap();
     let error = open(&path, Arc::new(ManualClock::new(START))).await.unwrap_err();
-    assert!(matches!(error, Error::NewerFormat { found: 7, known: 1 }), "{error:?}");
+    assert!(matches!(error, Error::NewerFormat { found: 7, known: 2 }), "{error:?}");
     assert!(error.to_string().contains("version 7"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

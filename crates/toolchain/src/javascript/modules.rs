@@ -30,6 +30,7 @@ const PRELUDE: &[(&str, &str)] = &[
     ("nexus:misc", include_str!("prelude/misc.js")),
     ("nexus:globals", include_str!("prelude/globals.js")),
     ("nexus:entry", include_str!("prelude/entry.js")),
+    ("nexus:platform", include_str!("prelude/platform.js")),
     ("nexus:function", include_str!("prelude/function.js")),
 ];
 

@@ -95,3 +95,22 @@ fn replay_ts() {
 fn replay_py() {
     check("replay-py", true);
 }
+
+#[test]
+fn aggregate_rust() {
+    let guest = guest("aggregate-rust");
+    let command = |amount: i64| {
+        let mut event = nexus_model::Event::new("1", "/bank", "com.bank.command");
+        let data = serde_json::json!({ "account": "42", "amount": amount });
+        event.data = Some(data.to_string().into());
+        guest.event(event)
+    };
+    let ended = command(100);
+    assert_eq!(ended.status, Status::Succeeded, "{:?} {:?}", ended.failure, ended.logs);
+    assert_eq!(&ended.output.bytes[..], b"100");
+    assert_eq!(ended.events.len(), 1);
+    assert_eq!(ended.events[0].ty, "com.bank.account.changed");
+    let refused = command(-1);
+    assert_eq!(refused.status, Status::Refused);
+    assert!(refused.failure.unwrap().message.contains("0 cents are not enough"));
+}

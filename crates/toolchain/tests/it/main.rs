@@ -4,6 +4,7 @@
 
 mod guests;
 mod javascript;
+mod platform;
 mod project;
 mod replay;
 mod runner;

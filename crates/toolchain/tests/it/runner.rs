@@ -1,30 +1,45 @@
 //! Runs a built component, as the server would, and replays what it did.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::{
-    Body, Call, CallContext, CallInput, Cancel, CapturedBody, EmitError, Ended, Error, Host,
-    HttpError, HttpTimeouts, Prepared, Recording, Replayed, Runtime as _, Unit, UnitLimits,
-    full_body,
+    Body, Call, CallContext, CallError, CallFailure, CallInput, Cancel, CapturedBody, EmitError,
+    Ended, Error, FunctionCall, Host, HttpError, HttpTimeouts, Keyed, Namespace, Payload, Piece,
+    Prepared, Recording, Replayed, Runtime as _, Signal, StartOptions, Started, StateAppend,
+    StateError, StateKey, StateScan, StateWrite, Unavailable, Unit, UnitLimits, full_body,
 };
 use nexus_model::record::{
     Body as StoredBody, Header, HttpInput, Input, InvocationRecord, Meta, Output, input,
 };
 use nexus_model::resource::World;
 use nexus_model::{
-    Clock as _, Digest, Event, EventId, IdMint, Name, Partition, SystemClock, VersionId, limits,
+    Clock as _, Code, Digest, Event, EventId, IdMint, InvocationId, Name, Partition, SystemClock,
+    VersionId, limits,
 };
 
 use crate::upstream::Network;
 
-/// Answers every request with its method, path and body; `/delay/20` does so after 20 ms.
+/// Answers every request with its method, path and body; `/delay/20` does so after 20 ms. Calls are
+/// answered with their input, and state is kept while the guest runs.
 struct Echo {
     mint: IdMint,
+    state: Mutex<BTreeMap<String, (u64, Bytes)>>,
+    streams: Mutex<BTreeMap<String, Vec<Bytes>>>,
+}
+
+impl Echo {
+    fn key(key: &StateKey) -> String {
+        match &key.namespace {
+            Namespace::Own => key.key.clone(),
+            Namespace::Shared(name) => format!("{name}: {}", key.key),
+        }
+    }
 }
 
 #[async_trait]
@@ -50,6 +65,95 @@ impl Host for Echo {
 
     async fn emit(&self, _: &CallContext, events: Vec<Event>) -> Result<Vec<EventId>, EmitError> {
         Ok(events.iter().map(|_| self.mint.mint(Partition::of("shop", ""))).collect())
+    }
+
+    async fn persist(&self, _: &CallContext, _: Piece) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn signal(&self, _: &CallContext, name: &str) -> Result<Option<Signal>, Unavailable> {
+        let data = format!("{{\"name\":\"{name}\"}}").into();
+        let payload = Payload { content_type: "application/json".into(), data };
+        Ok((name != "never").then_some(Signal { id: [1; 16], payload }))
+    }
+
+    async fn call(&self, _: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
+        match call.function.as_str() {
+            "missing" => Err(CallError::NotFound("there is none".into())),
+            "broken" => Err(CallError::Failed(CallFailure {
+                code: Code::GuestFailed,
+                message: "not now".into(),
+            })),
+            _ => Ok(call.payload),
+        }
+    }
+
+    async fn start(
+        &self,
+        _: &CallContext,
+        _: FunctionCall,
+        _: StartOptions,
+    ) -> Result<InvocationId, CallError> {
+        Ok(self.mint.mint(Partition::of("shop", "")))
+    }
+
+    async fn outcome(&self, _: &CallContext, _: InvocationId) -> Result<Started, CallError> {
+        Ok(Started::Running)
+    }
+
+    async fn state_get(&self, _: &CallContext, key: StateKey) -> Result<Option<Keyed>, StateError> {
+        let state = self.state.lock().unwrap();
+        let found = state.get(&Echo::key(&key));
+        Ok(found.map(|(version, value)| Keyed {
+            key: key.key,
+            version: *version,
+            value: value.clone(),
+        }))
+    }
+
+    async fn state_write(&self, _: &CallContext, write: StateWrite) -> Result<u64, StateError> {
+        let mut state = self.state.lock().unwrap();
+        let key = Echo::key(&write.key);
+        let version = state.get(&key).map_or(0, |found| found.0);
+        if write.expected.is_some_and(|expected| expected != version) {
+            return Err(StateError::Conflict { version });
+        }
+        match write.value {
+            Some(value) => drop(state.insert(key, (version + 1, value))),
+            None => drop(state.remove(&key)),
+        }
+        Ok(version + 1)
+    }
+
+    async fn state_scan(&self, _: &CallContext, scan: StateScan) -> Result<Vec<Keyed>, StateError> {
+        let state = self.state.lock().unwrap();
+        let prefix = Echo::key(&scan.prefix);
+        let found = state.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let keyed = |(key, (version, value)): (&String, &(u64, Bytes))| Keyed {
+            key: key.clone(),
+            version: *version,
+            value: value.clone(),
+        };
+        Ok(found.map(keyed).collect())
+    }
+
+    async fn stream_append(&self, _: &CallContext, append: StateAppend) -> Result<u64, StateError> {
+        let mut streams = self.streams.lock().unwrap();
+        let stream = streams.entry(Echo::key(&append.stream)).or_default();
+        stream.extend(append.events);
+        Ok(stream.len() as u64)
+    }
+
+    async fn stream_read(
+        &self,
+        _: &CallContext,
+        stream: StateKey,
+        (after, _): (u64, u32),
+    ) -> Result<Vec<Keyed>, StateError> {
+        let streams = self.streams.lock().unwrap();
+        let events = streams.get(&Echo::key(&stream)).cloned().unwrap_or_default();
+        let keyed = |(at, value)| Keyed { key: String::new(), version: at as u64 + 1, value };
+        Ok(events.into_iter().enumerate().map(keyed).skip(after as usize).collect())
     }
 }
 
@@ -250,8 +354,17 @@ impl Guest {
         })
     }
 
+    /// As a durable invocation.
+    pub(crate) fn durable_event(&self, event: Event) -> Ended {
+        self.runtime.block_on(async {
+            let call = Call { durable: true, ..self.call(CallInput::Event(event), None) };
+            self.prepared.invoke(call, self.host()).await
+        })
+    }
+
     fn host(&self) -> Arc<dyn Host> {
-        Arc::new(Echo { mint: IdMint::new(Arc::new(SystemClock), 11) })
+        let mint = IdMint::new(Arc::new(SystemClock), 11);
+        Arc::new(Echo { mint, state: Mutex::default(), streams: Mutex::default() })
     }
 
     fn call(
@@ -269,6 +382,7 @@ impl Guest {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             accepted: now,
             deadline: now,
+            depth: 0,
         };
         Call {
             context: Arc::new(context),
@@ -278,6 +392,9 @@ impl Guest {
             started: Instant::now(),
             cancel: Cancel::default(),
             recording: Recording::Full,
+            durable: false,
+            resume: None,
+            wake: None,
         }
     }
 }

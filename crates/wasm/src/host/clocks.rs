@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use crate::ledger::lock;
+use crate::ledger::{Shared, lock};
 use crate::state::State;
 
 /// Random bytes of one call.
@@ -27,7 +27,7 @@ impl State {
         let ns = if function == Function::WallNow {
             self.clock.now().unix_ns()
         } else {
-            i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX)
+            i64::try_from(ledger.monotonic().as_nanos()).unwrap_or(i64::MAX)
         };
         ledger.record(function, 0, "", &Outcome::Clock(ns));
         Ok(ns)
@@ -35,21 +35,22 @@ impl State {
 
     fn timer(&mut self, function: Function, value: u64) -> wasmtime::Result<Resource<DynPollable>> {
         let mut ledger = lock(&self.ledger);
+        let now = ledger.monotonic();
         ledger.note(function, value, "")?;
-        let replay = ledger.is_replay();
+        let (replay, origin) = (ledger.is_replay(), ledger.origin);
         drop(ledger);
+        let due = match function {
+            Function::SubscribeDuration => now.saturating_add(Duration::from_nanos(value)),
+            _ => Duration::from_nanos(value),
+        };
         let timer = if replay {
             Timer::Past { yielded: true }
+        } else if self.durable.is_some() {
+            Timer::Due { due, ledger: self.ledger.clone() }
+        } else if due <= now {
+            Timer::Past { yielded: false }
         } else {
-            let duration = match function {
-                Function::SubscribeDuration => Duration::from_nanos(value),
-                _ => Duration::from_nanos(value).saturating_sub(self.started.elapsed()),
-            };
-            if duration.is_zero() {
-                Timer::Past { yielded: false }
-            } else {
-                Instant::now().checked_add(duration).map_or(Timer::Never, Timer::At)
-            }
+            origin.checked_add(due).map_or(Timer::Never, Timer::At)
         };
         let timer = self.table.push(timer)?;
         subscribe(&mut self.table, timer)
@@ -137,8 +138,15 @@ impl insecure_seed::Host for State {
 }
 
 enum Timer {
-    Past { yielded: bool },
+    Past {
+        yielded: bool,
+    },
     At(Instant),
+    /// On the guest's clock, whose zero moves when a journal was repeated.
+    Due {
+        due: Duration,
+        ledger: Shared,
+    },
     Never,
 }
 
@@ -152,6 +160,14 @@ impl Pollable for Timer {
             Timer::Past { yielded } => {
                 *yielded = true;
                 tokio::task::yield_now().await;
+            }
+            Timer::Due { due, ledger } => {
+                let at = lock(ledger).origin.checked_add(*due);
+                match at {
+                    Some(at) if at > Instant::now() => tokio::time::sleep_until(at.into()).await,
+                    Some(_) => tokio::task::yield_now().await,
+                    None => std::future::pending().await,
+                }
             }
             Timer::At(instant) => tokio::time::sleep_until((*instant).into()).await,
             Timer::Never => std::future::pending().await,

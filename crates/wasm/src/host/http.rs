@@ -12,7 +12,7 @@ use nexus_model::limits;
 use tokio::sync::Semaphore;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, Pollable as _};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     ErrorCode, HostFutureIncomingResponse as HostFutureIncomingResponseTrait,
@@ -32,8 +32,9 @@ use wasmtime_wasi_http::{
     Error as WireError, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _,
 };
 
+use super::exchange::Whole;
 use super::faults;
-use super::streams::{Incoming, Outgoing, Source, Target};
+use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
 use crate::state::State;
@@ -51,6 +52,8 @@ pub(crate) struct Hooks {
     pub(crate) context: Arc<CallContext>,
     pub(crate) requests: usize,
     pub(crate) concurrent: Option<Arc<Semaphore>>,
+    /// How the next request is sent, in a durable invocation.
+    pub(crate) whole: Option<Whole>,
 }
 
 type Sent = Box<dyn Future<Output = Result<(), WireError>> + Send>;
@@ -85,14 +88,21 @@ impl WasiHttpHooks for Hooks {
             first_byte: options.first_byte_timeout.unwrap_or(TIMEOUT_DEFAULT),
             between_bytes: options.between_bytes_timeout.unwrap_or(TIMEOUT_DEFAULT),
         };
+        let mut whole = self.whole.take();
         Box::new(async move {
+            let request = match &mut whole {
+                Some(whole) => whole.request(request).await?,
+                None => request.map(|body| body.map_err(BodyError::from).boxed_unsync()),
+            };
             let Ok(permit) = permits.acquire_owned().await else {
                 return Err(WireError::ConfigurationError);
             };
-            let request = request.map(|body| body.map_err(BodyError::from).boxed_unsync());
             let response =
                 host.http(&context, request, timeouts).await.map_err(faults::from_host)?;
-            let response = response.map(|body| body.map_err(broken).boxed_unsync());
+            let response = match whole {
+                Some(whole) => whole.response(response, broken).await?,
+                None => response.map(|body| body.map_err(broken).boxed_unsync()),
+            };
             let sent: Sent = Box::new(async move {
                 drop(permit);
                 Ok(())
@@ -133,28 +143,43 @@ fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap(
         "[method]incoming-response.consume",
-        |mut store: StoreContextMut<'_, State>, (id,)| {
+        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostIncomingResponse>,)| {
             let state = store.data_mut();
+            let response = id.rep();
             let body = HostIncomingResponseTrait::consume(&mut state.http(), id)?;
             remember(&mut state.incoming, &body, Source::Response);
+            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
+                durable.exchanges.consume(response, body.rep());
+            }
             Ok((body,))
         },
     )?;
     types.func_wrap(
         "[method]outgoing-response.body",
-        |mut store: StoreContextMut<'_, State>, (id,)| {
+        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostOutgoingResponse>,)| {
             let state = store.data_mut();
+            let response = Resource::new_borrow(id.rep());
             let body = HostOutgoingResponseTrait::body(&mut state.http(), id)?;
             remember(&mut state.outgoing, &body, Target::Answer);
+            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
+                let response: &HostOutgoingResponse = state.table.get(&response)?;
+                durable.exchanges.begin_body(body.rep(), None, &response.headers);
+            }
             Ok((body,))
         },
     )?;
     types.func_wrap(
         "[method]outgoing-request.body",
-        |mut store: StoreContextMut<'_, State>, (id,)| {
+        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostOutgoingRequest>,)| {
             let state = store.data_mut();
+            let request = Resource::new_borrow(id.rep());
             let body = HostOutgoingRequestTrait::body(&mut state.http(), id)?;
             remember(&mut state.outgoing, &body, Target::Request);
+            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
+                let rep = request.rep();
+                let request: &HostOutgoingRequest = state.table.get(&request)?;
+                durable.exchanges.begin_body(body.rep(), Some(rep), &request.headers);
+            }
             Ok((body,))
         },
     )?;
@@ -164,13 +189,17 @@ fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// Answers, pieces and ends come from the network or go to it.
 fn shadow_exchanges(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
-    types.func_wrap(
+    types.func_wrap_async(
         "[method]future-incoming-response.get",
-        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().response_get(id)?,)),
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            Box::new(async move { Ok((store.data_mut().response_get(id).await?,)) })
+        },
     )?;
-    types.func_wrap(
+    types.func_wrap_async(
         "[method]future-trailers.get",
-        |mut store: StoreContextMut<'_, State>, (id,)| Ok((store.data_mut().trailers_get(id)?,)),
+        |mut store: StoreContextMut<'_, State>, (id,)| {
+            Box::new(async move { Ok((store.data_mut().trailers_get(id).await?,)) })
+        },
     )?;
     types.func_wrap(
         "[method]incoming-body.stream",
@@ -217,12 +246,18 @@ fn known<S: Copy>(known: &[(u32, S)], rep: u32) -> Option<S> {
     known.iter().find(|(at, _)| *at == rep).map(|(_, what)| *what)
 }
 
-type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
+pub(super) type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
 type GotTrailers = Option<Result<Result<Option<Resource<FieldMap>>, ErrorCode>, ()>>;
 
 impl State {
-    fn response_get(&mut self, id: Resource<HostFutureIncomingResponse>) -> wasmtime::Result<Got> {
+    async fn response_get(
+        &mut self,
+        id: Resource<HostFutureIncomingResponse>,
+    ) -> wasmtime::Result<Got> {
         const FUNCTION: Function = Function::HttpResponse;
+        if self.durable.is_some() {
+            return self.exchange_get(id).await;
+        }
         let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
         if let Some(outcome) = replayed {
             return Ok(match outcome {
@@ -256,10 +291,14 @@ impl State {
         Ok(got)
     }
 
-    fn trailers_get(&mut self, id: Resource<HostFutureTrailers>) -> wasmtime::Result<GotTrailers> {
+    async fn trailers_get(
+        &mut self,
+        id: Resource<HostFutureTrailers>,
+    ) -> wasmtime::Result<GotTrailers> {
         const FUNCTION: Function = Function::HttpTrailers;
         let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
         if let Some(outcome) = replayed {
+            *self.table.get_mut(&id)? = HostFutureTrailers::Consumed;
             return Ok(match outcome {
                 Outcome::Pending => None,
                 Outcome::Consumed => Some(Err(())),
@@ -271,6 +310,10 @@ impl State {
                 }
                 other => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
             });
+        }
+        if self.durable.is_some() {
+            // All of a body is there: this waits for nothing.
+            self.table.get_mut(&id)?.ready().await;
         }
         let mut got = HostFutureTrailersTrait::get(&mut self.http(), id)?;
         let outcome = match &mut got {
@@ -296,8 +339,17 @@ impl State {
     ) -> wasmtime::Result<Result<Resource<DynInputStream>, ()>> {
         let Some(inner) = self.table.get_mut(&id)?.take_stream() else { return Ok(Err(())) };
         let source = known(&self.incoming, id.rep()).unwrap_or(Source::Response);
-        let inner: Option<DynInputStream> =
-            (!lock(&self.ledger).is_replay()).then(|| Box::new(inner) as DynInputStream);
+        let inner: Option<DynInputStream> = match &mut self.durable {
+            Some(durable) if source == Source::Response => {
+                drop(inner);
+                let stream: DynInputStream =
+                    Box::new(FixedInput::new(durable.exchanges.take_body(id.rep())));
+                return Ok(Ok(self.table.push_child(stream, &id)?));
+            }
+            Some(_) => Some(Box::new(InputBody { ledger: self.ledger.clone() })),
+            None if lock(&self.ledger).is_replay() => None,
+            None => Some(Box::new(inner)),
+        };
         let number = self.next_stream();
         let stream: DynInputStream =
             Box::new(Incoming { inner, number, source, ledger: self.ledger.clone() });
@@ -312,6 +364,11 @@ impl State {
             return Ok(Err(()));
         };
         let target = known(&self.outgoing, id.rep()).unwrap_or(Target::Request);
+        if let Some(durable) = &self.durable {
+            let stream: DynOutputStream =
+                Box::new(durable.exchanges.output(id.rep(), target, &self.ledger));
+            return Ok(Ok(self.table.push_child(stream, &id)?));
+        }
         let inner = (!lock(&self.ledger).is_replay()).then_some(inner);
         let number = self.next_stream();
         let stream: DynOutputStream =
@@ -326,11 +383,17 @@ impl State {
     ) -> wasmtime::Result<Result<(), ErrorCode>> {
         const FUNCTION: Function = Function::HttpFinish;
         let is_answer = known(&self.outgoing, id.rep()) == Some(Target::Answer);
+        let rep = id.rep();
         let body = self.table.delete(id)?;
         let trailers = trailers.map(|trailers| self.table.delete(trailers)).transpose()?;
         let arguments = trailers.as_ref().map_or(0, |trailers| hash_fields(&[], trailers));
         if is_answer && let Some(trailers) = &trailers {
             lock(&self.ledger).answer.trailers = Some((**trailers).clone());
+        }
+        if self.durable.is_some() {
+            let finished = self.exchange_finish(rep, is_answer, trailers.map(Into::into));
+            drop(body);
+            return finished;
         }
         let replayed = lock(&self.ledger).replayed(FUNCTION, arguments, "")?;
         match replayed {
@@ -355,8 +418,16 @@ impl State {
     ) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
         const FUNCTION: Function = Function::HttpHandle;
         let (text, arguments) = describe_request(self.table.get(&request)?);
-        let replayed = lock(&self.ledger).replayed(FUNCTION, arguments, &text)?;
+        let (operation, replayed) = {
+            let mut ledger = lock(&self.ledger);
+            (ledger.operations(), ledger.replayed(FUNCTION, arguments, &text)?)
+        };
         match replayed {
+            // What was under way when the journal ended is sent again once it is repeated.
+            Some(Outcome::Done) if self.is_durable_live() => {
+                let sent = self.send(request, options, operation)?;
+                return sent.map(Ok).map_err(|code| wasmtime::Error::msg(format!("{code:?}")));
+            }
             Some(Outcome::Done) => {
                 self.table.delete(request)?;
                 return Ok(Ok(self.table.push(HostFutureIncomingResponse::Consumed)?));
@@ -368,16 +439,7 @@ impl State {
             Some(other) => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
             None => {}
         }
-        self.hooks.requests += 1;
-        let handled = if self.hooks.requests > limits::OUTBOUND_REQUESTS_MAX {
-            self.table.delete(request)?;
-            Err(ErrorCode::ConnectionLimitReached)
-        } else {
-            match outgoing_handler::Host::handle(&mut self.http(), request, options) {
-                Ok(future) => Ok(future),
-                Err(error) => Err(error.downcast()?),
-            }
-        };
+        let handled = self.send(request, options, operation)?;
         let (outcome, handled) = match handled {
             Ok(future) => (Outcome::Done, Ok(future)),
             Err(code) => {
@@ -388,6 +450,45 @@ impl State {
         };
         lock(&self.ledger).record(FUNCTION, arguments, &text, &outcome);
         Ok(handled)
+    }
+
+    /// Begins to send a request.
+    fn send(
+        &mut self,
+        request: Resource<HostOutgoingRequest>,
+        options: Option<Resource<RequestOptions>>,
+        operation: u32,
+    ) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
+        self.hooks.requests += 1;
+        if self.hooks.requests > limits::OUTBOUND_REQUESTS_MAX {
+            self.table.delete(request)?;
+            return Ok(Err(ErrorCode::ConnectionLimitReached));
+        }
+        if let Some(durable) = &mut self.durable
+            && let Some(keeper) = &durable.keeper
+        {
+            let body = &mut self.table.get_mut(&request)?.body;
+            let dropped = body.replace(no_body());
+            if dropped.is_none() {
+                *body = None;
+            }
+            let key = format!("{}-{operation}", self.context.id);
+            let begun = (request.rep(), dropped);
+            let whole = durable.exchanges.send(begun, (operation, key), keeper.clone());
+            self.hooks.whole = Some(whole);
+        }
+        let handled = outgoing_handler::Host::handle(&mut self.http(), request, options);
+        self.hooks.whole = None;
+        Ok(match handled {
+            Ok(future) => {
+                let again = lock(&self.ledger).is_resuming();
+                if let Some(durable) = &mut self.durable {
+                    durable.exchanges.sent(future.rep(), operation, again);
+                }
+                Ok(future)
+            }
+            Err(error) => Err(error.downcast()?),
+        })
     }
 
     fn answer(
@@ -415,7 +516,8 @@ impl State {
             ledger.note(Function::HttpRespond, arguments, &text)?;
             ledger.answer.head = Some((status.as_u16(), (*response.headers).clone()));
             ledger.answer.at = Some(Instant::now());
-            if ledger.is_replay() {
+            // The answer of a durable invocation goes out when it has ended.
+            if ledger.is_replay() || self.durable.is_some() {
                 return Ok(());
             }
         }
@@ -449,7 +551,7 @@ fn describe_request(request: &HostOutgoingRequest) -> (String, u64) {
     (text, arguments)
 }
 
-fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {
+pub(super) fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {
     let mut parts = first.to_vec();
     for (name, value) in fields {
         parts.push(name.as_str().as_bytes());
@@ -465,7 +567,7 @@ pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
         .collect()
 }
 
-fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
+pub(super) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
     let mut map = http::HeaderMap::with_capacity(fields.len());
     for (name, value) in fields {
         let name = http::HeaderName::from_bytes(name.as_bytes());

@@ -4,14 +4,20 @@
 //! when live, answered from the recording in a replay. What follows from the guest's own actions
 //! (header fields, request builders, files in memory) is left to Wasmtime's implementations.
 
+mod calls;
 mod cli;
 mod clocks;
+mod durable;
+mod exchange;
 mod faults;
 mod http;
 mod nexus;
+mod operation;
 mod poll;
+mod state;
 mod streams;
 
+pub(crate) use exchange::Exchanges;
 pub(crate) use http::{Hooks, fields};
 pub(crate) use streams::{OutputTooLarge, Source, Target};
 
@@ -56,6 +62,9 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     nexus_wit::context::add_to_linker::<State, Own>(linker, |state| state)?;
     nexus_wit::events::add_to_linker::<State, Own>(linker, |state| state)?;
     nexus_wit::log::add_to_linker::<State, Own>(linker, |state| state)?;
+    nexus_wit::durable::add_to_linker::<State, Own>(linker, |state| state)?;
+    nexus_wit::calls::add_to_linker::<State, Own>(linker, |state| state)?;
+    nexus_wit::state::add_to_linker::<State, Own>(linker, |state| state)?;
     nexus_wit::types::add_to_linker::<State, Own>(linker, |state| state)?;
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! `nexus:function`: context, events, log.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use nexus_exec::journal::{Fault, Function, Outcome, hash_arguments};
-use nexus_exec::{CallContext, EmitError, Host};
-use nexus_model::limits;
+use nexus_exec::{EmitError, Progress};
 use nexus_model::record::{LogLine, Stream};
+use nexus_model::{Timestamp, limits};
 use nexus_wit::{context, events, log, types};
 
+use super::operation::{Live, Operation};
 use crate::event;
 use crate::ledger::lock;
 use crate::state::State;
@@ -37,7 +37,43 @@ impl context::Host for State {
     }
 
     fn deadline_ms(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.context.deadline.unix_ms().unsigned_abs())
+        if self.durable.is_none() {
+            return Ok(self.context.deadline.unix_ms().unsigned_abs());
+        }
+        // It moves while the function sleeps, so it is a reading of a clock.
+        const FUNCTION: Function = Function::Deadline;
+        let mut ledger = lock(&self.ledger);
+        let ns = match ledger.replayed(FUNCTION, 0, "")? {
+            Some(Outcome::Clock(ns)) => ns,
+            Some(other) => return Err(ledger.unexpected(FUNCTION, &other)),
+            None => {
+                let left = self.stop_at.deadline.saturating_duration_since(Instant::now());
+                let ns = self.clock.now().after(left).unix_ns();
+                ledger.record(FUNCTION, 0, "", &Outcome::Clock(ns));
+                ns
+            }
+        };
+        Ok(Timestamp::from_unix_ns(ns).unix_ms().unsigned_abs())
+    }
+
+    fn idempotency_key(&mut self) -> wasmtime::Result<String> {
+        Ok(self.idempotency_key.to_string())
+    }
+
+    fn progress(&mut self, percent: Option<u8>, mut message: String) -> wasmtime::Result<()> {
+        message.truncate(message.floor_char_boundary(limits::PROGRESS_BYTES_MAX));
+        let percent = percent.map(|percent| percent.min(100));
+        let arguments = u64::from(percent.map_or(0, |percent| percent + 1)).to_le_bytes();
+        let arguments = hash_arguments(&[&arguments, message.as_bytes()]);
+        let operation = Operation { function: Function::Progress, arguments, text: message };
+        if self.played(&operation)?.is_none() {
+            if let Some(host) = &self.host {
+                let message = operation.text.clone();
+                host.progress(&self.context, Progress { percent, message });
+            }
+            self.record(&operation, &Outcome::Done);
+        }
+        Ok(())
     }
 }
 
@@ -55,32 +91,27 @@ impl events::Host for State {
             let mut ledger = lock(&self.ledger);
             let first = ledger.emitted;
             ledger.emitted += emitted.len();
-            match ledger.replayed(FUNCTION, arguments, "")? {
-                Some(Outcome::Texts(ids)) => return Ok(Ok(ids)),
-                Some(Outcome::Failed(fault)) => return Ok(Err(emit_error(fault))),
-                Some(other) => return Err(ledger.unexpected(FUNCTION, &other)),
-                None => ledger.in_flight = Some(FUNCTION),
-            }
             first
         };
-        let began = Instant::now();
-        let live = emit_live(self.host.clone(), self.context.clone(), (emitted, first));
-        let outcome = match live.await {
-            Ok(ids) => Outcome::Texts(ids),
-            Err(fault) => Outcome::Failed(fault),
-        };
-        lock(&self.ledger).record_wait((FUNCTION, arguments), began, &outcome);
+        let operation = Operation { function: FUNCTION, arguments, text: String::new() };
+        let outcome = self
+            .effect(&operation, |live| async move {
+                match emit_live(&live, (emitted, first)).await {
+                    Ok(ids) => Outcome::Texts(ids),
+                    Err(fault) => Outcome::Failed(fault),
+                }
+            })
+            .await?;
         Ok(match outcome {
             Outcome::Texts(ids) => Ok(ids),
             Outcome::Failed(fault) => Err(emit_error(fault)),
-            _ => Ok(Vec::new()),
+            other => return Err(self.unexpected(FUNCTION, &other)),
         })
     }
 }
 
 async fn emit_live(
-    host: Option<Arc<dyn Host>>,
-    context: Arc<CallContext>,
+    live: &Live,
     (emitted, first): (Vec<types::Event>, usize),
 ) -> Result<Vec<String>, Fault> {
     let invalid = |text| Fault { code: INVALID, text, number: None };
@@ -91,13 +122,10 @@ async fn emit_live(
     }
     let mut batch = Vec::with_capacity(emitted.len());
     for (index, event) in emitted.into_iter().enumerate() {
-        let event = event::from_guest(event, &context, ("emit", first + index));
+        let event = event::from_guest(event, &live.context, ("emit", first + index));
         batch.push(event.map_err(invalid)?);
     }
-    let Some(host) = host else {
-        return Err(invalid("events cannot be emitted here".to_owned()));
-    };
-    match host.emit(&context, batch).await {
+    match live.host.emit(&live.context, batch).await {
         Ok(ids) => Ok(ids.iter().map(ToString::to_string).collect()),
         Err(EmitError::Invalid(text)) => Err(invalid(text)),
         Err(EmitError::Unavailable(text)) => Err(Fault { code: UNAVAILABLE, text, number: None }),

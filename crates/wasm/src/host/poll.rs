@@ -24,7 +24,7 @@ impl poll::Host for State {
         let began = Instant::now();
         let ready = poll::Host::poll(&mut self.table, pollables).await?;
         let outcome = Outcome::Indices(ready);
-        lock(&self.ledger).record_wait((Function::Poll, arguments), began, &outcome);
+        lock(&self.ledger).record_wait((Function::Poll, arguments, ""), began, &outcome);
         let Outcome::Indices(ready) = outcome else { return Ok(Vec::new()) };
         Ok(ready)
     }
@@ -56,7 +56,7 @@ impl poll::HostPollable for State {
         }
         let began = Instant::now();
         poll::HostPollable::block(&mut self.table, pollable).await?;
-        lock(&self.ledger).record_wait((Function::PollableBlock, 0), began, &Outcome::Done);
+        lock(&self.ledger).record_wait((Function::PollableBlock, 0, ""), began, &Outcome::Done);
         Ok(())
     }
 

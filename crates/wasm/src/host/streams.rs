@@ -14,7 +14,7 @@ use super::faults;
 use crate::ledger::{Ledger, Shared, lock};
 
 /// What one write may hold on streams that are in memory.
-const WRITE_BYTES_MAX: usize = 64 << 10;
+pub(super) const WRITE_BYTES_MAX: usize = 64 << 10;
 
 /// Whose body an [`Incoming`] stream reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,8 +47,8 @@ impl Incoming {
         match outcome {
             Outcome::Bytes(bytes) => Ok(bytes),
             Outcome::Taken(length) => {
-                let length = (length as usize).min(ledger.replay_input.len());
-                let bytes = ledger.replay_input.split_to(length);
+                let length = (length as usize).min(ledger.whole_input.len());
+                let bytes = ledger.whole_input.split_to(length);
                 ledger.input.push(&bytes);
                 Ok(bytes)
             }
@@ -91,7 +91,7 @@ impl Incoming {
 
 fn record(ledger: &mut Ledger, call: (Function, u64), began: Option<Instant>, outcome: &Outcome) {
     match began {
-        Some(began) => ledger.record_wait(call, began, outcome),
+        Some(began) => ledger.record_wait((call.0, call.1, ""), began, outcome),
         None => ledger.record(call.0, call.1, "", outcome),
     }
 }
@@ -310,6 +310,28 @@ impl Pollable for FixedInput {
     async fn ready(&mut self) {}
 }
 
+/// The body of a durable invocation's input: it was read before the guest began.
+pub(super) struct InputBody {
+    pub(super) ledger: Shared,
+}
+
+#[async_trait]
+impl InputStream for InputBody {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        let mut ledger = lock(&self.ledger);
+        let length = size.min(ledger.whole_input.len());
+        match length {
+            0 if size > 0 => Err(StreamError::Closed),
+            length => Ok(ledger.whole_input.split_to(length)),
+        }
+    }
+}
+
+#[async_trait]
+impl Pollable for InputBody {
+    async fn ready(&mut self) {}
+}
+
 /// Standard output or standard error.
 pub(super) struct LogOutput {
     pub(super) stream: Stream,
@@ -320,8 +342,10 @@ pub(super) struct LogOutput {
 
 /// The guest wrote more than an output may hold.
 #[derive(Debug, thiserror::Error)]
-#[error("the output exceeds the limit of {} bytes", limits::OUTPUT_BYTES_MAX)]
-pub(crate) struct OutputTooLarge;
+#[error("the output exceeds the limit of {limit} bytes")]
+pub(crate) struct OutputTooLarge {
+    pub(crate) limit: usize,
+}
 
 #[async_trait]
 impl OutputStream for LogOutput {
@@ -332,8 +356,9 @@ impl OutputStream for LogOutput {
             ledger.logs.write(self.stream, &bytes, operations);
         } else {
             ledger.output.push(&bytes);
-            if ledger.output.size > limits::OUTPUT_BYTES_MAX as u64 {
-                return Err(StreamError::Trap(wasmtime::Error::new(OutputTooLarge)));
+            let limit = limits::OUTPUT_BYTES_MAX;
+            if ledger.output.size > limit as u64 {
+                return Err(StreamError::Trap(wasmtime::Error::new(OutputTooLarge { limit })));
             }
         }
         Ok(())

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod components;
+mod durable;
 mod functions;
 mod guests;
 mod inspect;
 mod journal;
 mod limits;
+mod outside;
 mod replay;
 mod secrets;
 mod streaming;

@@ -1,7 +1,6 @@
 //! A world for guests: a runtime, a host with an upstream in it, and records as a node makes them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,68 +8,49 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, StreamBody};
 use nexus_exec::{
-    Artifacts, Body, Call, CallContext, CallInput, Cancel, EmitError, Ended, EnvVar, Host,
-    HttpError, HttpTimeouts, Prepared, Recording, Runtime as _, Unit, UnitLimits,
+    Artifacts, Body, Call, CallContext, CallInput, Cancel, Ended, EnvVar, HttpError, Prepared,
+    Recording, Runtime as _, Unit, UnitLimits,
 };
 use nexus_model::record::{
     Body as StoredBody, CommandInput, Header, HttpInput, Input, InvocationRecord, Meta, Output,
     StoredEvent, input,
 };
 use nexus_model::resource::World as GuestWorld;
-use nexus_model::{
-    Clock as _, Digest, Event, EventId, IdMint, Name, Partition, SystemClock, Timestamp,
-};
+use nexus_model::{Clock as _, Digest, Event, IdMint, Name, Partition, SystemClock, Timestamp};
 use nexus_wasm::{Config, Runtime};
 
-/// What the host does with events and requests, and what it saw.
-#[derive(Default)]
-pub(crate) struct Upstream {
-    pub emitted: Mutex<Vec<Event>>,
-    pub requests: AtomicUsize,
-}
+use super::outside::Outside;
 
-#[async_trait]
-impl Host for Upstream {
-    async fn http(
-        &self,
-        _: &CallContext,
-        request: http::Request<Body>,
-        _: HttpTimeouts,
-    ) -> Result<http::Response<Body>, HttpError> {
-        let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        let path = request.uri().path().to_owned();
-        if request.uri().host() == Some("denied") {
-            return Err(HttpError::Denied("no".into()));
-        }
-        if path == "/reflect" {
-            let whole = request.into_body().collect().await;
-            let whole = whole.map_err(|error| HttpError::Broken(error.to_string()))?;
-            return Ok(http::Response::new(nexus_exec::full_body(whole.to_bytes())));
-        }
-        let number: u64 = path.rsplit('/').next().unwrap_or("0").parse().unwrap_or(0);
-        if path.starts_with("/delay/") {
-            // Another order in every recording.
-            tokio::time::sleep(Duration::from_millis((number * 7 + count as u64 * 3) % 11)).await;
-        }
-        if number == 5 {
-            return Err(HttpError::Refused("nobody there".into()));
-        }
-        let pieces = (0..number).map(move |piece| async move {
-            tokio::time::sleep(Duration::from_millis(piece % 3)).await;
-            Ok(http_body::Frame::data(Bytes::from(format!("[{piece}]"))))
-        });
-        use futures::StreamExt as _;
-        let body = StreamBody::new(futures::stream::iter(pieces).buffered(1)).boxed_unsync();
-        let response = http::Response::builder().header("x-count", count.to_string());
-        Ok(response.body(body).unwrap())
+/// What other servers answer: as asked for by the path, and in their own time.
+pub(crate) async fn upstream(
+    count: usize,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, HttpError> {
+    let path = request.uri().path().to_owned();
+    if request.uri().host() == Some("denied") {
+        return Err(HttpError::Denied("no".into()));
     }
-
-    async fn emit(&self, _: &CallContext, events: Vec<Event>) -> Result<Vec<EventId>, EmitError> {
-        let mint = IdMint::new(Arc::new(SystemClock), 1);
-        let ids = events.iter().map(|_| mint.mint(Partition::of("p", "k"))).collect();
-        self.emitted.lock().unwrap().extend(events);
-        Ok(ids)
+    if path == "/reflect" {
+        let whole = request.into_body().collect().await;
+        let whole = whole.map_err(|error| HttpError::Broken(error.to_string()))?;
+        return Ok(http::Response::new(nexus_exec::full_body(whole.to_bytes())));
     }
+    let number: u64 = path.rsplit('/').next().unwrap_or("0").parse().unwrap_or(0);
+    if path.starts_with("/delay/") {
+        // Another order in every recording.
+        tokio::time::sleep(Duration::from_millis((number * 7 + count as u64 * 3) % 11)).await;
+    }
+    if number == 5 {
+        return Err(HttpError::Refused("nobody there".into()));
+    }
+    let pieces = (0..number).map(move |piece| async move {
+        tokio::time::sleep(Duration::from_millis(piece % 3)).await;
+        Ok(http_body::Frame::data(Bytes::from(format!("[{piece}]"))))
+    });
+    use futures::StreamExt as _;
+    let body = StreamBody::new(futures::stream::iter(pieces).buffered(1)).boxed_unsync();
+    let response = http::Response::builder().header("x-count", count.to_string());
+    Ok(response.body(body).unwrap())
 }
 
 /// A guest, ready.
@@ -78,7 +58,7 @@ pub(crate) struct World {
     pub runtime: Arc<Runtime>,
     pub unit: Arc<Unit>,
     pub prepared: Arc<dyn Prepared>,
-    pub upstream: Arc<Upstream>,
+    pub upstream: Arc<Outside>,
     mint: IdMint,
 }
 
@@ -157,6 +137,7 @@ impl World {
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
                 accepted: now,
                 deadline: now.after(Duration::from_secs(30)),
+                depth: 0,
             }),
             input,
             respond: None,
@@ -164,13 +145,30 @@ impl World {
             started: Instant::now(),
             cancel: Cancel::default(),
             recording: Recording::Full,
+            durable: false,
+            resume: None,
+            wake: None,
         }
     }
 
     /// Runs a call and makes its record.
     pub(crate) async fn record(&self, call: Call) -> (Ended, InvocationRecord) {
+        self.record_with(call, self.upstream.clone()).await
+    }
+
+    /// Instances that run.
+    pub(crate) fn running(&self) -> u64 {
+        self.runtime.stats().running
+    }
+
+    /// The same in a world of its own.
+    pub(crate) async fn record_with(
+        &self,
+        call: Call,
+        outside: Arc<Outside>,
+    ) -> (Ended, InvocationRecord) {
         let facts = Facts::of(&call);
-        let ended = self.prepared.invoke(call, self.upstream.clone()).await;
+        let ended = self.prepared.invoke(call, outside).await;
         let record = facts.record(&ended, self.unit.world);
         (ended, record)
     }

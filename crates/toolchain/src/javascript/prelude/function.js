@@ -2,17 +2,11 @@
 import { context as host, environment, events, needLive } from "nexus:host";
 import { write } from "nexus:console";
 import { decodeUtf8, encodeUtf8, toBytes } from "nexus:text";
+import {
+  CallError, ConflictError, PermanentError, TransientError, call, callAll, outcome, signal, sleep, start, state,
+} from "nexus:platform";
 
-// A retry does not help.
-export class PermanentError extends Error {
-  name = "PermanentError";
-  permanent = true;
-}
-
-// A retry may help. Any other error counts as this one too.
-export class TransientError extends Error {
-  name = "TransientError";
-}
+export * from "nexus:platform";
 
 const KNOWN = ["id", "source", "type", "specversion", "subject", "time", "datacontenttype", "dataschema", "data"];
 
@@ -85,6 +79,7 @@ export const context = {
   get function() { return host.function(); },
   get project() { return host.project(); },
   get traceparent() { return host.traceparent(); },
+  get idempotencyKey() { return host.idempotencyKey(); },
   get deadline() { return new Date(Number(host.deadlineMs())); },
   env: new Proxy({}, {
     get: (_, name) => environment.getEnvironment().find((pair) => pair[0] === name)?.[1],
@@ -95,8 +90,21 @@ export const context = {
       return value === undefined ? undefined : { value, enumerable: true, configurable: true };
     },
   }),
+  // Tells those who watch how far the function is: a percentage, if it can be said, and a text.
+  progress(percent, message = "") {
+    host.progress(typeof percent === "number" ? Math.round(Math.min(100, Math.max(0, percent))) : null, String(message));
+  },
   emit,
   log,
+  sleep,
+  signal,
+  call,
+  callAll,
+  start,
+  outcome,
+  state,
 };
 
-Object.assign(globalThis, { PermanentError, TransientError });
+export default context;
+
+Object.assign(globalThis, { CallError, ConflictError, PermanentError, TransientError });

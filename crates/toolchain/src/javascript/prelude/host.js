@@ -9,9 +9,12 @@ import * as outgoing from "wasi:http/outgoing-handler@0.2.12";
 import * as context from "nexus:function/context@0.1.0";
 import * as events from "nexus:function/events@0.1.0";
 import * as log from "nexus:function/log@0.1.0";
+import * as durable from "nexus:function/durable@0.1.0";
+import * as calls from "nexus:function/calls@0.1.0";
+import * as state from "nexus:function/state@0.1.0";
 import * as jobs from "nexus:guest/jobs@0.1.0";
 
-export { pollApi, streams, monotonic, random, environment, http, outgoing, context, events, log, jobs };
+export { pollApi, streams, monotonic, random, environment, http, outgoing, context, events, log, durable, calls, state, jobs };
 
 // False while modules load for the snapshot: nothing from outside may get into it.
 let live = false;
