@@ -62,7 +62,7 @@ pub(crate) fn progress(host: &CallHost, context: &CallContext, progress: Progres
         message: progress.message,
         at_ns: host.node.parts.clock.now().unix_ns(),
     };
-    if let Err(pressure) = host.node.parts.log.record(Record::Progress(record)) {
+    if let Err(pressure) = host.node.parts.log.record(&Record::Progress(record)) {
         tracing::debug!(%pressure, "progress was dropped");
     }
 }
