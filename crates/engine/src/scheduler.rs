@@ -121,6 +121,17 @@ impl Scheduler {
         self.tickets.len()
     }
 
+    /// What holds slots, for a test that found too few.
+    #[cfg(test)]
+    pub(crate) fn diagnosis(&self) -> String {
+        let lanes = self.lanes.iter().map(|lane| (lane.running, lane.enlisted, lane.ready.len()));
+        let lanes: Vec<_> = lanes.collect();
+        format!(
+            "tickets {:?}, slots {:?}, lanes {lanes:?}, {:?}",
+            self.tickets, self.slots, self.ring
+        )
+    }
+
     /// Tells it of a lane, or of what changed about one.
     pub(crate) fn configure(&mut self, id: LaneId, lane: &Lane, breaker: BreakerState) {
         let numbers = self.projects.len() as u32;

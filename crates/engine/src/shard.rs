@@ -133,24 +133,26 @@ impl Shard {
     /// What has to be done after a restart, once every record of the log was applied: nothing that
     /// was under way in memory is left, so all of it begins again.
     pub(crate) fn recover(&self) -> Vec<Action> {
-        let mut queued: Vec<(u64, Id)> = Vec::new();
-        let mut actions = Vec::new();
+        // In the order of the log, so that a restart behaves like the run before it; what is under
+        // way first, because it holds up the others of its key.
+        let mut actions: Vec<((u8, u64, [u8; 16], u32), Action)> = Vec::new();
         for (id, pending) in self.deliveries.iter() {
-            match &pending.state {
-                State::Queued { .. } => queued.push((pending.order, *id)),
-                State::Running { .. } => actions.push((pending.order, Action::Begun(*id))),
-                State::Settling(_) => actions.push((pending.order, Action::Settle(*id))),
-            }
+            let (stage, action) = match &pending.state {
+                State::Running { .. } => (0, Action::Begun(*id)),
+                State::Settling(_) => (1, Action::Settle(*id)),
+                State::Queued { .. } => (2, Action::Queue(*id)),
+            };
+            let place = (stage, pending.order, *id.event.as_bytes(), id.lane.0);
+            actions.push((place, action));
         }
-        actions.extend(queued.into_iter().map(|(order, id)| (order, Action::Queue(id))));
         for (id, run) in self.runs.iter() {
-            actions.push((run.sequence, self.recover_run(*id, run)));
+            actions.push(((3, run.sequence, *id.as_bytes(), 0), self.recover_run(*id, run)));
         }
         for (id, at) in self.schedules.iter() {
-            actions.push((at.sequence, Action::Timer(*id, at.due_ns)));
+            let place = (4, at.sequence, *id.as_bytes(), 0);
+            actions.push((place, Action::Timer(*id, at.due_ns)));
         }
-        // In the order of the log, so that a restart behaves like the run before it.
-        actions.sort_by_key(|(order, _)| *order);
+        actions.sort_by_key(|(place, _)| *place);
         let lanes = self.lanes.iter().map(|(id, _)| Action::Lane(id));
         lanes.chain(actions.into_iter().map(|(_, action)| action)).collect()
     }

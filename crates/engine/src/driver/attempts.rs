@@ -87,6 +87,8 @@ impl Driver {
     fn go_on(&mut self, ticket: Ticket, id: InvocationId) {
         let Some(resume) = self.resume_of(id) else {
             self.scheduler.release(ticket);
+            // The clock may have gone back since it was woken: then it is woken again.
+            self.sleep_on(id);
             return;
         };
         let worker = Arc::clone(&self.parts.worker);
@@ -153,8 +155,9 @@ impl Driver {
         self.attempts.ended.push((self.parts.log.durable().sequence, attempt.ticket));
         let Some(reason) = reason else {
             // It may have been woken while it lay down to sleep.
-            if let Some(run) = attempt.resumed.filter(|run| self.is_awake(*run)) {
-                self.resume(run);
+            match attempt.resumed.filter(|run| self.is_awake(*run)) {
+                Some(run) => self.resume(run),
+                None => drop(attempt.resumed.map(|run| self.sleep_on(run))),
             }
             return;
         };
@@ -171,6 +174,13 @@ impl Driver {
     /// Whether a sleeping invocation has what it waits for.
     fn is_awake(&self, run: InvocationId) -> bool {
         self.shard.runs.get(&run).is_some_and(|run| run.waiting_signal().is_some())
+    }
+
+    fn sleep_on(&mut self, run: InvocationId) {
+        let asleep = self.shard.runs.get(&run).and_then(|run| run.suspension.as_ref());
+        if let Some(at) = asleep.filter(|at| at.until_ns != 0) {
+            self.timers.wake(run, at.until_ns);
+        }
     }
 
     fn left_over(&mut self, id: Id, again_ns: i64) {

@@ -71,6 +71,8 @@ impl World {
 
     fn resume(&mut self, ticket: Ticket, id: InvocationId) {
         let found = self.shard.runs.get(&id).cloned();
+        let asleep = found.as_ref().and_then(|run| run.suspension.as_ref());
+        let until_ns = asleep.map_or(0, |at| at.until_ns);
         let ready = found.as_ref().is_some_and(|run| match &run.suspension {
             None => true,
             Some(at) => {
@@ -79,6 +81,9 @@ impl World {
         });
         let Some(run) = found.filter(|_| ready) else {
             self.scheduler.release(ticket);
+            if until_ns != 0 {
+                self.wakes.insert((until_ns, id), ());
+            }
             return;
         };
         self.checks.reach("resume");

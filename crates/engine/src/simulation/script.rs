@@ -381,6 +381,7 @@ impl World {
                 )
             })
             .collect();
-        panic!("{} deliveries never end: {left:#?}", self.shard.pending());
+        let known = self.scheduler.diagnosis();
+        panic!("{} deliveries never end: {left:#?} {known}", self.shard.pending());
     }
 }
