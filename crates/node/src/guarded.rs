@@ -179,7 +179,7 @@ impl Guarded<'_> {
         if let Some(key) = &key {
             let now = self.node.parts.clock.now();
             if let Some(kept) = self.node.results.get(key, now) {
-                return Ok(self.from_cache(kept, now).await);
+                return Ok(self.cached(kept, now).await);
             }
         }
         if let Some(breaker) = &self.policy.breaker
@@ -301,7 +301,7 @@ impl Guarded<'_> {
         Response::from_parts(head, body.boxed_unsync())
     }
 
-    async fn from_cache(&self, kept: Kept, now: Timestamp) -> Response<Body> {
+    async fn cached(&self, kept: Kept, now: Timestamp) -> Response<Body> {
         let id: InvocationId = self.node.parts.mint.mint(self.function.partition);
         let record =
             cached_record(self.function, (self.ctx, self.origin.trigger), (id, now), &kept);

@@ -118,6 +118,9 @@ impl<T> Default for Routes<T> {
     }
 }
 
+/// What is done to the entries of one node.
+type Change<'a, T> = dyn FnMut(&mut Vec<(End, T)>) + 'a;
+
 /// The entries that a path met: those with the end that won.
 pub(crate) struct Found<'a, T> {
     entries: &'a [(End, T)],
@@ -199,7 +202,7 @@ impl<T: Clone> Routes<T> {
         });
     }
 
-    fn change(&mut self, segments: &[Segment], change: &mut dyn FnMut(&mut Vec<(End, T)>)) {
+    fn change(&mut self, segments: &[Segment], change: &mut Change<'_, T>) {
         let Some((first, behind)) = segments.split_first() else {
             let mut entries = self.entries.as_deref().map(<[_]>::to_vec).unwrap_or_default();
             change(&mut entries);

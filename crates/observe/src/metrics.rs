@@ -429,6 +429,7 @@ mod tests {
             nexus_events_duplicate_total 1
             nexus_recordings_lost_total 0
             nexus_deliveries_dead_total 0
+            nexus_schemas_violated_total 0
             nexus_loaded_components 7
         "#]]
         .assert_eq(&text);

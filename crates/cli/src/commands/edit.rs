@@ -5,18 +5,21 @@ use std::process::Command;
 
 use crate::{Error, env};
 
+#[expect(clippy::disallowed_methods, reason = "which editor somebody uses is said there only")]
+fn editor() -> Option<String> {
+    let names = [env::VISUAL, env::EDITOR].into_iter();
+    names.filter_map(|name| std::env::var(name).ok()).find(|editor| !editor.is_empty())
+}
+
 /// Opens a text in `$VISUAL` or `$EDITOR` and gives back what was saved.
 ///
 /// # Errors
 /// There is no editor, it failed, or the file cannot be used.
 pub(crate) fn edit(text: &[u8], ending: &str) -> Result<Vec<u8>, Error> {
-    let editor = [env::VISUAL, env::EDITOR]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|editor| !editor.is_empty()))
-        .ok_or_else(|| Error::Usage {
-            message: "there is no editor".into(),
-            hint: Some("set EDITOR, or give the data with --data @file".into()),
-        })?;
+    let editor = editor().ok_or_else(|| Error::Usage {
+        message: "there is no editor".into(),
+        hint: Some("set EDITOR, or give the data with --data @file".into()),
+    })?;
     let io =
         |operation, source| Error::Io { operation, subject: "a temporary file".into(), source };
     let mut file = tempfile::Builder::new()

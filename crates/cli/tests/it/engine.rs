@@ -30,7 +30,16 @@ fn triggers_are_listed_with_what_they_do() {
     check(
         &["triggers"],
         vec![json("GET /api/v1/projects/shop/triggers", &items)],
-        expect![[r#""#]],
+        expect![[r#"
+            exit 0
+            --- out
+            NAME     KIND     WHAT                     FUNCTION  STATE   NEXT
+            late     event    com.shop.late            orders    paused
+            nightly  cron     0 2 * * * Europe/Berlin  report    active  2026-11-21 01:00:00.000Z
+                     webhook  POST /hook               pay       active
+                     http     POST /pay/{id}           pay       active
+            --- err
+        "#]],
     );
     let done = nexus(
         &["triggers", "pause", "late"],
@@ -137,7 +146,13 @@ fn an_event_can_happen_later() {
     check(
         &["schedules"],
         vec![json("GET /api/v1/projects/shop/schedules", &schedule)],
-        expect![[r#""#]],
+        expect![[r#"
+            exit 0
+            --- out
+            DUE                       ID                              TYPE            BY
+            2026-12-01 10:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order  token:dev
+            --- err
+        "#]],
     );
 }
 
@@ -151,7 +166,16 @@ fn why_says_it_in_a_sentence() {
     check(
         &["why", EVT],
         vec![json("GET /api/v1/projects/shop/why/evt_01kagsk1s0e3s0000000000002", &why)],
-        expect![[r#""#]],
+        expect![[r#"
+            exit 0
+            --- out
+            evt_01kagsk1s0e3s0000000000002  orders  waiting
+              Waits for attempt 2 until 10:00.
+              · the last one failed: it trapped
+              until 2026-11-20 19:05:00.000Z
+              to do: nexus triggers
+            --- err
+        "#]],
     );
 }
 
@@ -169,12 +193,29 @@ fn dead_letters_are_shown_and_redriven() {
     check(
         &["dead-letters", "--function", "orders"],
         vec![json("GET /api/v1/projects/shop/dead-letters", &items)],
-        expect![[r#""#]],
+        expect![[r#"
+            exit 0
+            --- out
+            TIME                      EVENT                           TYPE            FUNCTION  CODE    REASON      ATTEMPTS
+            2026-11-20 19:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order  orders    NX5002  it refused         1
+            --- err
+        "#]],
     );
     check(
         &["dead-letters", "show", EVT],
         vec![json("GET /api/v1/projects/shop/dead-letters/evt_01kagsk1s0e3s0000000000002", &items)],
-        expect![[r#""#]],
+        expect![[r#"
+            exit 0
+            --- out
+            evt_01kagsk1s0e3s0000000000002  shop/orders  it refused
+              type      com.shop.order
+              code      NX5002
+              given up  2026-11-20 19:00:00.000Z
+
+            ATTEMPT  TIME                      INVOCATION                      STATUS      TOOK  REASON
+                  1  2026-11-20 19:00:00.000Z  inv_01kagsk1s0e3s0000000000001  refused  1.00 ms  it refused
+            --- err
+        "#]],
     );
     let route = || {
         json("POST /api/v1/projects/shop/dead-letters/redrive", json!({ "matched": 7, "done": 0 }))
@@ -205,7 +246,17 @@ fn schemas_are_listed_checked_and_inferred() {
         "project": "shop", "name": "order", "type": "com.shop.order", "compatibility": "backward",
         "versions": [1, 2], "mode": "enforce",
     }] });
-    check(&["schemas"], vec![json("GET /api/v1/projects/shop/schemas", &items)], expect![[r#""#]]);
+    check(
+        &["schemas"],
+        vec![json("GET /api/v1/projects/shop/schemas", &items)],
+        expect![[r#"
+        exit 0
+        --- out
+        NAME   TYPE            VERSIONS  COMPATIBILITY  EVENTS THAT BREAK IT
+        order  com.shop.order  1, 2      backward       are refused
+        --- err
+    "#]],
+    );
     let breach = json!({ "valid": false, "schema": "order", "breach": "schema 'order' version 2: /n: wrong", "mode": "warn" });
     let done = nexus(
         &["schemas", "check", "--type", "com.shop.order", "-d", "{\"n\":1}"],

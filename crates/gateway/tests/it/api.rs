@@ -247,7 +247,7 @@ async fn problems_look_like_this() {
           "type": "/docs/errors/NX1001",
           "title": "the request is not valid",
           "status": 400,
-          "detail": "status: 'sideways' is none of unknown, succeeded, failed, refused, trapped, timed-out, out-of-memory, cancelled, crashed, rejected, running",
+          "detail": "status: 'sideways' is none of unknown, succeeded, failed, refused, trapped, timed-out, out-of-memory, cancelled, crashed, rejected, running, suspended, queued",
           "code": "NX1001",
           "request_id": "req_…"
         }
