@@ -41,15 +41,20 @@ pub(crate) fn shared(name: &'static str) -> &'static Shared {
         _ => &PYTHON,
     };
     guest.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
-        let source = FunctionSource { name: name.into(), dir, language: None, custom: None };
-        let component = build(&source, &Project::empty().options()).unwrap().component;
-        // The next run of the tests finds the machine code again.
-        let code = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code");
-        let usual = Guest::in_folder(&component, &code);
+        let usual = guest_of(name);
         let small = usual.with_memory(SMALL_MEMORY_BYTES);
         Shared { usual, small }
     })
+}
+
+/// A guest of `examples/`, built and compiled.
+fn guest_of(name: &str) -> Guest {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let source = FunctionSource { name: name.into(), dir, language: None, custom: None };
+    let component = build(&source, &Project::empty().options()).unwrap().component;
+    // The next run of the tests finds the machine code again.
+    let code = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code");
+    Guest::in_folder(&component, &code)
 }
 
 fn check(name: &'static str, tells_order: bool) {
@@ -98,7 +103,7 @@ fn replay_py() {
 
 #[test]
 fn aggregate_rust() {
-    let guest = guest("aggregate-rust");
+    let guest = guest_of("aggregate-rust");
     let command = |amount: i64| {
         let mut event = nexus_model::Event::new("1", "/bank", "com.bank.command");
         let data = serde_json::json!({ "account": "42", "amount": amount });
