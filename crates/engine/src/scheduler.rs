@@ -167,8 +167,13 @@ impl Scheduler {
             behind,
             place: Place::Out,
         };
+        let key = item.key.clone();
         self.items.insert(id, item);
         self.file(id, now_ns);
+        if let Some(key) = key {
+            // In relaxed order one that waits for its time leaves its slot to others.
+            self.promote(id.lane, &key, (id.event, now_ns));
+        }
     }
 
     /// A delivery is under way without having been picked: after a restart, or because somebody

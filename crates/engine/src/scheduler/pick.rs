@@ -1,5 +1,6 @@
 //! Choosing what begins next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_model::{EventId, InvocationId, Timestamp};
@@ -159,7 +160,7 @@ impl Scheduler {
             if size > 1
                 && let Some(key) = item.key.clone()
             {
-                lent.extend(self.lend(lane, &key, now_ns));
+                lent.extend(self.lend(&members, &key, now_ns));
             }
         }
         for id in lent {
@@ -168,9 +169,15 @@ impl Scheduler {
         members
     }
 
-    /// Lets the next of a key stand in line although the one before it has not ended.
-    fn lend(&mut self, lane: LaneId, key: &std::sync::Arc<str>, now_ns: i64) -> Option<Id> {
+    /// Lets the next of a key stand in line although the ones before it have not ended: they are all
+    /// in the same batch.
+    fn lend(&mut self, members: &[Id], key: &Arc<str>, now_ns: i64) -> Option<Id> {
+        let lane = members.first()?.lane;
         let queue = self.lanes[lane.0 as usize].keys.get_mut(key)?;
+        let with_it = |event: EventId| members.contains(&Id { event, lane });
+        if !queue.front.iter().all(|(_, event)| with_it(*event)) {
+            return None;
+        }
         let &(order, event) = queue.behind.first()?;
         let id = Id { event, lane };
         let item = self.items.get_mut(&id)?;
