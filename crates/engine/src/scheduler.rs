@@ -140,6 +140,7 @@ impl Scheduler {
             let next = LaneId(self.lanes.len() as u32);
             self.lanes.push(LaneQueue::new(next));
         }
+        let owner = self.slots_owner(id);
         let queue = &mut self.lanes[id.0 as usize];
         let before = std::mem::replace(&mut queue.settings, lane.settings.clone());
         (queue.project, queue.base, queue.breaker) = (project, lane.base, breaker);
@@ -147,6 +148,8 @@ impl Scheduler {
             self.file_anew(id);
         }
         self.enlist(id);
+        // A slot that it was offered may not be for it any more, or there may be more of them.
+        self.wake_waiting(owner);
     }
 
     /// The present spending of the rate limit that a lane owns, as the records say it.

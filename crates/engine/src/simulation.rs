@@ -112,7 +112,9 @@ fn invariants_hold_under_every_seed() {
                 }
             }
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&at| at.to_owned()));
+                let text = text.unwrap_or_default();
                 panic!("seed {seed} (repeat with NEXUS_SIM_SEED={seed}): {text}");
             }
         }

@@ -69,7 +69,7 @@ impl Scheduler {
         self.wake_waiting(owner);
     }
 
-    fn slots_owner(&self, id: LaneId) -> LaneId {
+    pub(super) fn slots_owner(&self, id: LaneId) -> LaneId {
         let lane = &self.lanes[id.0 as usize];
         if lane.settings.gate.own_concurrency { id } else { lane.base }
     }
@@ -250,10 +250,16 @@ impl Scheduler {
         }
     }
 
-    /// Offers a free slot to the lane that has waited longest for it.
-    fn wake_waiting(&mut self, owner: LaneId) {
-        if let Some(next) = self.slots.get_mut(&owner).and_then(|slots| slots.waiting.pop_front()) {
-            self.enlist(next);
+    /// Offers a free slot to the lane that has waited longest for it and still wants it.
+    pub(super) fn wake_waiting(&mut self, owner: LaneId) {
+        while let Some(next) = self.slots.get_mut(&owner).and_then(|at| at.waiting.pop_front()) {
+            let lane = &self.lanes[next.0 as usize];
+            let wants = !lane.ready.is_empty() || !lane.resumes.is_empty();
+            // Its limit may be another one by now.
+            if wants && self.slots_owner(next) == owner {
+                self.enlist(next);
+                return;
+            }
         }
     }
 
