@@ -259,16 +259,18 @@ impl Shard {
             State::Settling(_) => Action::Settle(id),
             _ => Action::Queue(id),
         });
-        if pending.named {
-            self.named.insert(id.event, id.lane);
-        }
-        self.deliveries.insert(id, pending);
+        self.put(id, pending);
     }
 
     /// Takes in a delivery from a checkpoint.
     pub(crate) fn restore(&mut self, id: Id, pending: Pending) {
         self.state_mut(id.lane).pending += 1;
-        if pending.named {
+        self.put(id, pending);
+    }
+
+    fn put(&mut self, id: Id, pending: Pending) {
+        let waits = pending.attempt == 1 && matches!(pending.state, State::Queued { .. });
+        if pending.named && waits {
             self.named.insert(id.event, id.lane);
         }
         self.deliveries.insert(id, pending);
