@@ -45,6 +45,9 @@ use nexus_content::Content;
 /// Distinct event types that are kept once instead of once per delivery.
 const TYPES_MAX: usize = 10_000;
 
+/// Where something stands after a restart: stage, place in the log, id, lane.
+type Place = (u8, u64, [u8; 16], u32);
+
 /// What the driver has to do after a record was applied.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Action {
@@ -130,7 +133,7 @@ impl Shard {
     pub(crate) fn recover(&self) -> Vec<Action> {
         // In the order of the log, so that a restart behaves like the run before it; what is under
         // way first, because it holds up the others of its key.
-        let mut actions: Vec<((u8, u64, [u8; 16], u32), Action)> = Vec::new();
+        let mut actions: Vec<(Place, Action)> = Vec::new();
         for (id, pending) in self.deliveries.iter() {
             let (stage, action) = match &pending.state {
                 State::Running { .. } => (0, Action::Begun(*id)),

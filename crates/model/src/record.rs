@@ -27,10 +27,6 @@ pub const RECORD_VERSION: u16 = 1;
 
 /// One entry of the log.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events are the common case: a box would be one more allocation each"
-)]
 pub enum Record {
     /// An event happened.
     Event(EventRecord),
