@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for people")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ fn schedule(mint: &IdMint, (now, due_ns, number): (i64, i64, usize)) -> Schedule
     }
 }
 
-async fn start(dir: &PathBuf, clock: &Arc<ManualClock>) -> (Log, Engine, Arc<IdMint>) {
+async fn start(dir: &Path, clock: &Arc<ManualClock>) -> (Log, Engine, Arc<IdMint>) {
     let clock: Arc<dyn Clock> = clock.clone();
     let mint = Arc::new(IdMint::new(clock.clone(), 1));
     let (log, _) =
@@ -79,7 +79,7 @@ async fn main() {
     let count: usize = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
-    let (log, engine, mint) = start(&dir.path().to_owned(), &clock).await;
+    let (log, engine, mint) = start(dir.path(), &clock).await;
     let (now, hour) = (clock.now().unix_ns(), 3_600_000_000_000);
     let begun = Instant::now();
     let before = resident_bytes();
@@ -100,7 +100,7 @@ async fn main() {
     drop((engine, log));
 
     let begun = Instant::now();
-    let (log, engine, _) = start(&dir.path().to_owned(), &clock).await;
+    let (log, engine, _) = start(dir.path(), &clock).await;
     println!("restarted in {:.1?}", begun.elapsed());
     clock.advance(std::time::Duration::from_secs(2 * 3_600 + 1));
     let begun = Instant::now();

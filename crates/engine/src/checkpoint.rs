@@ -93,5 +93,23 @@ pub(crate) fn decode_state(bytes: &[u8]) -> Shard {
     decode(bytes).unwrap().unwrap().0
 }
 
+/// The first rows in which two checkpoints differ, for people.
+#[cfg(test)]
+pub(crate) fn difference(one: &[u8], other: &[u8]) -> Option<String> {
+    use prost::Message as _;
+    if one == other {
+        return None;
+    }
+    let text = |bytes: &[u8]| {
+        let body = rows::Body::decode(&bytes[HEADER_BYTES..]).unwrap();
+        format!("{body:#?}").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (one, other) = (text(one), text(other));
+    let at = one.iter().zip(&other).position(|(a, b)| a != b).unwrap_or(0);
+    let around = at.saturating_sub(12)..at + 3;
+    let part = |lines: &[String]| lines.get(around.clone()).unwrap_or_default().join("\n");
+    Some(format!("{}\n--- or ---\n{}", part(&one), part(&other)))
+}
+
 #[cfg(test)]
 mod tests;

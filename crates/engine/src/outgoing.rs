@@ -184,10 +184,9 @@ fn result(content_type: &str, body: &Body) -> Value {
     if body.inline.is_empty() {
         return Value::Null;
     }
-    if content_type.is_empty() || content_type.contains("json") {
-        if let Ok(value) = serde_json::from_slice(&body.inline) {
-            return value;
-        }
+    let json = content_type.is_empty() || content_type.contains("json");
+    if json && let Ok(value) = serde_json::from_slice(&body.inline) {
+        return value;
     }
     match std::str::from_utf8(&body.inline) {
         Ok(text) => Value::from(text),

@@ -140,6 +140,7 @@ impl Scheduler {
             let next = LaneId(self.lanes.len() as u32);
             self.lanes.push(LaneQueue::new(next));
         }
+        let owner = self.slots_owner(id);
         let queue = &mut self.lanes[id.0 as usize];
         let before = std::mem::replace(&mut queue.settings, lane.settings.clone());
         (queue.project, queue.base, queue.breaker) = (project, lane.base, breaker);
@@ -147,6 +148,8 @@ impl Scheduler {
             self.file_anew(id);
         }
         self.enlist(id);
+        // A slot that it was offered may not be for it any more, or there may be more of them.
+        self.wake_waiting(owner);
     }
 
     /// The present spending of the rate limit that a lane owns, as the records say it.
@@ -167,8 +170,13 @@ impl Scheduler {
             behind,
             place: Place::Out,
         };
+        let key = item.key.clone();
         self.items.insert(id, item);
         self.file(id, now_ns);
+        if let Some(key) = key {
+            // In relaxed order one that waits for its time leaves its slot to others.
+            self.promote(id.lane, &key, (id.event, now_ns));
+        }
     }
 
     /// A delivery is under way without having been picked: after a restart, or because somebody

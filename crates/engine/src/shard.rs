@@ -45,6 +45,9 @@ use nexus_content::Content;
 /// Distinct event types that are kept once instead of once per delivery.
 const TYPES_MAX: usize = 10_000;
 
+/// Where something stands after a restart: stage, place in the log, id, lane.
+type Place = (u8, u64, [u8; 16], u32);
+
 /// What the driver has to do after a record was applied.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Action {
@@ -135,7 +138,7 @@ impl Shard {
     pub(crate) fn recover(&self) -> Vec<Action> {
         // In the order of the log, so that a restart behaves like the run before it; what is under
         // way first, because it holds up the others of its key.
-        let mut actions: Vec<((u8, u64, [u8; 16], u32), Action)> = Vec::new();
+        let mut actions: Vec<(Place, Action)> = Vec::new();
         for (id, pending) in self.deliveries.iter() {
             let (stage, action) = match &pending.state {
                 State::Running { .. } => (0, Action::Begun(*id)),
@@ -264,16 +267,18 @@ impl Shard {
             State::Settling(_) => Action::Settle(id),
             _ => Action::Queue(id),
         });
-        if pending.named {
-            self.named.insert(id.event, id.lane);
-        }
-        self.deliveries.insert(id, pending);
+        self.put(id, pending);
     }
 
     /// Takes in a delivery from a checkpoint.
     pub(crate) fn restore(&mut self, id: Id, pending: Pending) {
         self.state_mut(id.lane).pending += 1;
-        if pending.named {
+        self.put(id, pending);
+    }
+
+    fn put(&mut self, id: Id, pending: Pending) {
+        let waits = pending.attempt == 1 && matches!(pending.state, State::Queued { .. });
+        if pending.named && waits {
             self.named.insert(id.event, id.lane);
         }
         self.deliveries.insert(id, pending);

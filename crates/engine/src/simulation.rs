@@ -1,6 +1,6 @@
 //! Seeded runs of shard and scheduler with virtual time: crashes, clock jumps, limits, batches,
 //! cancellations, schedules, sleeps and signals. `NEXUS_SIM_SEEDS` says how many runs; a failing one
-//! names its seed, and `NEXUS_SIM_SEED` repeats it alone.
+//! names its seed, and `NEXUS_SIM_SEED` repeats it alone. Both are read when the test is built.
 
 mod begin;
 mod checks;
@@ -91,12 +91,12 @@ fn run(seed: u64) -> World {
 
 #[test]
 fn invariants_hold_under_every_seed() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = number("NEXUS_SIM_SEED") {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number(option_env!("NEXUS_SIM_SEED")) {
         run(seed);
         return;
     }
-    let seeds = number("NEXUS_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let seeds = number(option_env!("NEXUS_SIM_SEEDS")).unwrap_or(SEEDS_DEFAULT);
     let mut reached: BTreeMap<&'static str, u64> = BTreeMap::new();
     for seed in 0..seeds {
         let outcome = std::panic::catch_unwind(|| {
@@ -112,7 +112,9 @@ fn invariants_hold_under_every_seed() {
                 }
             }
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&at| at.to_owned()));
+                let text = text.unwrap_or_default();
                 panic!("seed {seed} (repeat with NEXUS_SIM_SEED={seed}): {text}");
             }
         }

@@ -71,6 +71,8 @@ impl Scheduler {
         item.place = Place::Behind;
         let order = item.order;
         let queue = self.key_queue(id.lane, key);
+        // A clock that went back may have let it wait for its time with a slot.
+        queue.front.remove(&(order, id.event));
         queue.behind.insert((order, id.event));
         let first = queue.front.first().map(|(_, event)| *event);
         if let Some(item) = self.items.get_mut(&id) {

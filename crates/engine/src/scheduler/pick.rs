@@ -1,5 +1,6 @@
 //! Choosing what begins next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_model::{EventId, InvocationId, Timestamp};
@@ -68,7 +69,7 @@ impl Scheduler {
         self.wake_waiting(owner);
     }
 
-    fn slots_owner(&self, id: LaneId) -> LaneId {
+    pub(super) fn slots_owner(&self, id: LaneId) -> LaneId {
         let lane = &self.lanes[id.0 as usize];
         if lane.settings.gate.own_concurrency { id } else { lane.base }
     }
@@ -159,7 +160,7 @@ impl Scheduler {
             if size > 1
                 && let Some(key) = item.key.clone()
             {
-                lent.extend(self.lend(lane, &key, now_ns));
+                lent.extend(self.lend(&members, &key, now_ns));
             }
         }
         for id in lent {
@@ -168,9 +169,15 @@ impl Scheduler {
         members
     }
 
-    /// Lets the next of a key stand in line although the one before it has not ended.
-    fn lend(&mut self, lane: LaneId, key: &std::sync::Arc<str>, now_ns: i64) -> Option<Id> {
+    /// Lets the next of a key stand in line although the ones before it have not ended: they are all
+    /// in the same batch.
+    fn lend(&mut self, members: &[Id], key: &Arc<str>, now_ns: i64) -> Option<Id> {
+        let lane = members.first()?.lane;
         let queue = self.lanes[lane.0 as usize].keys.get_mut(key)?;
+        let with_it = |event: EventId| members.contains(&Id { event, lane });
+        if !queue.front.iter().all(|(_, event)| with_it(*event)) {
+            return None;
+        }
         let &(order, event) = queue.behind.first()?;
         let id = Id { event, lane };
         let item = self.items.get_mut(&id)?;
@@ -243,10 +250,16 @@ impl Scheduler {
         }
     }
 
-    /// Offers a free slot to the lane that has waited longest for it.
-    fn wake_waiting(&mut self, owner: LaneId) {
-        if let Some(next) = self.slots.get_mut(&owner).and_then(|slots| slots.waiting.pop_front()) {
-            self.enlist(next);
+    /// Offers a free slot to the lane that has waited longest for it and still wants it.
+    pub(super) fn wake_waiting(&mut self, owner: LaneId) {
+        while let Some(next) = self.slots.get_mut(&owner).and_then(|at| at.waiting.pop_front()) {
+            let lane = &self.lanes[next.0 as usize];
+            let wants = !lane.ready.is_empty() || !lane.resumes.is_empty();
+            // Its limit may be another one by now.
+            if wants && self.slots_owner(next) == owner {
+                self.enlist(next);
+                return;
+            }
         }
     }
 

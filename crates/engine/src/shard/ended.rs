@@ -25,13 +25,19 @@ impl Shard {
         if record.trigger() != Trigger::Event {
             return;
         }
-        let members = match record.invocation_id().and_then(|id| self.runs.remove(&id)) {
+        let run = record.invocation_id().and_then(|id| self.runs.remove(&id));
+        let begun = run.is_some();
+        let members = match run {
             Some(run) => {
                 run.members.iter().map(|event| Id { event: *event, lane: run.lane }).collect()
             }
             None => self.never_begun(record),
         };
         let Some(lane) = members.first().map(|id| id.lane) else { return };
+        if !begun {
+            // It used its turn all the same.
+            self.spend(lane, record.ended_ns);
+        }
         for id in members {
             self.member_ended(id, record, actions);
         }
@@ -64,6 +70,11 @@ impl Shard {
     }
 
     fn member_ended(&mut self, id: Id, record: &InvocationRecord, actions: &mut Vec<Action>) {
+        let Some(pending) = self.deliveries.get_mut(&id) else { return };
+        if std::mem::take(&mut pending.named) {
+            // A next attempt is another invocation.
+            self.no_longer_waits(id);
+        }
         let Some(pending) = self.deliveries.get(&id) else { return };
         let cancelled = matches!(pending.state, State::Running { cancelled: true, .. });
         let mut status = record.status();
@@ -117,11 +128,7 @@ impl Shard {
         let too_old = retry.max_age.is_some_and(|age| due_ns > later(pending.since_ns, age));
         if pending.attempt < retry.attempts && retry.retries(attempt.status) && !too_old {
             pending.attempt += 1;
-            let named = std::mem::take(&mut pending.named);
             pending.state = State::Queued { due_ns, failed: Some(attempt.reason.into()) };
-            if named {
-                self.named.remove(&id.event);
-            }
             actions.push(Action::Queue(id));
             return;
         }
@@ -139,6 +146,12 @@ impl Shard {
         actions.push(Action::Settle(id));
     }
 
+    /// The first attempt of an asynchronous invocation takes no signals any more.
+    fn no_longer_waits(&mut self, id: Id) {
+        self.named.remove(&id.event);
+        self.early.remove(&InvocationId::from_bytes(*id.event.as_bytes()));
+    }
+
     /// Takes a delivery out of what is unfinished.
     pub(super) fn forget(
         &mut self,
@@ -150,8 +163,7 @@ impl Shard {
         let state = self.state_mut(id.lane);
         state.pending = state.pending.saturating_sub(1);
         if pending.named {
-            self.named.remove(&id.event);
-            self.early.remove(&InvocationId::from_bytes(*id.event.as_bytes()));
+            self.no_longer_waits(id);
         }
         actions.push(Action::Forget(id, ended));
         Some(pending)

@@ -277,8 +277,7 @@ fn what_crashes_again_and_again_without_getting_further_is_given_up() {
     let mut bench = Bench::of(&[("durable", spec)]);
     bench.event(1).started((1, 9), "durable", 1);
     let run = InvocationId::from_bytes([9; 16]);
-    let closes =
-        |bench: &Bench| bench.shard.recover().iter().any(|action| *action == Action::Close(run));
+    let closes = |bench: &Bench| bench.shard.recover().contains(&Action::Close(run));
     for resumes in 1..=nexus_model::limits::RESUMES_WITHOUT_PROGRESS_MAX {
         assert!(!closes(&bench));
         let started = bench.shard.runs.get(&run).unwrap().started.clone();

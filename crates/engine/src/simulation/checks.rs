@@ -91,6 +91,9 @@ impl Checks {
                 self.reach("schedule fired");
             }
             Record::Invocation(record) => self.invocation_ended(record),
+            Record::Delivery(record) if record.decision() == DeliveryDecision::Reported => {
+                self.reach("reported");
+            }
             _ => {}
         }
     }
@@ -114,7 +117,6 @@ impl Checks {
             Some(DeliveryDecision::Dead) => "dead",
             Some(DeliveryDecision::FellBack) => "fallback",
             Some(DeliveryDecision::Duplicate) => "duplicate",
-            Some(DeliveryDecision::Reported) => "reported",
             Some(DeliveryDecision::Cancelled) => "cancelled",
             Some(_) => "other",
         });

@@ -330,10 +330,12 @@ impl World {
         let state = |shard: &Shard| checkpoint::encode(&Snapshot::of(shard), &Dedup::new());
         let live = state(&self.shard);
         let from_start = self.replay(Shard::default());
-        assert!(state(&from_start) == live, "a rebuild from the log is another state");
+        let differs = checkpoint::difference(&state(&from_start), &live);
+        assert_eq!(differs, None, "a rebuild from the log is another state");
         let known = self.checkpoint.as_deref().map(checkpoint::decode_state);
         self.shard = self.replay(known.unwrap_or_default());
-        assert!(state(&self.shard) == live, "a rebuild from a checkpoint is another state");
+        let differs = checkpoint::difference(&state(&self.shard), &live);
+        assert_eq!(differs, None, "a rebuild from a checkpoint is another state");
         self.running.clear();
         self.outbox.clear();
         self.wakes.clear();
