@@ -18,6 +18,8 @@ pub(crate) struct Timers {
     wakes: BinaryHeap<Reverse<(i64, InvocationId)>>,
     crons: HashMap<LaneId, Vec<Planned>>,
     firings: BinaryHeap<Reverse<(i64, LaneId)>>,
+    /// The one entry of `firings` that counts for a lane.
+    next_firing: HashMap<LaneId, i64>,
 }
 
 /// A cron trigger with the time up to which nothing of it is missed.
@@ -62,13 +64,19 @@ impl Timers {
 
     fn plan(&mut self, id: LaneId, lane: &Lane, now: Timestamp) {
         if lane.settings.paused {
+            self.next_firing.remove(&id);
             return;
         }
         let salt = salt(lane);
         let Some(planned) = self.crons.get(&id) else { return };
         let next = planned.iter().filter_map(|at| at.cron.next(at.last, &salt)).min();
-        if let Some(next) = next {
-            self.firings.push(Reverse((next.max(now).unix_ns(), id)));
+        let next_ns = next.map(|next| next.max(now).unix_ns());
+        let known = match next_ns {
+            Some(at_ns) => self.next_firing.insert(id, at_ns),
+            None => self.next_firing.remove(&id),
+        };
+        if let Some(at_ns) = next_ns.filter(|at_ns| known != Some(*at_ns)) {
+            self.firings.push(Reverse((at_ns, id)));
         }
     }
 
@@ -97,11 +105,17 @@ impl Timers {
     }
 
     fn due_cron(&mut self, now_ns: i64) -> Option<LaneId> {
-        let Reverse((at, _)) = self.firings.peek()?;
-        if *at > now_ns {
-            return None;
+        loop {
+            let Reverse((at, _)) = self.firings.peek()?;
+            if *at > now_ns {
+                return None;
+            }
+            let Reverse((at, lane)) = self.firings.pop()?;
+            if self.next_firing.get(&lane) == Some(&at) {
+                self.next_firing.remove(&lane);
+                return Some(lane);
+            }
         }
-        self.firings.pop().map(|Reverse((_, lane))| lane)
     }
 }
 
