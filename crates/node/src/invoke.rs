@@ -155,7 +155,7 @@ impl Node {
         };
         let driven = Driven::new(guest, self.tasks.clone(), cancel);
         let lost = || Error::new(Code::Internal, "the invocation was lost").with_invocation(id);
-        let finished = driven.to_end().await.ok_or_else(lost)?;
+        let finished = driven.finished().await.ok_or_else(lost)?;
         let output = output_of(&finished.ended, id).map_err(|error| match finished.ended.status {
             Status::Succeeded => error,
             _ => guest_error(&finished.outcome(), id),

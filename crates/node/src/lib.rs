@@ -16,6 +16,7 @@
 //! ```
 
 mod admission;
+mod answer;
 mod audit;
 mod buckets;
 mod cache_key;

@@ -40,7 +40,10 @@ impl Node {
                 cron: String::new(),
             }
         });
-        let accepted = self.engine()?.schedule(records.collect()).await?;
+        let engine = self.engine()?;
+        let accepted = engine.schedule(records.collect()).await?;
+        // Who scheduled it can list it and take it back.
+        engine.settled().await?;
         let mut warnings = warnings.into_iter();
         let view = |at: nexus_engine::Accepted| AcceptedEvent {
             id: at.id,

@@ -8,20 +8,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, uri};
-use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use nexus_exec::{Body, BodyError, Call, CallContext, CallInput, Cancel, Ended, Recording};
+use nexus_exec::{Body, Call, CallContext, CallInput, Cancel, Ended, Recording};
 use nexus_model::record::{Failure, InvocationRecord, Status, Trigger};
 use nexus_model::resource::{RecordPolicy, RouteAuth};
 use nexus_model::{Code, InvocationId, OpContext, Scope, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::admission::Slot;
+use crate::answer::{Answer, left_of};
 use crate::catalog::{Function, Route};
 use crate::host::CallHost;
 use crate::loaded::{LoadTimes, Loaded};
@@ -320,7 +320,7 @@ impl Finished {
 }
 
 pub(crate) type Guest = Pin<Box<dyn Future<Output = Finished> + Send>>;
-type Kept = oneshot::Receiver<Result<(), Error>>;
+pub(crate) type Kept = oneshot::Receiver<Result<(), Error>>;
 
 /// A guest that is driven by whoever holds this; when dropped too early it is cancelled and goes on
 /// in a task, to its recorded end.
@@ -385,7 +385,7 @@ impl Driven {
     }
 
     /// Drives the guest to its end.
-    pub(crate) async fn to_end(mut self) -> Option<Finished> {
+    pub(crate) async fn finished(mut self) -> Option<Finished> {
         let finished = self.guest.as_mut()?.await;
         self.guest = None;
         Some(finished)
@@ -485,121 +485,4 @@ fn absolute(mut request: Request<Body>) -> Request<Body> {
     *request.uri_mut() =
         Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("http://localhost/"));
     request
-}
-
-/// A response body. Dropping it before its end cancels the guest. With `record = "durable"` its last
-/// piece is held back until the recording is on disk.
-struct Answer {
-    body: Body,
-    cancel: Option<Cancel>,
-    /// Bytes that the client still expects, where the head says how many there are: who has read
-    /// them all has not gone away.
-    left: Option<u64>,
-    rest: Option<Kept>,
-    held: Option<Frame<Bytes>>,
-}
-
-/// How many bytes of body the client expects, if it knows.
-fn left_of(parts: &http::response::Parts, head_only: bool) -> Option<u64> {
-    if head_only || matches!(parts.status.as_u16(), 204 | 304) {
-        return Some(0);
-    }
-    parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-impl Answer {
-    async fn behind(mut self, rest: Rest, durable: bool) -> Result<Self, Error> {
-        if durable {
-            if self.body.is_end_stream() {
-                // No piece to hold back: the head waits.
-                rest.kept.await.unwrap_or(Ok(()))?;
-                self.cancel = None;
-            } else {
-                self.rest = Some(rest.kept);
-            }
-        }
-        Ok(self)
-    }
-
-    fn poll_durable(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Some(before) = self.held.replace(frame) {
-                        return Poll::Ready(Some(Ok(before)));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) => {
-                    // Polled again while the disk is waited for: an ended body stays ended.
-                    self.body = nexus_exec::empty_body();
-                    if let Some(kept) = &mut self.rest {
-                        match Pin::new(kept).poll(cx) {
-                            Poll::Pending => return Poll::Pending,
-                            Poll::Ready(Ok(Err(error))) => {
-                                return Poll::Ready(Some(Err(error.into())));
-                            }
-                            Poll::Ready(_) => self.rest = None,
-                        }
-                    }
-                    self.cancel = None;
-                    return Poll::Ready(self.held.take().map(Ok));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(cancel) = self.cancel.take()
-            && self.left != Some(0)
-            && !self.body.is_end_stream()
-        {
-            cancel.cancel();
-        }
-    }
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.rest.is_some() || self.held.is_some() {
-            return self.poll_durable(cx);
-        }
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match &frame {
-            Poll::Ready(None) => self.cancel = None,
-            Poll::Ready(Some(Ok(piece))) => {
-                let length = piece.data_ref().map_or(0, |data| data.len() as u64);
-                self.left = self.left.map(|left| left.saturating_sub(length));
-            }
-            _ => {}
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.held.is_none() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let inner = self.body.size_hint();
-        let held = self.held.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower() + held);
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper + held);
-        }
-        hint
-    }
 }

@@ -135,6 +135,13 @@ fn to_value<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
 
 /// Rules of a function.
 pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
+    if spec.config.durable {
+        return Err(Error::bad_resource(
+            "spec.durable",
+            "this build does not run functions durably yet: their calls would not go on after a crash",
+        )
+        .with_hint("leave it out; failed deliveries are retried from the beginning"));
+    }
     let counts = [
         ("spec.on.http", spec.on.http.len()),
         ("spec.on.events", spec.on.events.len()),

@@ -120,6 +120,31 @@ fn values(rows: usize, columns: usize) -> String {
     text
 }
 
+pub(crate) const GET_STATE: &str = "SELECT key, version, value FROM state \
+    WHERE project = $1 AND namespace = $2 AND key = $3";
+/// Keys from the third to below the fourth parameter, which may be empty, and after the fifth.
+pub(crate) const SCAN_STATE: &str = "SELECT key, version, value FROM state \
+    WHERE project = $1 AND namespace = $2 AND key >= $3 AND ($4 = '' OR key < $4) AND key > $5 \
+    ORDER BY key LIMIT $6";
+pub(crate) const READ_STREAM: &str = "SELECT '', version, value FROM stream_events \
+    WHERE project = $1 AND namespace = $2 AND key = $3 AND version > $4 ORDER BY version LIMIT $5";
+pub(crate) const STATE_VERSION: &str =
+    "SELECT version FROM state WHERE project = $1 AND namespace = $2 AND key = $3";
+pub(crate) const STREAM_VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM stream_events \
+    WHERE project = $1 AND namespace = $2 AND key = $3";
+pub(crate) const PUT_STATE: &str = "INSERT INTO state (project, namespace, key, version, value) \
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project, namespace, key) DO UPDATE SET \
+    version = excluded.version, value = excluded.value";
+pub(crate) const DELETE_STATE: &str =
+    "DELETE FROM state WHERE project = $1 AND namespace = $2 AND key = $3";
+pub(crate) const APPEND_EVENT: &str = "INSERT INTO stream_events \
+    (project, namespace, key, version, value) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const GET_OPERATION: &str = "SELECT version FROM state_operations WHERE name = $1";
+pub(crate) const PUT_OPERATION: &str =
+    "INSERT INTO state_operations (name, version, done_at) VALUES ($1, $2, $3)";
+pub(crate) const PRUNE_OPERATIONS: &str = "DELETE FROM state_operations WHERE name IN (\
+    SELECT name FROM state_operations WHERE done_at < $1 ORDER BY done_at LIMIT $2)";
+
 #[cfg(test)]
 mod tests {
     use sqlx::Row as _;
@@ -178,28 +203,3 @@ mod tests {
         assert_eq!(BATCHES.last(), Some(&1), "every number of rows can be cut into batches");
     }
 }
-
-pub(crate) const GET_STATE: &str = "SELECT key, version, value FROM state \
-    WHERE project = $1 AND namespace = $2 AND key = $3";
-/// Keys from the third to below the fourth parameter, which may be empty, and after the fifth.
-pub(crate) const SCAN_STATE: &str = "SELECT key, version, value FROM state \
-    WHERE project = $1 AND namespace = $2 AND key >= $3 AND ($4 = '' OR key < $4) AND key > $5 \
-    ORDER BY key LIMIT $6";
-pub(crate) const READ_STREAM: &str = "SELECT '', version, value FROM stream_events \
-    WHERE project = $1 AND namespace = $2 AND key = $3 AND version > $4 ORDER BY version LIMIT $5";
-pub(crate) const STATE_VERSION: &str =
-    "SELECT version FROM state WHERE project = $1 AND namespace = $2 AND key = $3";
-pub(crate) const STREAM_VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM stream_events \
-    WHERE project = $1 AND namespace = $2 AND key = $3";
-pub(crate) const PUT_STATE: &str = "INSERT INTO state (project, namespace, key, version, value) \
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project, namespace, key) DO UPDATE SET \
-    version = excluded.version, value = excluded.value";
-pub(crate) const DELETE_STATE: &str =
-    "DELETE FROM state WHERE project = $1 AND namespace = $2 AND key = $3";
-pub(crate) const APPEND_EVENT: &str = "INSERT INTO stream_events \
-    (project, namespace, key, version, value) VALUES ($1, $2, $3, $4, $5)";
-pub(crate) const GET_OPERATION: &str = "SELECT version FROM state_operations WHERE name = $1";
-pub(crate) const PUT_OPERATION: &str =
-    "INSERT INTO state_operations (name, version, done_at) VALUES ($1, $2, $3)";
-pub(crate) const PRUNE_OPERATIONS: &str = "DELETE FROM state_operations WHERE name IN (\
-    SELECT name FROM state_operations WHERE done_at < $1 ORDER BY done_at LIMIT $2)";

@@ -1,5 +1,7 @@
 //! Tests of the public surface.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod cesql;
 mod filter;
 mod index;
