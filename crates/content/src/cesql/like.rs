@@ -1,5 +1,7 @@
 //! Patterns with wildcards: `LIKE` (`%`, `_`) and the matcher `wildcard` (`*`).
 
+use std::collections::BTreeMap;
+
 /// A compiled pattern: pieces of text with "anything" between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pattern {
@@ -7,23 +9,43 @@ pub(crate) struct Pattern {
     pieces: Vec<Piece>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Piece {
     /// `None` is any single character.
     chars: Vec<Option<char>>,
-    /// The piece as text where it has no wildcard for a single character: found quickly.
-    plain: Option<String>,
+    search: Search,
 }
+
+/// How a piece is found inside a text, in a time that a hostile pattern cannot make quadratic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Search {
+    /// It has no wildcards for single characters.
+    Plain(String),
+    /// One bit per character of the piece: which of them a character of the text can stand for.
+    Bits { by_char: BTreeMap<char, Vec<u64>>, any: Vec<u64> },
+}
+
+const WORD: usize = u64::BITS as usize;
 
 impl Piece {
     fn new(chars: Vec<Option<char>>) -> Self {
-        let plain = chars.iter().copied().collect::<Option<String>>();
-        Piece { chars, plain }
+        if let Some(plain) = chars.iter().copied().collect() {
+            return Piece { chars, search: Search::Plain(plain) };
+        }
+        let mut any = vec![0_u64; chars.len().div_ceil(WORD)];
+        for (at, _) in chars.iter().enumerate().filter(|(_, char)| char.is_none()) {
+            any[at / WORD] |= 1 << (at % WORD);
+        }
+        let mut by_char: BTreeMap<char, Vec<u64>> = BTreeMap::new();
+        for (at, char) in chars.iter().enumerate().filter_map(|(at, char)| Some((at, (*char)?))) {
+            by_char.entry(char).or_insert_with(|| any.clone())[at / WORD] |= 1 << (at % WORD);
+        }
+        Piece { chars, search: Search::Bits { by_char, any } }
     }
 
     /// The length of what the piece matches at the start of `text`, in bytes.
     fn at_start(&self, text: &str) -> Option<usize> {
-        if let Some(plain) = &self.plain {
+        if let Search::Plain(plain) = &self.search {
             return text.starts_with(plain.as_str()).then_some(plain.len());
         }
         let mut rest = text.chars();
@@ -36,19 +58,32 @@ impl Piece {
         Some(text.len() - rest.as_str().len())
     }
 
-    /// Where the piece first matches, as the range of bytes.
-    fn find(&self, text: &str) -> Option<(usize, usize)> {
-        if let Some(plain) = &self.plain {
-            return text.find(plain.as_str()).map(|at| (at, at + plain.len()));
+    /// Where the first match of the piece ends, in bytes.
+    fn find(&self, text: &str) -> Option<usize> {
+        let (by_char, any) = match &self.search {
+            Search::Plain(plain) => return text.find(plain.as_str()).map(|at| at + plain.len()),
+            Search::Bits { by_char, any } => (by_char, any),
+        };
+        let last = self.chars.len() - 1;
+        // A bit is set where the text up to here ends like the piece up to there.
+        let mut state = vec![0_u64; any.len()];
+        for (at, next) in text.char_indices() {
+            let mask = by_char.get(&next).unwrap_or(any);
+            let mut carry = 1;
+            for (word, mask) in state.iter_mut().zip(mask) {
+                let overflow = *word >> (WORD - 1);
+                *word = (*word << 1 | carry) & mask;
+                carry = overflow;
+            }
+            if state[last / WORD] >> (last % WORD) & 1 == 1 {
+                return Some(at + next.len_utf8());
+            }
         }
-        text.char_indices()
-            .map(|(at, _)| at)
-            .chain([text.len()])
-            .find_map(|at| self.at_start(&text[at..]).map(|length| (at, at + length)))
+        None
     }
 
     fn at_end(&self, text: &str) -> Option<usize> {
-        if let Some(plain) = &self.plain {
+        if let Search::Plain(plain) = &self.search {
             return text.ends_with(plain.as_str()).then(|| text.len() - plain.len());
         }
         let mut rest = text.chars();
@@ -128,7 +163,7 @@ impl Pattern {
         // The earliest place for each piece in the middle leaves the most room for the next one.
         let mut rest = &text[start..start + end];
         middle.iter().all(|piece| match piece.find(rest) {
-            Some((_, after)) => {
+            Some(after) => {
                 rest = &rest[after..];
                 true
             }
@@ -187,6 +222,16 @@ mod tests {
                 prop_assert!(text.starts_with(&prefix));
             }
             prop_assert!(whole == Whole::No || compiled.matches(&text) == (text == prefix));
+        }
+    }
+
+    #[test]
+    fn long_pieces_span_words() {
+        for length in [63, 64, 65, 130] {
+            let pattern = Pattern::like(&format!("%{}_b%", "a".repeat(length)));
+            assert!(pattern.matches(&format!("x{}cbz", "a".repeat(length))), "{length}");
+            assert!(pattern.matches(&format!("x{}cb", "a".repeat(length + 7))), "{length}");
+            assert!(!pattern.matches(&format!("x{}cbz", "a".repeat(length - 1))), "{length}");
         }
     }
 

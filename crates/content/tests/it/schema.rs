@@ -114,6 +114,11 @@ fn recursive_schemas_that_do_not_multiply_are_fine() {
     assert_eq!(tree.violations(&json!({"left": {"right": {"n": 1}}, "children": [{}]})), []);
     let found = tree.violations(&json!({"left": {"right": {"n": "x"}}}));
     assert_eq!(found[0].path, "/left/right/n");
+    // The deepest data that is parsed at all.
+    let deep = format!("{}{{\"n\":1}}{}", "{\"left\":".repeat(120), "}".repeat(120));
+    assert_eq!(tree.violations(&serde_json::from_str(&deep).unwrap()), []);
+    let deep = deep.replace("1", "\"x\"");
+    assert_eq!(tree.violations(&serde_json::from_str(&deep).unwrap()).len(), 1);
 }
 
 fn object(properties: Value) -> Value {
