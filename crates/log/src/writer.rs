@@ -133,8 +133,12 @@ impl Writer {
 
     /// Encodes what the recording buffer has, as far as it fits into one group.
     fn take_recordings(&mut self) -> Option<(Batch, u64)> {
-        if self.carried.is_some() {
-            return self.carried.take();
+        if let Some(carried) = self.carried.take() {
+            // The round took the due time of those behind it too.
+            if !lock(&self.shared.recordings).is_empty() {
+                lock(&self.shared.queue).recordings_due = Some(Instant::now());
+            }
+            return Some(carried);
         }
         let shared = self.shared.clone();
         let spare = std::mem::take(&mut self.spare);
