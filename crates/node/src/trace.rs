@@ -11,11 +11,10 @@ pub(crate) fn child(parent: Option<&str>, id: InvocationId) -> Arc<str> {
     // An odd factor keeps different ids different; zero, which is not allowed, cannot come of it.
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let span = ((mixed >> 64) as u64).max(1);
-    let (trace, flags) = match parent.and_then(parse) {
-        Some((trace, flags)) => (trace.to_owned(), flags.to_owned()),
-        None => (format!("{:032x}", mixed.max(1)), "01".to_owned()),
-    };
-    format!("00-{trace}-{span:016x}-{flags}").into()
+    match parent.and_then(parse) {
+        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
+        None => format!("00-{:032x}-{span:016x}-01", mixed.max(1)).into(),
+    }
 }
 
 /// Trace id and flags of a valid `traceparent`.

@@ -59,7 +59,7 @@ pub(crate) struct Keeper {
     context: Arc<CallContext>,
     unit: Arc<Unit>,
     ledger: Shared,
-    live: watch::Receiver<bool>,
+    live: Option<watch::Receiver<bool>>,
     /// The piece that is on its way: it is sent again when its sender was dropped meanwhile.
     on_its_way: Mutex<Option<Piece>>,
     failed: OnceLock<NotKept>,
@@ -79,7 +79,7 @@ impl Keeper {
 
     /// Waits until operations reach the world.
     pub(crate) async fn live(&self) {
-        let mut live = self.live.clone();
+        let Some(mut live) = self.live.clone() else { return };
         // The sender lives in the ledger, which this holds.
         let _ = live.wait_for(|live| *live).await;
     }

@@ -30,7 +30,7 @@ use crate::load::{Cold, Entry, Loaded};
 use crate::logs::Logs;
 use crate::memory::{self, Memories};
 use crate::runtime::{Flavour, Ready};
-use crate::state::{IdempotencyKey, Limiter, Random, State, StopAt};
+use crate::state::{Limiter, Random, State, StopAt, Work};
 use crate::{answer, event, finish, random};
 
 /// What a guest is given, in the form of its world.
@@ -78,7 +78,7 @@ pub(crate) struct Setting {
     pub(crate) ledger: Shared,
     pub(crate) seed: [u8; 32],
     pub(crate) durable: Option<Box<Durable>>,
-    pub(crate) idempotency_key: IdempotencyKey,
+    pub(crate) work: Work,
     pub(crate) stop_at: StopAt,
     pub(crate) cancel: Cancel,
     pub(crate) stdin: Bytes,
@@ -116,7 +116,7 @@ impl Setting {
             host: self.host,
             clock: self.clock,
             durable: self.durable,
-            idempotency_key: self.idempotency_key,
+            work: self.work,
             calls: 0,
             random: Random::new(self.seed),
             files: None,
@@ -205,7 +205,6 @@ fn prepare(
         Box::new(Durable { keeper, wake: call.wake.take(), ..Durable::default() })
     });
     let deadline = started + call.timeout.saturating_sub(ran);
-    let idempotency_key = IdempotencyKey::of(&context, input.event.as_ref());
     let mut state = Setting {
         context,
         unit,
@@ -214,7 +213,7 @@ fn prepare(
         ledger: ledger.clone(),
         seed,
         durable,
-        idempotency_key,
+        work: Work::of(input.event.as_ref()),
         stop_at: StopAt { deadline, struck_budget: None },
         cancel: call.cancel.clone(),
         stdin: input.stdin.clone(),

@@ -117,8 +117,8 @@ pub(crate) struct Ledger {
     /// The zero of the guest's monotonic clock. It moves when a journal was repeated: the time in
     /// which the guest was not there does not count.
     pub(crate) origin: Instant,
-    /// Whether operations reach the world: not while a journal is repeated.
-    live: watch::Sender<bool>,
+    /// Where a journal is repeated first: whether operations reach the world by now.
+    live: Option<watch::Sender<bool>>,
 }
 
 /// The ledger, shared by a store and the streams in it.
@@ -133,7 +133,7 @@ pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Ledger> {
 impl Ledger {
     /// `origin` is the zero of the guest's monotonic clock.
     pub(crate) fn new(tape: Tape, keep: bool, (logs, origin): (Logs, Instant)) -> Self {
-        let (live, _) = watch::channel(!matches!(tape, Tape::Resume(_)));
+        let live = matches!(tape, Tape::Resume(_)).then(|| watch::channel(false).0);
         let mut ledger = Ledger {
             tape,
             input: Captured::new(keep),
@@ -167,9 +167,9 @@ impl Ledger {
         }
     }
 
-    /// Tells when operations reach the world.
-    pub(crate) fn live(&self) -> watch::Receiver<bool> {
-        self.live.subscribe()
+    /// Tells when operations reach the world; nothing where they always do.
+    pub(crate) fn live(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.live.as_ref()?.subscribe())
     }
 
     pub(crate) fn is_resuming(&self) -> bool {
@@ -202,7 +202,9 @@ impl Ledger {
         let limit = limits::JOURNAL_BYTES_MAX;
         let recorder = resuming.player.go_on(&resuming.header, self.origin, limit);
         self.tape = Tape::Record(Box::new(recorder));
-        self.live.send_replace(true);
+        if let Some(live) = &self.live {
+            live.send_replace(true);
+        }
     }
 
     /// What is recorded and not yet persisted.

@@ -19,7 +19,7 @@ use crate::invoke::{
 use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
-use crate::state::{IdempotencyKey, StopAt};
+use crate::state::{StopAt, Work};
 use crate::{engine, event, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
@@ -67,7 +67,7 @@ pub(crate) async fn replay(
         ledger: ledger.clone(),
         seed,
         durable,
-        idempotency_key: IdempotencyKey::of(&context, input.event.as_ref()),
+        work: Work::of(input.event.as_ref()),
         stop_at: StopAt {
             deadline: started + TIME_MAX,
             struck_budget: struck.then_some(STRUCK_BUDGET),

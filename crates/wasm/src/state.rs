@@ -33,8 +33,7 @@ pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     /// What a durable invocation has besides.
     pub(crate) durable: Option<Box<Durable>>,
-    /// The same for every attempt to handle the same event.
-    pub(crate) idempotency_key: IdempotencyKey,
+    pub(crate) work: Work,
     /// Calls of other functions.
     pub(crate) calls: usize,
     pub(crate) random: Random,
@@ -71,40 +70,37 @@ pub(crate) struct StopAt {
     pub(crate) struck_budget: Option<std::time::Duration>,
 }
 
-/// What names the work of an invocation, whichever attempt it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IdempotencyKey([u8; 16]);
+/// What an invocation is for, whichever attempt it is: source and id of the event that it handles,
+/// or nothing but itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Work(Option<(String, String)>);
 
-impl IdempotencyKey {
-    /// Of an event that a function handles, or of the invocation itself where there is none.
-    pub(crate) fn of(context: &CallContext, event: Option<&Event>) -> Self {
+impl Work {
+    pub(crate) fn of(event: Option<&Event>) -> Self {
+        Work(event.map(|event| (event.source.clone(), event.id.clone())))
+    }
+}
+
+impl State {
+    /// The same text for every attempt to do the same work. Made when asked for: few guests ask.
+    pub(crate) fn idempotency_key(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        part(context.project.as_str().as_bytes());
-        part(context.function.as_str().as_bytes());
-        match event {
-            Some(event) => {
-                part(event.source.as_bytes());
-                part(event.id.as_bytes());
+        part(self.context.project.as_str().as_bytes());
+        part(self.context.function.as_str().as_bytes());
+        match &self.work.0 {
+            Some((source, id)) => {
+                part(source.as_bytes());
+                part(id.as_bytes());
             }
-            None => part(context.id.as_bytes()),
+            None => part(self.context.id.as_bytes()),
         }
-        let mut first = [0; 16];
-        first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        IdempotencyKey(first)
+        hasher.finalize().as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
 
-impl std::fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl State {
     /// A number for a stream, the same in every replay because guests open them in order.
     pub(crate) fn next_stream(&mut self) -> u32 {
         self.streams += 1;

@@ -57,7 +57,7 @@ impl context::Host for State {
     }
 
     fn idempotency_key(&mut self) -> wasmtime::Result<String> {
-        Ok(self.idempotency_key.to_string())
+        Ok(State::idempotency_key(self))
     }
 
     fn progress(&mut self, percent: Option<u8>, mut message: String) -> wasmtime::Result<()> {
