@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use super::link::Entry;
 use super::types;
@@ -52,12 +52,14 @@ pub(crate) struct Modules {
     entry: Entry,
     /// The files behind the names that were given out.
     files: Mutex<BTreeMap<String, PathBuf>>,
+    /// Why the first module that was refused was refused.
+    refusal: OnceLock<String>,
 }
 
 impl Modules {
     /// `file` must be canonical.
     pub(crate) fn new(base: PathBuf, file: PathBuf, entry: Entry) -> Self {
-        Modules { base, file, entry, files: Mutex::default() }
+        Modules { base, file, entry, files: Mutex::default(), refusal: OnceLock::new() }
     }
 
     pub(crate) fn shim(&self) -> &'static str {
@@ -76,8 +78,23 @@ impl Modules {
         "nexus:main"
     }
 
+    /// Why a module was refused, if one was: what the runtime makes of it says less.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refusal.get().map(String::as_str)
+    }
+
     /// The name under which an import is loaded: `nexus:…`, or a path relative to the function.
     pub(crate) fn resolve(&self, referrer: &str, specifier: &str) -> Result<String, String> {
+        self.noted(self.find(referrer, specifier))
+    }
+
+    fn noted<T>(&self, result: Result<T, String>) -> Result<T, String> {
+        result.inspect_err(|why| {
+            let _ = self.refusal.set(why.clone());
+        })
+    }
+
+    fn find(&self, referrer: &str, specifier: &str) -> Result<String, String> {
         if specifier == MAIN {
             return self.name(&self.file);
         }
@@ -129,6 +146,10 @@ impl Modules {
 
     /// A module's JavaScript; types are blanked out, JSON becomes a module with a default export.
     pub(crate) fn load(&self, name: &str) -> Result<String, String> {
+        self.noted(self.text(name))
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
         if let Some((_, text)) = PRELUDE.iter().find(|(known, _)| *known == name) {
             return Ok((*text).to_owned());
         }

@@ -76,7 +76,10 @@ async fn snapshot_async(linked: &[u8], modules: Arc<Modules>, cache_dir: &Path) 
     let said = || String::from_utf8_lossy(&output.contents()).into_owned();
     match loaded.await {
         Ok((Ok(()),)) => {}
-        Ok((Err(error),)) => return Ok(Loaded::Refused(format!("{}{error}", said()))),
+        Ok((Err(error),)) => {
+            let why = modules.refusal().unwrap_or(&error);
+            return Ok(Loaded::Refused(format!("{}{why}", said())));
+        }
         Err(trap) => return Ok(Loaded::Refused(format!("{}{trap:?}", said()))),
     }
     let mut target = WasmtimeWizerComponent { store: &mut store, instance };

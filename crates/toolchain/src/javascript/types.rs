@@ -16,14 +16,24 @@ pub(crate) fn to_javascript(path: &Path, text: &str) -> Result<String, String> {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, text, kind).parse();
     if let Some(error) = parsed.diagnostics.first() {
-        let error = error.clone().with_source_code(text.to_owned());
-        return Err(format!("{}: {error:?}", path.display()));
+        let at = error.labels.first().map(|label| label.span().start as usize);
+        let help = error.help.as_ref().map(|help| format!("\n  {help}")).unwrap_or_default();
+        return Err(format!("{}{}{help}", place(path, text, at), error.message));
     }
     if !typescript {
         return Ok(text.to_owned());
     }
     blank::types(&parsed.program, text)
         .map_err(|error| format!("{}:{}: {}", path.display(), line(text, error.at), error.what))
+}
+
+/// Where something is wrong: `file:line:column: `.
+fn place(path: &Path, text: &str, at: Option<usize>) -> String {
+    let Some(at) = at else { return format!("{}: ", path.display()) };
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let column = 1 + String::from_utf8_lossy(&before[line_start..]).chars().count();
+    format!("{}:{}:{column}: ", path.display(), line(text, at))
 }
 
 fn line(text: &str, at: usize) -> usize {
