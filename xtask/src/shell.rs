@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -128,8 +130,11 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// How long a watched command may print nothing before what it runs is killed.
+const SILENCE_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// Prints a command and runs it; passes its output on line by line, also to `see`. Whether it
-/// succeeded.
+/// succeeded. What hangs is killed, so that the others still get their turn.
 pub(crate) fn watch(
     command: &mut Command,
     see: &mut (dyn FnMut(&str) + Send),
@@ -143,19 +148,50 @@ pub(crate) fn watch(
         .with_context(|| format!("failed to start {}", line(command)))?;
     let stdout = child.stdout.take().context("the child has no standard output")?;
     let stderr = child.stderr.take().context("the child has no standard error")?;
-    let see = std::sync::Mutex::new(see);
+    let see = Mutex::new(see);
+    let (heard, silence) = mpsc::channel();
+    let root = child.id();
     std::thread::scope(|scope| {
-        scope.spawn(|| pass_on(stdout, &see));
-        pass_on(stderr, &see);
+        let also_heard = heard.clone();
+        scope.spawn(|| pass_on(stdout, &see, also_heard));
+        scope.spawn(move || {
+            loop {
+                match silence.recv_timeout(SILENCE_MAX) {
+                    Ok(()) => {}
+                    Err(mpsc::RecvTimeoutError::Timeout) => kill_leaves(root),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        });
+        pass_on(stderr, &see, heard);
     });
     let status = child.wait().with_context(|| format!("failed to wait for {}", line(command)))?;
     Ok(status.success())
 }
 
-fn pass_on(from: impl Read, see: &std::sync::Mutex<&mut (dyn FnMut(&str) + Send)>) {
+/// Kills the processes below `root` that have no children: the test that hangs, not what runs it.
+fn kill_leaves(root: u32) {
+    let mut below = vec![root];
+    let mut leaves = Vec::new();
+    while let Some(process) = below.pop() {
+        let path = format!("/proc/{process}/task/{process}/children");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let children: Vec<u32> = text.split_whitespace().flat_map(str::parse).collect();
+        if children.is_empty() && process != root {
+            leaves.push(process.to_string());
+        }
+        below.extend(children);
+    }
+    println!("killed: nothing was heard for {} minutes", SILENCE_MAX.as_secs() / 60);
+    // Whatever ended meanwhile cannot be killed, and need not be.
+    let _ = Command::new("kill").arg("-KILL").args(leaves).status();
+}
+
+fn pass_on(from: impl Read, see: &Mutex<&mut (dyn FnMut(&str) + Send)>, heard: mpsc::Sender<()>) {
     let mut reader = BufReader::new(from);
     let mut bytes = Vec::new();
     while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        let _ = heard.send(());
         let text = String::from_utf8_lossy(&bytes);
         if let Ok(mut see) = see.lock() {
             print!("{text}");

@@ -12,7 +12,7 @@ use nexus_model::{
 use crate::filter::{EventTest, InvocationTest, Test, event_matches, invocation_matches};
 use crate::recover::position;
 use crate::row::{Row, id_ms, trace_text};
-use crate::segment::Segment;
+use crate::segment::{Found, Limits, Segment};
 use crate::shared::Shared;
 use crate::tail_segment::{NameTable, PAGE_ROWS, Placed};
 use crate::{Entry, Error};
@@ -67,13 +67,14 @@ fn read_entries(
     let mut next = after + 1;
     for segment in segments {
         let at = (next - segment.first_sequence()) as usize;
-        for (placed, payload) in segment.rows_from(at, max, READ_BYTES_MAX)? {
-            if wanted(&placed.row) {
-                let record = decode(&placed.row, payload, next)?;
-                entries.push(Entry { position: position(next), record });
-            }
-            next += 1;
+        let limits = Limits { rows: max, bytes: READ_BYTES_MAX };
+        let Found { looked_at, found } = segment.rows_from(at, limits, wanted)?;
+        for (index, placed, payload) in found {
+            let sequence = segment.first_sequence() + index as u64;
+            let record = decode(&placed.row, payload, sequence)?;
+            entries.push(Entry { position: position(sequence), record });
         }
+        next += looked_at as u64;
         if next > after + 1 {
             break;
         }

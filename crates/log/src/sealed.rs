@@ -11,6 +11,7 @@ use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::group::{Fields, Link};
 use crate::row::{ROW_BYTES, Row};
+use crate::segment::{Found, Limits};
 use crate::shared::lock;
 use crate::tail_segment::{Bounds, NameTable, PAGE_ROWS, Placed};
 
@@ -251,23 +252,28 @@ impl SealedSegment {
         self.slice(&block, placed)
     }
 
-    /// Up to `max` rows from `index` on with their payloads, up to about `bytes_max`.
+    /// See [`Segment::rows_from`](crate::segment::Segment::rows_from).
     pub(crate) fn rows_from(
         &self,
         index: usize,
-        max: usize,
-        bytes_max: u64,
-    ) -> Result<Vec<(Placed, Bytes)>, Error> {
-        let mut taken = Vec::new();
+        limits: Limits,
+        wanted: fn(&Row) -> bool,
+    ) -> Result<Found, Error> {
+        let mut found = Vec::new();
         let mut bytes = 0;
         let mut at = index;
         // Projects lie in blocks of their own, so neighbours jump between a few blocks.
         let mut blocks: Vec<(u32, Bytes)> = Vec::new();
-        while taken.len() < max && bytes < bytes_max && at < self.footer.count as usize {
+        let full = |at, bytes| at - index >= limits.rows || bytes >= limits.bytes;
+        while !full(at, bytes) && at < self.footer.count as usize {
             let page = self.page(at / PAGE_ROWS)?;
             for placed in page.iter().skip(at % PAGE_ROWS) {
-                if taken.len() >= max || bytes >= bytes_max {
+                if full(at, bytes) {
                     break;
+                }
+                at += 1;
+                if !wanted(&placed.row) {
+                    continue;
                 }
                 let known = blocks.iter().find(|(number, _)| *number == placed.place);
                 let block = match known {
@@ -279,12 +285,11 @@ impl SealedSegment {
                         block
                     }
                 };
-                taken.push((*placed, self.slice(&block, placed)?));
+                found.push((at - 1, *placed, self.slice(&block, placed)?));
                 bytes += u64::from(placed.row.payload_len());
-                at += 1;
             }
         }
-        Ok(taken)
+        Ok(Found { looked_at: at - index, found })
     }
 
     fn slice(&self, block: &Bytes, placed: &Placed) -> Result<Bytes, Error> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::Error;
 use crate::group::Link;
+use crate::row::Row;
 use crate::sealed::SealedSegment;
 use crate::tail_segment::{Bounds, NameTable, PAGE_ROWS, Placed, TailSegment};
 
@@ -95,20 +96,40 @@ impl Segment {
         }
     }
 
-    /// Up to `max` rows from `index` on with their payloads, up to about `bytes_max`.
+    /// Looks at rows from `index` on, up to the limits, and reads the payloads of those that are
+    /// wanted.
     pub(crate) fn rows_from(
         &self,
         index: usize,
-        max: usize,
-        bytes_max: u64,
-    ) -> Result<Vec<(Placed, Bytes)>, Error> {
+        limits: Limits,
+        wanted: fn(&Row) -> bool,
+    ) -> Result<Found, Error> {
         match self {
             Segment::Tail(tail) => {
-                let rows = tail.rows_from(index, max, bytes_max);
-                let payloads = tail.payloads(&rows)?;
-                Ok(rows.into_iter().zip(payloads).collect())
+                let rows = tail.rows_from(index, limits);
+                let is_wanted = |placed: &Placed| wanted(&placed.row);
+                let first = rows.iter().position(is_wanted).unwrap_or(rows.len());
+                let end = rows.iter().rposition(is_wanted).map_or(first, |last| last + 1);
+                let payloads = tail.payloads(&rows[first..end])?;
+                let found = (first..end).zip(payloads).map(|(at, it)| (index + at, rows[at], it));
+                let found = found.filter(|(_, placed, _)| is_wanted(placed)).collect();
+                Ok(Found { looked_at: rows.len(), found })
             }
-            Segment::Sealed(sealed) => sealed.rows_from(index, max, bytes_max),
+            Segment::Sealed(sealed) => sealed.rows_from(index, limits, wanted),
         }
     }
+}
+
+/// How much is looked at in one go: rows, and about how many bytes of their payloads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) rows: usize,
+    pub(crate) bytes: u64,
+}
+
+/// Rows that were wanted, with their places in the segment and their payloads.
+pub(crate) struct Found {
+    /// How many rows were looked at.
+    pub(crate) looked_at: usize,
+    pub(crate) found: Vec<(usize, Placed, Bytes)>,
 }

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::group::SegmentHeader;
 use crate::row::Row;
+use crate::segment::Limits;
 
 /// Rows on one page of a catalogue, in memory and in sealed files.
 pub(crate) const PAGE_ROWS: usize = 1024;
@@ -156,14 +157,13 @@ impl TailSegment {
         }
     }
 
-    /// Up to `max` rows from `index` on, as long as their payloads have less than `bytes_max`
-    /// together; at least one when there is one.
-    pub(crate) fn rows_from(&self, index: usize, max: usize, bytes_max: u64) -> Vec<Placed> {
+    /// Rows from `index` on up to the limits; at least one when there is one.
+    pub(crate) fn rows_from(&self, index: usize, limits: Limits) -> Vec<Placed> {
         let rows = self.read();
         let mut taken = Vec::new();
         let mut bytes = 0;
-        while taken.len() < max
-            && bytes < bytes_max
+        while taken.len() < limits.rows
+            && bytes < limits.bytes
             && let Some(placed) = rows.get(index + taken.len())
         {
             bytes += u64::from(placed.row.payload_len());
