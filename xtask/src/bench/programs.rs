@@ -7,6 +7,10 @@ use super::Bench;
 use super::report::{Report, Row};
 use crate::shell;
 
+/// The fewest and the most subscriptions.
+const MATCHING_MIN: u64 = 10;
+const MATCHING_MAX: u64 = 10_000;
+
 /// Append rates of the log beside a raw preallocated file.
 pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let folder = bench.workspace.target.to_string_lossy().into_owned();
@@ -35,6 +39,42 @@ pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> 
 pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let document = example(bench, ("nexus-wasm", "fresh"), &[])?;
     flatten(report, "fresh", &document);
+    Ok(())
+}
+
+/// What finding an event's subscriptions costs, by how many there are.
+pub(super) fn matching(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let arguments = ["0.5", &MATCHING_MAX.to_string()];
+    let document = example(bench, ("nexus-content", "match_rates"), &arguments)?;
+    report_matching(report, &document)
+}
+
+fn report_matching(report: &mut Report, document: &Value) -> anyhow::Result<()> {
+    let rows = document["matching"].as_array().context("no rows")?;
+    let unit = |size: u64| format!("µs per event, {size} subscriptions");
+    for row in rows {
+        let (kind, size) = (row["kind"].as_str(), row["subscriptions"].as_u64());
+        let (kind, size) = kind.zip(size).context("a row without kind or size")?;
+        let name = format!("matching, {kind}");
+        let time = row["us_per_event"].as_f64().context("a row without time")?;
+        report.add(Row {
+            name: name.clone(),
+            unit: unit(size),
+            values: vec![time],
+            baseline: None,
+        });
+        if size == MATCHING_MAX {
+            let times = format!("{name}, {MATCHING_MAX} ÷ {MATCHING_MIN} subscriptions");
+            report.ratio(&times, (&name, &unit(size)), (&name, &unit(MATCHING_MIN)));
+        }
+    }
+    Ok(())
+}
+
+/// What a million pending timers cost.
+pub(super) fn timers(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let document = example(bench, ("nexus-engine", "timers"), &[])?;
+    flatten(report, "timers", &document);
     Ok(())
 }
 
