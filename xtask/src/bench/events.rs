@@ -49,7 +49,7 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
         vec![wrk(AXUM, 1, bare), wrk(SINGLE, 1, single), wrk(BATCHES, BATCH, batch)];
     let beside = [
         ("NATS JetStream, synced, 1 KiB messages", 1, SINGLE),
-        ("NATS JetStream, synced, atomic batches of 32", BATCH, BATCHES),
+        ("NATS JetStream, synced, batches of 32", BATCH, BATCHES),
     ];
     if let (Some(nats), Some(peers)) = (&nats, &peers) {
         for (name, size, _) in beside {

@@ -64,8 +64,8 @@ pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
         report.add(row((name, LATENCY), of(one, |at| at.p50_us), Some(RAW)));
     }
     for (peer, _) in &candidates[1..] {
-        report.ratio(&format!("durable calls/s: Nexus ÷ {peer}"), (NEXUS, RATE), (peer, RATE));
-        let name = format!("durable latency: Nexus ÷ {peer}");
+        report.ratio(&format!("durable calls/s, Nexus ÷ {peer}"), (NEXUS, RATE), (peer, RATE));
+        let name = format!("durable latency, Nexus ÷ {peer}");
         report.ratio(&name, (NEXUS, LATENCY), (peer, LATENCY));
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::http::{self, Request};
 const UNIT: &str = "events/s, accepted and handled";
 const AXUM: &str = "axum, POST 1 KiB";
 const NEXUS: &str = "Nexus, events to recorded results";
-const NATS: &str = "NATS JetStream, batches of 32, pull consumer";
+const NATS: &str = "NATS JetStream, pull consumer";
 
 /// A name, and what measures one round of it: events per second.
 type Candidate<'a> = (&'a str, Box<dyn Fn(u32) -> anyhow::Result<f64> + 'a>);
@@ -56,7 +56,7 @@ pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
         report.add(Row { name, unit, values, baseline });
     }
     for (peer, _) in &candidates[2..] {
-        let name = format!("events handled: Nexus ÷ {peer}");
+        let name = format!("handled, Nexus ÷ {peer}");
         report.ratio(&name, (NEXUS, UNIT), (peer, UNIT));
     }
     Ok(())

@@ -11,7 +11,7 @@ const RATE: &str = "events/s, 64 connections";
 
 pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let count = bench.options.functions;
-    let what = |count| format!("{count} functions with a trigger");
+    let what = |count| format!("{count} triggers");
     let [few, many] = [Place::empty(bench, "trigger")?, Place::empty(bench, "triggers")?];
     for place in [&few, &many] {
         // Nobody sends such events.
@@ -30,7 +30,7 @@ pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
     let loads = Loads::write(&few.folder)?;
     let names = [1, count].map(|count| {
         ["1 KiB events", "batches of 32"]
-            .map(|kind| format!("Nexus, durable accept, {kind}, {}", what(count)))
+            .map(|kind| format!("durable accept, {kind}, {}", what(count)))
     });
     let mut candidates = Vec::new();
     for (server, names) in servers.iter().zip(&names) {
