@@ -151,8 +151,7 @@ pub async fn handle(load: Load, events: usize) -> Result<(), Error> {
         }
         tokio::time::sleep(LOOK).await;
     }
-    let document =
-        serde_json::json!({ "per_s": events as f64 / begun.elapsed().as_secs_f64() });
+    let document = serde_json::json!({ "per_s": events as f64 / begun.elapsed().as_secs_f64() });
     println!("{document}");
     Ok(())
 }
