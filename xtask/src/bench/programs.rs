@@ -46,29 +46,27 @@ pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()
 pub(super) fn matching(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let arguments = ["0.5", &MATCHING_MAX.to_string()];
     let document = example(bench, ("nexus-content", "match_rates"), &arguments)?;
-    report_matching(report, &document)
-}
-
-fn report_matching(report: &mut Report, document: &Value) -> anyhow::Result<()> {
-    let rows = document["matching"].as_array().context("no rows")?;
     let unit = |size: u64| format!("µs per event, {size} subscriptions");
-    for row in rows {
-        let (kind, size) = (row["kind"].as_str(), row["subscriptions"].as_u64());
-        let (kind, size) = kind.zip(size).context("a row without kind or size")?;
+    for (kind, size, time) in matching_times(&document)? {
         let name = format!("matching, {kind}");
-        let time = row["us_per_event"].as_f64().context("a row without time")?;
-        report.add(Row {
-            name: name.clone(),
-            unit: unit(size),
-            values: vec![time],
-            baseline: None,
-        });
+        let values = vec![time];
+        report.add(Row { name: name.clone(), unit: unit(size), values, baseline: None });
         if size == MATCHING_MAX {
             let times = format!("{name}, {MATCHING_MAX} ÷ {MATCHING_MIN} subscriptions");
             report.ratio(&times, (&name, &unit(size)), (&name, &unit(MATCHING_MIN)));
         }
     }
     Ok(())
+}
+
+/// What subscriptions look at, how many there are, and microseconds per event.
+fn matching_times(document: &Value) -> anyhow::Result<Vec<(String, u64, f64)>> {
+    let rows = document["matching"].as_array().context("no rows")?;
+    let read = |row: &Value| {
+        let kind = row["kind"].as_str()?.to_owned();
+        Some((kind, row["subscriptions"].as_u64()?, row["us_per_event"].as_f64()?))
+    };
+    rows.iter().map(|row| read(row).with_context(|| format!("not understood: {row}"))).collect()
 }
 
 /// What a million pending timers cost.
@@ -113,5 +111,22 @@ fn flatten(report: &mut Report, name: &str, value: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_of_matching_are_understood() {
+        let row = json!({ "kind": "type exact", "subscriptions": 10, "us_per_event": 0.5 });
+        let document = json!({ "matching": [row] });
+        let expected = vec![("type exact".to_owned(), 10, 0.5)];
+        assert_eq!(matching_times(&document).unwrap(), expected);
+        assert!(matching_times(&json!({ "matching": [{ "kind": "type exact" }] })).is_err());
+        assert!(matching_times(&json!({})).is_err());
     }
 }
