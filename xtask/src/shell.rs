@@ -67,6 +67,15 @@ impl Workspace {
             .find(|file| file.is_file())
     }
 
+    /// The server of Restate: npm has a package with it for each platform.
+    pub(crate) fn restate(&self) -> Option<PathBuf> {
+        let folder = self.tools.join("restate/node_modules/@restatedev");
+        let packages = std::fs::read_dir(folder).ok()?.flatten();
+        packages
+            .map(|package| package.path().join("bin/restate-server"))
+            .find(|file| file.is_file())
+    }
+
     /// The path of the built `nexus` of a profile (`debug` or `release`).
     pub(crate) fn nexus(&self, profile: &str) -> PathBuf {
         self.target.join(profile).join("nexus")

@@ -16,7 +16,7 @@ use nexus_model::{AttributeValue, Event};
 
 type Failure = Box<dyn std::error::Error>;
 
-const SIZES: [usize; 4] = [10, 1_000, 10_000, 100_000];
+const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 /// Sizes above it are not measured for the kind that is linear by its nature.
 const LINEAR_SIZE_MAX: usize = 10_000;
 

@@ -1,6 +1,7 @@
 //! Copies one deployed function many times in the store of a stopped server, each copy with a
 //! version of its own, for measurements with many functions:
-//! `cargo run --release -p nexus-store --example seed DATABASE PROJECT FUNCTION COUNT`.
+//! `cargo run --release -p nexus-store --example seed DATABASE PROJECT FUNCTION COUNT [events]`.
+//! Each copy has a route; with `events` a trigger for a type of events instead.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -18,8 +19,12 @@ const FUNCTIONS_PER_CHANGE: usize = 300;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [database, project, function, count] = &arguments[..] else {
-        return Err("usage: seed DATABASE PROJECT FUNCTION COUNT".into());
+    let (arguments, events) = match &arguments[..] {
+        [first @ .., last] if last == "events" => (first, true),
+        all => (all, false),
+    };
+    let [database, project, function, count] = arguments else {
+        return Err("usage: seed DATABASE PROJECT FUNCTION COUNT [events]".into());
     };
     let count: usize = count.parse()?;
     let clock = Arc::new(SystemClock);
@@ -30,7 +35,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let last = count.min(first + FUNCTIONS_PER_CHANGE);
         let mut ops = Vec::new();
         for number in first..last {
-            ops.extend(original.copy(number, mint.mint(Partition::of(project, function)))?);
+            ops.extend(
+                original.copy((number, events), mint.mint(Partition::of(project, function)))?,
+            );
         }
         store.apply(Change::new(Principal::system(), ops)).await?;
     }
@@ -57,13 +64,21 @@ impl Original {
         Ok(Original { function, version })
     }
 
-    fn copy(&self, number: usize, id: VersionId) -> Result<[Op; 3], Box<dyn Error>> {
+    fn copy(
+        &self,
+        (number, events): (usize, bool),
+        id: VersionId,
+    ) -> Result<[Op; 3], Box<dyn Error>> {
         let name = Name::new(&format!("{}-{number:06}", self.function.metadata.name))?;
         let id = id.to_string();
         let mut function = self.function.clone();
         function.metadata.name = name.clone();
         function.spec["version"] = json!(id);
-        function.spec["on"] = json!({ "http": [{ "path": format!("/{name}"), "auth": "none" }] });
+        function.spec["on"] = if events {
+            json!({ "events": [{ "type": format!("bench.idle.{number}") }] })
+        } else {
+            json!({ "http": [{ "path": format!("/{name}"), "auth": "none" }] })
+        };
         let mut status = std::mem::take(&mut function.status);
         status["version"] = json!(id);
         let key = function.key();

@@ -18,46 +18,58 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<
     let spec = http_spec("/hello");
     nexus.deploy(&Deploy { name: "hello", component: &bench.guests.http, spec })?;
     drop(nexus);
-    let empty = starts(&place, report, 1)?;
-    seed(bench, &place, SOME)?;
-    starts(&place, report, SOME)?;
-    seed(bench, &place, bench.options.functions)?;
-    let full = starts(&place, report, bench.options.functions)?;
-    let count = f64::from(bench.options.functions);
-    let names = ["resident memory per idle function", "memory of its own per idle function"];
-    for (index, name) in names.into_iter().enumerate() {
-        let bytes = (full[index] - empty[index]) * 1024.0 / count;
+    let count = bench.options.functions;
+    let what = |count| format!("{count} functions");
+    let empty = starts(&place, report, &what(1))?;
+    seed(bench, (&place, "hello"), SOME, &[])?;
+    starts(&place, report, &what(SOME))?;
+    seed(bench, (&place, "hello"), count, &[])?;
+    let full = starts(&place, report, &what(count))?;
+    each(report, "idle function", count, [empty, full]);
+    Ok(())
+}
+
+/// What each of many costs, from the memory without and with them.
+pub(super) fn each(report: &mut Report, what: &str, count: u32, memory: [[f64; 2]; 2]) {
+    let [without, with] = memory;
+    for (index, kind) in ["resident memory", "memory of its own"].into_iter().enumerate() {
+        let bytes = (with[index] - without[index]) * 1024.0 / f64::from(count);
         report.add(Row {
-            name: name.to_owned(),
-            unit: format!("bytes, {} functions", bench.options.functions),
+            name: format!("{kind} per {what}"),
+            unit: format!("bytes, {count} functions"),
             values: vec![bytes],
             baseline: None,
         });
     }
-    Ok(())
 }
 
 /// Copies the function in the store of the stopped server.
-fn seed(bench: &Bench<'_>, place: &Place, count: u32) -> anyhow::Result<()> {
+pub(super) fn seed(
+    bench: &Bench<'_>,
+    (place, function): (&Place, &str),
+    count: u32,
+    more: &[&str],
+) -> anyhow::Result<()> {
     let mut command = bench.workspace.cargo(&["run", "--release", "--locked", "--quiet"]);
     command.args(["--package", "nexus-store", "--example", "seed", "--"]);
     command.arg(place.folder.join("store.sqlite"));
-    command.args([PROJECT, "hello", &count.to_string()]);
+    command.args([PROJECT, function, &count.to_string()]).args(more);
     shell::run(&mut command)
 }
 
 /// Starts the server several times; gives its memory in KiB (resident, its own) after the last.
-fn starts(place: &Place, report: &mut Report, functions: u32) -> anyhow::Result<[f64; 2]> {
+/// `what` says what it holds.
+pub(super) fn starts(place: &Place, report: &mut Report, what: &str) -> anyhow::Result<[f64; 2]> {
     let mut times = Vec::new();
     let mut memory = (0, 0);
     for _ in 0..STARTS {
         let started = Instant::now();
         let nexus = place.start()?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
-        crate::http::wait_for(nexus.admin, "/readyz", std::time::Duration::from_secs(120))?;
+        nexus.ready()?;
         memory = nexus.server.memory_kib()?;
     }
-    let unit = |unit: &str| format!("{unit}, {functions} functions");
+    let unit = |unit: &str| format!("{unit}, {what}");
     report.add(Row {
         name: "start until the first answer".to_owned(),
         unit: unit("ms"),

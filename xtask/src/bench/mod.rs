@@ -2,6 +2,7 @@
 //! `bench/README.md` for what is measured and how to read it.
 
 mod cold;
+mod engine;
 mod events;
 mod guests;
 mod idle;
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// Functions that are registered to measure idle ones.
     #[arg(long, default_value_t = 100_000)]
     functions: u32,
+    /// Events that are handled in each round.
+    #[arg(long, default_value_t = 20_000)]
+    events: u32,
     /// Measure the build that is there.
     #[arg(long)]
     no_build: bool,
@@ -48,8 +52,20 @@ enum Part {
     All,
     /// Requests per second and latency of synchronous calls.
     Sync,
-    /// Accepting and handling events.
+    /// Accepting events.
     Events,
+    /// Everything about the durable engine: `events` and the next five.
+    Engine,
+    /// Events from accepting to the recorded result.
+    Handled,
+    /// Durable calls and their results.
+    Durable,
+    /// Event triggers that no event meets.
+    Triggers,
+    /// Matching events with many subscriptions.
+    Matching,
+    /// A million pending timers.
+    Timers,
     /// First calls after a start.
     Cold,
     /// Memory and start-up with many functions.
@@ -58,6 +74,15 @@ enum Part {
     Log,
     /// Fresh instances on one and two threads.
     Fresh,
+}
+
+impl Part {
+    /// Whether it belongs to what was asked for.
+    fn wanted(self, asked: Part) -> bool {
+        use Part::{Durable, Events, Handled, Matching, Timers, Triggers};
+        let engine = [Events, Handled, Durable, Triggers, Matching, Timers].contains(&self);
+        asked == Part::All || asked == self || (asked == Part::Engine && engine)
+    }
 }
 
 /// What every part needs.
@@ -80,11 +105,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     let guests = guests::build(workspace)?;
     let bench = Bench { workspace, options, guests };
     let mut report = Report::new(workspace)?;
-    let wanted = |part: Part| options.part == Part::All || options.part == part;
     type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
-    let parts: [(Part, Measure); 6] = [
+    let parts: [(Part, Measure); 11] = [
         (Part::Sync, sync::measure),
         (Part::Events, events::measure),
+        (Part::Handled, engine::handled),
+        (Part::Durable, engine::durable),
+        (Part::Triggers, engine::triggers),
+        (Part::Matching, programs::matching),
+        (Part::Timers, programs::timers),
         (Part::Cold, cold::measure),
         (Part::Idle, idle::measure),
         (Part::Log, programs::log),
@@ -92,7 +121,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     ];
     let mut failed = false;
     for (part, measure) in parts {
-        if !wanted(part) {
+        if !part.wanted(options.part) {
             continue;
         }
         println!("\n== {part:?}");
@@ -106,4 +135,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     let default = workspace.root.join("bench/results/latest.json");
     report.write(options.json.as_ref().unwrap_or(&default))?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_has_several_parts() {
+        assert!(Part::Events.wanted(Part::Engine) && Part::Timers.wanted(Part::Engine));
+        assert!(!Part::Sync.wanted(Part::Engine) && !Part::Sync.wanted(Part::Events));
+        assert!(Part::Sync.wanted(Part::All) && Part::Sync.wanted(Part::Sync));
+    }
 }

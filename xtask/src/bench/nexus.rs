@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -13,6 +14,9 @@ use crate::http::{self, Request};
 
 /// The project of the benchmark.
 pub(crate) const PROJECT: &str = "bench";
+
+/// How long a server may take to look through what it stores.
+const READY_MAX: Duration = Duration::from_secs(120);
 
 /// A data folder, and where the program is.
 pub(crate) struct Place {
@@ -69,6 +73,11 @@ pub(crate) struct Deploy<'a> {
 }
 
 impl Nexus {
+    /// Waits until it serves everything that is declared.
+    pub(crate) fn ready(&self) -> anyhow::Result<()> {
+        http::wait_for(self.admin, "/readyz", READY_MAX)
+    }
+
     /// Deploys a component and waits until it is compiled.
     pub(crate) fn deploy(&self, deploy: &Deploy<'_>) -> anyhow::Result<()> {
         let boundary = "----nexus-bench";

@@ -7,6 +7,10 @@ use super::Bench;
 use super::report::{Report, Row};
 use crate::shell;
 
+/// The fewest and the most subscriptions.
+const MATCHING_MIN: u64 = 10;
+const MATCHING_MAX: u64 = 10_000;
+
 /// Append rates of the log beside a raw preallocated file.
 pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let folder = bench.workspace.target.to_string_lossy().into_owned();
@@ -35,6 +39,40 @@ pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> 
 pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let document = example(bench, ("nexus-wasm", "fresh"), &[])?;
     flatten(report, "fresh", &document);
+    Ok(())
+}
+
+/// What finding an event's subscriptions costs, by how many there are.
+pub(super) fn matching(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let arguments = ["0.5", &MATCHING_MAX.to_string()];
+    let document = example(bench, ("nexus-content", "match_rates"), &arguments)?;
+    let unit = |size: u64| format!("µs per event, {size} subscriptions");
+    for (kind, size, time) in matching_times(&document)? {
+        let name = format!("matching, {kind}");
+        let values = vec![time];
+        report.add(Row { name: name.clone(), unit: unit(size), values, baseline: None });
+        if size == MATCHING_MAX {
+            let times = format!("{name}, {MATCHING_MAX} ÷ {MATCHING_MIN} subscriptions");
+            report.ratio(&times, (&name, &unit(size)), (&name, &unit(MATCHING_MIN)));
+        }
+    }
+    Ok(())
+}
+
+/// What subscriptions look at, how many there are, and microseconds per event.
+fn matching_times(document: &Value) -> anyhow::Result<Vec<(String, u64, f64)>> {
+    let rows = document["matching"].as_array().context("no rows")?;
+    let read = |row: &Value| {
+        let kind = row["kind"].as_str()?.to_owned();
+        Some((kind, row["subscriptions"].as_u64()?, row["us_per_event"].as_f64()?))
+    };
+    rows.iter().map(|row| read(row).with_context(|| format!("not understood: {row}"))).collect()
+}
+
+/// What a million pending timers cost.
+pub(super) fn timers(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let document = example(bench, ("nexus-engine", "timers"), &[])?;
+    flatten(report, "timers", &document);
     Ok(())
 }
 
@@ -73,5 +111,22 @@ fn flatten(report: &mut Report, name: &str, value: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_of_matching_are_understood() {
+        let row = json!({ "kind": "type exact", "subscriptions": 10, "us_per_event": 0.5 });
+        let document = json!({ "matching": [row] });
+        let expected = vec![("type exact".to_owned(), 10, 0.5)];
+        assert_eq!(matching_times(&document).unwrap(), expected);
+        assert!(matching_times(&json!({ "matching": [{ "kind": "type exact" }] })).is_err());
+        assert!(matching_times(&json!({})).is_err());
     }
 }

@@ -85,13 +85,13 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        println!("\n{:<46} {:>12} {:>8}  unit", "what", "median", "ratio");
+        println!("\n{:<58} {:>12} {:>8}  unit", "what", "median", "ratio");
         for row in &self.rows {
             let ratio = self.ratio_of(row).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-            println!("{:<46} {:>12} {ratio:>8}  {}", row.name, short(row.median()), row.unit);
+            println!("{:<58} {:>12} {ratio:>8}  {}", row.name, short(row.median()), row.unit);
         }
         for (name, ratio) in &self.ratios {
-            println!("{name:<46} {:>12} {ratio:>8.2}  ratio", "");
+            println!("{name:<58} {:>12} {ratio:>8.2}  ratio", "");
         }
         for (part, why) in &self.failures {
             println!("{part}: not measured: {why}");
