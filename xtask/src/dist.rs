@@ -107,11 +107,7 @@ fn build(workspace: &Workspace, profile: &str) -> Command {
 
 /// A build in a folder of its own, and named for its target: flags then spare what runs while
 /// building.
-fn for_host(
-    mut command: Command,
-    workspace: &Workspace,
-    folder: &str,
-) -> anyhow::Result<Command> {
+fn for_host(mut command: Command, workspace: &Workspace, folder: &str) -> anyhow::Result<Command> {
     command.arg("--target").arg(host(workspace)?);
     command.env("CARGO_TARGET_DIR", workspace.target.join(folder));
     Ok(command)

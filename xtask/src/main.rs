@@ -6,6 +6,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod docs;
 mod http;
 mod setup;
@@ -35,6 +36,8 @@ enum Command {
     Test(suite::Options),
     /// Build and start the platform with a sample project, and show the tour.
     Demo(demo::Options),
+    /// Build what is measured and given away.
+    Dist(dist::Options),
     /// Measure Nexus beside bare servers, with recording on.
     Bench(bench::Options),
     /// Check the rules of the house that no compiler checks.
@@ -59,6 +62,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Setup(options) => setup::run(&workspace, &options),
         Command::Test(options) => suite::run(&workspace, &options),
         Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Dist(options) => dist::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Docs(options) => docs::run(&workspace, &options),

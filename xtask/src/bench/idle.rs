@@ -1,5 +1,6 @@
 //! What functions cost that nobody calls: memory, and time at the start.
 
+use std::process::Command;
 use std::time::Instant;
 
 use super::Bench;
@@ -50,8 +51,7 @@ pub(super) fn seed(
     count: u32,
     more: &[&str],
 ) -> anyhow::Result<()> {
-    let mut command = bench.workspace.cargo(&["run", "--release", "--locked", "--quiet"]);
-    command.args(["--package", "nexus-store", "--example", "seed", "--"]);
+    let mut command = Command::new(bench.dist.example("seed"));
     command.arg(place.folder.join("store.sqlite"));
     command.args([PROJECT, function, &count.to_string()]).args(more);
     shell::run(&mut command)

@@ -16,7 +16,8 @@ mod wrk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::shell::{self, Workspace};
+use crate::dist::{self, Dist};
+use crate::shell::Workspace;
 use report::Report;
 
 /// Options of `cargo xtask bench`.
@@ -37,9 +38,12 @@ pub(crate) struct Options {
     /// Events that are handled in each round.
     #[arg(long, default_value_t = 20_000)]
     events: u32,
-    /// Measure the build that is there.
-    #[arg(long)]
+    /// Measure the newest build that is there ('cargo xtask dist' makes one).
+    #[arg(long, conflicts_with = "trained")]
     no_build: bool,
+    /// Measure a build that was trained ('cargo xtask dist --trained').
+    #[arg(long)]
+    trained: bool,
     /// Where the results go.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -89,21 +93,21 @@ impl Part {
 struct Bench<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
+    /// The programs under test.
+    dist: Dist,
     guests: guests::Guests,
 }
 
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(
-        workspace.which("wrk").is_some(),
-        "wrk is missing: install it with 'cargo xtask setup --bench'"
-    );
-    let build = ["build", "--release", "--locked", "--package", "nexus"];
-    if !options.no_build {
-        shell::run(&mut workspace.cargo(&build))?;
-    }
+    needs_wrk(workspace)?;
+    let dist = match (options.no_build, options.trained) {
+        (true, _) => Dist::newest(workspace)?,
+        (false, true) => dist::trained(workspace)?,
+        (false, false) => dist::plain(workspace)?,
+    };
     let guests = guests::build(workspace)?;
-    let bench = Bench { workspace, options, guests };
+    let bench = Bench { workspace, options, dist, guests };
     let mut report = Report::new(workspace)?;
     type Measure = fn(&Bench<'_>, &mut Report) -> anyhow::Result<()>;
     let parts: [(Part, Measure); 11] = [
@@ -135,6 +139,34 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     let default = workspace.root.join("bench/results/latest.json");
     report.write(options.json.as_ref().unwrap_or(&default))?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Puts an instrumented build under load, so that it learns what it is used for.
+pub(crate) fn train(workspace: &Workspace, dist: &Dist) -> anyhow::Result<()> {
+    needs_wrk(workspace)?;
+    let options = Options {
+        part: Part::All,
+        seconds: 8,
+        rounds: 1,
+        functions: 1_000,
+        events: 5_000,
+        no_build: true,
+        trained: false,
+        json: None,
+    };
+    let guests = guests::build(workspace)?;
+    let bench = Bench { workspace, options: &options, dist: dist.clone(), guests };
+    // What is measured of such a build means nothing.
+    let mut report = Report::new(workspace)?;
+    sync::measure(&bench, &mut report)?;
+    events::measure(&bench, &mut report)?;
+    engine::handled(&bench, &mut report)
+}
+
+fn needs_wrk(workspace: &Workspace) -> anyhow::Result<()> {
+    let found = workspace.which("wrk").is_some();
+    anyhow::ensure!(found, "wrk is missing: install it with 'cargo xtask setup --bench'");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Place {
         }
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("failed to create {}", folder.display()))?;
-        Ok(Place { program: bench.workspace.nexus("release"), folder })
+        Ok(Place { program: bench.dist.nexus(), folder })
     }
 
     /// Starts `nexus serve` and waits until it answers.

@@ -1,5 +1,7 @@
 //! Parts that are examples of their crates: each prints one JSON document.
 
+use std::process::Command;
+
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ const MATCHING_MAX: u64 = 10_000;
 /// Append rates of the log beside a raw preallocated file.
 pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let folder = bench.workspace.target.to_string_lossy().into_owned();
-    let document = example(bench, ("nexus-log", "append_rates"), &[&folder])?;
+    let document = example(bench, "append_rates", &[&folder])?;
     for rates in document["append"].as_array().into_iter().flatten() {
         let unit = format!("records/s of 1 KiB, batches of {}", rates["batch"]);
         let candidates = [
@@ -37,7 +39,8 @@ pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> 
 
 /// Fresh instances on one and two threads, without HTTP.
 pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let document = example(bench, ("nexus-wasm", "fresh"), &[])?;
+    let component = bench.guests.event_file.to_string_lossy();
+    let document = example(bench, "fresh", &[&component])?;
     flatten(report, "fresh", &document);
     Ok(())
 }
@@ -45,7 +48,7 @@ pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()
 /// What finding an event's subscriptions costs, by how many there are.
 pub(super) fn matching(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
     let arguments = ["0.5", &MATCHING_MAX.to_string()];
-    let document = example(bench, ("nexus-content", "match_rates"), &arguments)?;
+    let document = example(bench, "match_rates", &arguments)?;
     let unit = |size: u64| format!("µs per event, {size} subscriptions");
     for (kind, size, time) in matching_times(&document)? {
         let name = format!("matching, {kind}");
@@ -71,19 +74,15 @@ fn matching_times(document: &Value) -> anyhow::Result<Vec<(String, u64, f64)>> {
 
 /// What a million pending timers cost.
 pub(super) fn timers(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let document = example(bench, ("nexus-engine", "timers"), &[])?;
+    let document = example(bench, "timers", &[])?;
     flatten(report, "timers", &document);
     Ok(())
 }
 
 /// Runs an example and reads the document that it prints.
-fn example(
-    bench: &Bench<'_>,
-    (package, name): (&str, &str),
-    arguments: &[&str],
-) -> anyhow::Result<Value> {
-    let mut command = bench.workspace.cargo(&["run", "--release", "--locked", "--quiet"]);
-    command.args(["--package", package, "--example", name, "--"]).args(arguments);
+fn example(bench: &Bench<'_>, name: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+    let mut command = Command::new(bench.dist.example(name));
+    command.args(arguments);
     println!("$ {}", shell::line(&command));
     let text = shell::output(&mut command)?;
     print!("{text}");
