@@ -25,7 +25,7 @@ use crate::cache::{Endings, Events};
 use crate::dedup::{Dedup, DedupKey};
 use crate::queues::Queues;
 use crate::scheduler::{Scheduler, Wanted};
-use crate::shard::{Action, Ended, Id, Shard, State};
+use crate::shard::{Action, Ended, Id, Receiver, Shard, State};
 use crate::snapshot::Snapshot;
 use crate::{EngineConfig, EngineParts, Error, checkpoint};
 use attempts::Attempts;
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) queues: Arc<Queues>,
     /// The last record that a checkpoint on disk holds.
     pub(crate) checkpointed: Arc<AtomicU64>,
+    /// Attempts that wait for other deliveries: others may run in their place.
+    pub(crate) lent: Arc<AtomicUsize>,
 }
 
 pub(crate) struct Driver {
@@ -72,6 +74,8 @@ pub(crate) struct Driver {
     /// Cancellations of deliveries whose attempt is just beginning.
     cancel_later: HashMap<Id, Vec<CancelRequest>>,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// Signals that are being appended, by their ids: whoever sends one is told what became of it.
+    signalling: HashMap<[u8; 16], oneshot::Sender<Receiver>>,
     checkpointed: u64,
     checkpoint: JoinSet<()>,
 }
@@ -107,6 +111,7 @@ impl Driver {
             ending: HashMap::new(),
             cancel_later: HashMap::new(),
             waiting: Vec::new(),
+            signalling: HashMap::new(),
             checkpointed,
             checkpoint: JoinSet::new(),
         };
@@ -234,6 +239,7 @@ impl Driver {
                     self.shared.dedup.insert(DedupKey::of_schedule(record), id, at);
                 }
             }
+            Record::Signal(record) => self.signal_applies(record),
             Record::Delivery(record) if record.function.is_empty() => {
                 if let Ok(schedule) = EventId::try_from(&record.event[..]) {
                     self.firing.remove(&schedule);

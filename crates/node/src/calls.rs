@@ -10,7 +10,8 @@ use nexus_model::{Code, Digest, InvocationId, Name, limits};
 
 use crate::host::function_context;
 use crate::serve::Origin;
-use crate::{Error, InvokeInput, Node, durable};
+use crate::waited::{Waited, key_of_call};
+use crate::{Error, InvokeInput, InvokeOutput, Node, durable};
 
 /// The name of the function that is called, if functions may go so deep.
 pub(crate) fn callee(context: &CallContext, function: &str) -> Result<Name, CallError> {
@@ -38,7 +39,42 @@ pub(crate) async fn call(
     let input = InvokeInput { data, content_type, ..InvokeInput::default() };
     // A function that calls itself makes a future that holds itself.
     let invoked = Box::pin(node.invoke_from(&ctx, (&context.project, &name), input, origin));
-    let output = invoked.await.map_err(call_error)?;
+    payload_of(invoked.await.map_err(call_error)?)
+}
+
+/// The same for a durable caller, which may ask again after a crash: the call is an event with the
+/// call's key, and so its function is not run twice.
+pub(crate) async fn call_once(
+    node: &Arc<Node>,
+    context: &CallContext,
+    call: FunctionCall,
+) -> Result<Payload, CallError> {
+    let name = callee(context, &call.function)?;
+    if node.catalog.function(&context.project, &name).is_none() {
+        return Err(CallError::NotFound(format!("function '{name}'")));
+    }
+    let record =
+        durable::call_event(node, (context, &name), call, (String::new(), context.depth + 1))?;
+    let unavailable = |error: String| CallError::Unavailable(error);
+    let engine = node.engine().map_err(|error| unavailable(error.to_string()))?;
+    let fresh = record.event_id().ok_or_else(|| unavailable("it has no id".to_owned()))?;
+    let waiter = node.waiters.wait(fresh);
+    let accepted = engine.accept(vec![record]).await;
+    let accepted = accepted.map_err(|error| unavailable(error.to_string()))?;
+    let accepted = accepted.first().ok_or_else(|| unavailable("it was lost".to_owned()))?;
+    let waited = Waited { waiter, key: key_of_call(&context.project, &name, accepted.id) };
+    // It does nothing but wait: others may run in its place.
+    let _lent = engine.lend().await;
+    match node.end_of_waited(&waited).await {
+        Ok(output) => payload_of(output),
+        // Nobody knows yet what comes of it. The journal must not say that it failed: the caller is
+        // taken down with the server, and asks again when it goes on.
+        Err(error) if error.code() == Code::ShuttingDown => std::future::pending().await,
+        Err(error) => Err(call_error(error)),
+    }
+}
+
+fn payload_of(output: InvokeOutput) -> Result<Payload, CallError> {
     match output.http_status {
         Some(status @ 400..) => {
             let code = match status {

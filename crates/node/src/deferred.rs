@@ -1,7 +1,6 @@
 //! Calls that nobody waits for: accepted now, run by the engine, their results fetched by id; and
 //! what can be done about invocations that have not ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, 
 use nexus_model::view::PendingView;
 use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits};
 
-use crate::emit::Targeted;
+use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
 use crate::record::bytes_of;
 use crate::serve::{Outcome, guest_error};
@@ -72,6 +71,7 @@ impl Node {
             event: StoredEvent::from(&event),
             target: function.to_string(),
             trigger: String::new(),
+            cause: Cause::default(),
         };
         self.accept_targeted((ctx, project), targeted).await?;
         Ok(invocation)
@@ -181,7 +181,7 @@ impl Node {
     }
 
     /// The newest attempt to deliver an event.
-    async fn last_attempt(
+    pub(crate) async fn last_attempt(
         &self,
         project: &Name,
         event: EventId,
@@ -229,8 +229,12 @@ impl Node {
         (name, input): (&str, InvokeInput),
     ) -> Result<(), Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
-        if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-            return Err(Error::new(Code::BadRequest, "the name of a signal has 1 to 128 bytes"));
+        let longest = limits::SIGNAL_NAME_BYTES_MAX;
+        if name.is_empty() || name.len() > longest || name.chars().any(char::is_control) {
+            return Err(Error::new(
+                Code::BadRequest,
+                format!("the name of a signal has 1 to {longest} bytes and no control characters"),
+            ));
         }
         if input.data.len() > limits::SIGNAL_BYTES_MAX {
             return Err(Error::new(
@@ -242,21 +246,7 @@ impl Node {
                 ),
             ));
         }
-        let key = self.key_of(project, id).await?.ok_or_else(|| {
-            Error::new(Code::NotDurable, format!("invocation {id} is not waiting for anything"))
-                .with_hint("only durable invocations that have not ended take signals")
-        })?;
-        let name_of = Name::new(&key.function).ok();
-        let durable = name_of
-            .and_then(|name| self.catalog.function(project, &name))
-            .is_some_and(|function| function.durable);
-        if !durable {
-            return Err(Error::new(
-                Code::NotDurable,
-                format!("function '{}' is not durable", key.function),
-            )
-            .with_hint("set durable = true and deploy it again"));
-        }
+        self.check_receiver(project, id).await?;
         let record_id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
         let content_type = if input.data.is_empty() { String::new() } else { content_type(&input) };
         let record = SignalRecord {
@@ -272,34 +262,39 @@ impl Node {
         self.engine()?.signal(record).await.map_err(Error::from)
     }
 
-    /// Calls a durable function and waits for its end: it is the engine's from the beginning.
-    pub(crate) async fn invoke_durable(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        (project, function): (&Name, &Name),
-        input: InvokeInput,
-    ) -> Result<InvokeOutput, Error> {
-        let id = self.invoke_async(ctx, (project, function), input).await?;
-        let reader = OpContext {
-            scopes: [Scope::ReadPayload].into(),
-            project: Some(project.clone()),
-            ..ctx.clone()
+    /// Whether signals to an invocation make sense; that it has not ended is the engine's to say.
+    async fn check_receiver(&self, project: &Name, id: InvocationId) -> Result<(), Error> {
+        let Some(key) = self.key_of(project, id).await? else {
+            // One that does not exist, or not for this caller, is not said to have ended.
+            return match self.parts.log.invocation(id).await? {
+                Some(record) if record.meta.project == project.as_str() => Err(Error::new(
+                    Code::NotDurable,
+                    format!("invocation {id} has ended, or is not durable"),
+                )
+                .with_hint(format!("see how: nexus why {id}"))),
+                _ => Err(Error::not_found(format_args!("invocation {id}"))),
+            };
         };
-        let patience = limits::RESULT_WAIT_MAX;
-        match self.invocation_result(&reader, (project, id), patience).await? {
-            ResultOf::Ready(output) => Ok(*output),
-            ResultOf::Pending(pending) => Err(Error::new(
-                Code::GuestTimedOut,
-                format!("the invocation goes on: {}", pending.reason),
+        // What has begun says itself whether it is durable: the function may have changed since.
+        let state = self.engine()?.why(key.clone()).await?.map(|why| why.state);
+        if !matches!(state, Some(DeliveryState::Ready { .. } | DeliveryState::Waiting { .. })) {
+            return Ok(());
+        }
+        let name = Name::new(&key.function).ok();
+        let function = name.and_then(|name| self.catalog.function(project, &name));
+        match function.is_some_and(|function| function.durable) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::NotDurable,
+                format!("function '{}' is not durable", key.function),
             )
-            .with_hint(format!("nexus result {id} --wait"))
-            .with_invocation(id)),
+            .with_hint("set durable = true and deploy it again")),
         }
     }
 }
 
 /// The result that a record holds.
-fn output_of(id: InvocationId, record: InvocationRecord) -> Result<InvokeOutput, Error> {
+pub(crate) fn output_of(id: InvocationId, record: InvocationRecord) -> Result<InvokeOutput, Error> {
     let gone = |why: &str| {
         Error::new(Code::Gone, format!("the result of invocation {id} is not there: {why}"))
             .with_invocation(id)

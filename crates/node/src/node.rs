@@ -22,6 +22,7 @@ use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
 use crate::result_cache::ResultCache;
+use crate::waiters::Waiters;
 use crate::webhook::KnownKeys;
 use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
 
@@ -56,6 +57,7 @@ pub struct Node {
     /// What webhooks are signed with, by project and secret; read on first use.
     pub(crate) webhook_keys: ArcSwap<KnownKeys>,
     pub(crate) results: ResultCache,
+    pub(crate) waiters: Waiters,
     pub(crate) under_pressure: AtomicBool,
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
@@ -79,6 +81,7 @@ impl Node {
             secret_key: config.master_key.derive("secrets"),
             webhook_keys: ArcSwap::default(),
             results: ResultCache::default(),
+            waiters: Waiters::default(),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
             started: Instant::now(),
