@@ -69,7 +69,10 @@ pub(crate) async fn call_once(
         Ok(output) => payload_of(output),
         // Nobody knows yet what comes of it. The journal must not say that it failed: the caller is
         // taken down with the server, and asks again when it goes on.
-        Err(error) if error.code() == Code::ShuttingDown => std::future::pending().await,
+        Err(error) if error.code() == Code::ShuttingDown => {
+            node.taken_down.add(context.id);
+            std::future::pending().await
+        }
         Err(error) => Err(call_error(error)),
     }
 }

@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
-use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits};
+use nexus_model::{
+    Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, Timestamp, limits,
+};
 
 use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
@@ -104,8 +106,25 @@ impl Node {
             if let Some(last) = self.last_attempt(project, key.event).await? {
                 return self.result_of(ctx, project, last).await;
             }
+        } else if let Some(due) = self.begins_at(project, id).await? {
+            let left = due.since(self.parts.clock.now());
+            tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
+            let reason = format!("it begins at {due}");
+            let pending =
+                PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
+            return Ok(ResultOf::Pending(Box::new(pending)));
         }
         self.result_of(ctx, project, id).await
+    }
+
+    /// When an invocation begins that was started for later; `None` when it has, or was not.
+    pub(crate) async fn begins_at(
+        &self,
+        project: &Name,
+        id: InvocationId,
+    ) -> Result<Option<Timestamp>, Error> {
+        let event = EventId::from_bytes(*id.as_bytes());
+        Ok(self.engine()?.scheduled(project.as_str(), event).await?)
     }
 
     async fn result_of(
@@ -207,11 +226,15 @@ impl Node {
             Error::new(Code::Conflict, format!("invocation {id} has ended"))
                 .with_hint(format!("see how: nexus invocations show {id}"))
         };
+        let who = (ctx.principal.to_string(), reason.to_owned());
         let Some(key) = self.key_of(project, id).await? else {
+            let event = EventId::from_bytes(*id.as_bytes());
+            if self.engine()?.cancel_schedule((project.as_str(), event), who).await? {
+                return Ok(());
+            }
             self.invocation_record(ctx, Scope::Invoke, id).await?;
             return Err(ended());
         };
-        let who = (ctx.principal.to_string(), reason.to_owned());
         match self.engine()?.cancel(key, who).await? {
             Cancellation::Done => Ok(()),
             Cancellation::TooLate | Cancellation::NotFound => Err(ended()),
@@ -265,6 +288,12 @@ impl Node {
     /// Whether signals to an invocation make sense; that it has not ended is the engine's to say.
     async fn check_receiver(&self, project: &Name, id: InvocationId) -> Result<(), Error> {
         let Some(key) = self.key_of(project, id).await? else {
+            if let Some(due) = self.begins_at(project, id).await? {
+                return Err(Error::new(
+                    Code::NotDurable,
+                    format!("invocation {id} takes signals when it begins, at {due}"),
+                ));
+            }
             // One that does not exist, or not for this caller, is not said to have ended.
             return match self.parts.log.invocation(id).await? {
                 Some(record) if record.meta.project == project.as_str() => Err(Error::new(

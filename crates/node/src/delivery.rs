@@ -141,7 +141,12 @@ impl Node {
             running.call.respond = Some(respond);
             answer
         });
-        let mut finished = running.run().await;
+        let mut finished = tokio::select! {
+            finished = running.run() => finished,
+            () = self.taken_down.wait(attempt.id), if durable => {
+                return Err(nexus_log::Error::Closed);
+            }
+        };
         if let Some(suspension) = finished.ended.suspension.take() {
             let record = self.suspended(&finished, &suspension);
             return self.append_end(Record::Suspended(record)).await.map(|()| Ran::Recorded);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use nexus_engine::{Engine, EngineConfig, EngineParts};
+use nexus_engine::{DeclaredKey, Engine, EngineConfig, EngineParts};
 use nexus_exec::Artifacts;
 use nexus_model::resource::{
     FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TokenSpec, TriggerSpec,
@@ -22,7 +22,7 @@ use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
 use crate::result_cache::ResultCache;
-use crate::waiters::Waiters;
+use crate::waiters::{TakenDown, Waiters};
 use crate::webhook::KnownKeys;
 use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
 
@@ -58,6 +58,7 @@ pub struct Node {
     pub(crate) webhook_keys: ArcSwap<KnownKeys>,
     pub(crate) results: ResultCache,
     pub(crate) waiters: Waiters,
+    pub(crate) taken_down: TakenDown,
     pub(crate) under_pressure: AtomicBool,
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
@@ -82,6 +83,7 @@ impl Node {
             webhook_keys: ArcSwap::default(),
             results: ResultCache::default(),
             waiters: Waiters::default(),
+            taken_down: TakenDown::default(),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
             started: Instant::now(),
@@ -100,9 +102,9 @@ impl Node {
             config,
             parts,
         });
-        node.read_declared().await?;
+        let known = node.read_declared().await?;
         node.reload_tokens().await?;
-        node.start_engine().await?;
+        node.start_engine(known).await?;
         node.register_metrics();
         let at = Arc::clone(&node);
         node.tasks.service("compile at start", async move { at.compile_missing().await });
@@ -113,7 +115,8 @@ impl Node {
         Ok(node)
     }
 
-    async fn start_engine(self: &Arc<Self>) -> Result<(), Error> {
+    /// `declared` is what the engine should know.
+    async fn start_engine(self: &Arc<Self>, declared: Vec<DeclaredKey>) -> Result<(), Error> {
         let config = EngineConfig {
             checkpoint: self.config.engine_dir.join("engine.checkpoint"),
             running_max: self.config.deliveries,
@@ -128,8 +131,9 @@ impl Node {
         };
         let engine = Engine::start(config, parts).await;
         let engine = engine.map_err(|error| Error::internal("start the engine", error))?;
+        let unknown = engine.unknown(declared).await?;
         let _ = self.engine.set(engine);
-        Ok(())
+        self.tell_engine(unknown).await
     }
 
     /// The engine.
@@ -137,7 +141,9 @@ impl Node {
         self.engine.get().ok_or_else(|| Error::new(Code::ShuttingDown, "the engine is not running"))
     }
 
-    async fn read_declared(&self) -> Result<(), Error> {
+    /// Publishes what is declared. Gives what of it the engine should know.
+    async fn read_declared(&self) -> Result<Vec<DeclaredKey>, Error> {
+        let mut declared = Vec::new();
         let mut snapshot = Snapshot::default();
         for kind in [Kind::Project, Kind::Schema, Kind::Function, Kind::Trigger] {
             let mut after = None;
@@ -147,11 +153,12 @@ impl Node {
                 after = Some(last.key());
                 for resource in page {
                     self.take_in(&mut snapshot, &resource)?;
+                    declared.extend(declared_key(&resource));
                 }
             }
         }
         self.catalog.publish(snapshot);
-        Ok(())
+        Ok(declared)
     }
 
     /// Makes a stored project, function, trigger or schema known to the request path.
@@ -370,6 +377,17 @@ impl Node {
             None => Err(Error::not_found(format_args!("project '{project}'"))),
         }
     }
+}
+
+/// What the engine should know of a resource.
+fn declared_key(resource: &Resource) -> Option<DeclaredKey> {
+    let kind = Some(resource.kind).filter(|at| matches!(at, Kind::Function | Kind::Trigger))?;
+    Some(DeclaredKey {
+        kind,
+        project: resource.metadata.project.as_ref()?.to_string(),
+        name: resource.metadata.name.to_string(),
+        revision: resource.metadata.revision?,
+    })
 }
 
 /// What a stored function says that it runs.

@@ -214,12 +214,19 @@ impl Node {
                 }
                 invocation
             }
-            Some(Ended { decision, invocation: None, reason, .. }) => {
-                let code = match decision {
-                    Some(DeliveryDecision::Cancelled) => Code::Cancelled,
-                    _ => Code::GuestFailed,
+            Some(Ended { decision, invocation: None, reason, attempts }) => {
+                let last = match attempts {
+                    0 => None,
+                    _ => self.last_attempt(&project, key.event).await?,
                 };
-                return Err(Error::new(code, format!("it was given up: {reason}")));
+                if last.is_none() {
+                    let code = match decision {
+                        Some(DeliveryDecision::Cancelled) => Code::Cancelled,
+                        _ => Code::GuestFailed,
+                    };
+                    return Err(Error::new(code, format!("it was given up: {reason}")));
+                }
+                last
             }
             Some(Ended { invocation, .. }) => invocation,
             // It ended long ago: its attempts are in the log.

@@ -2,10 +2,11 @@
 //! it: the record of its end may be redacted, and large answers are not in it. Only after a restart
 //! the record is all there is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use nexus_model::EventId;
+use nexus_model::{EventId, InvocationId};
+use tokio::sync::Notify;
 
 use crate::InvokeOutput;
 use crate::node::lock;
@@ -42,6 +43,36 @@ impl Waiters {
     pub(crate) fn give(&self, event: EventId, output: InvokeOutput) {
         if let Some(waiting) = lock(&self.0).get_mut(&event) {
             *waiting = Some(output);
+        }
+    }
+}
+
+/// Durable invocations that are taken down with the server, because what they wait for will not come
+/// before the next start. Nothing of them is lost: they go on from their journals then.
+#[derive(Clone, Default)]
+pub(crate) struct TakenDown(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    all: Mutex<HashSet<InvocationId>>,
+    more: Notify,
+}
+
+impl TakenDown {
+    /// Takes one down: whoever runs it drops it.
+    pub(crate) fn add(&self, id: InvocationId) {
+        lock(&self.0.all).insert(id);
+        self.0.more.notify_waiters();
+    }
+
+    /// Waits until it is taken down. Cancel safe.
+    pub(crate) async fn wait(&self, id: InvocationId) {
+        loop {
+            let more = self.0.more.notified();
+            if lock(&self.0.all).contains(&id) {
+                return;
+            }
+            more.await;
         }
     }
 }

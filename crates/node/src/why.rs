@@ -100,6 +100,17 @@ impl Node {
         {
             return Ok(of_delivery(&about, &why, self.parts.clock.now()));
         }
+        if let Some(due) = self.begins_at(project, id).await? {
+            return Ok(WhyView {
+                about,
+                state: "scheduled".to_owned(),
+                answer: format!("It begins at {due}."),
+                until: Some(due),
+                because: vec!["a function has started it for later".to_owned()],
+                hint: format!("take it back: nexus cancel {id}"),
+                function: String::new(),
+            });
+        }
         let record = self.invocation_record(ctx, Scope::Read, id).await?;
         match record.meta.project == project.as_str() {
             true => self.why_ended(&about, &record).await,
