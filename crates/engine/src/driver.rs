@@ -378,8 +378,22 @@ impl Driver {
     }
 
     async fn finish(mut self) {
-        while let Some(ended) = self.attempts.tasks.join_next_with_id().await {
-            self.attempt_ended(ended);
+        // Attempts that still run may ask, and wait for what they append.
+        while !self.attempts.tasks.is_empty() {
+            let stepped = self.step_without_dispatch().await;
+            if matches!(stepped, Ok(true)) {
+                continue;
+            }
+            // What has not ended now does not end before the next start: nobody waits for it.
+            self.ending.clear();
+            let position = Position { shard: 0, sequence: self.shard.position() };
+            let log = self.parts.log.clone();
+            tokio::select! {
+                () = log.wait_past(position), if stepped.is_ok() => {}
+                () = tokio::time::sleep(PAUSE), if stepped.is_err() => {}
+                Some(ended) = self.attempts.tasks.join_next_with_id() => self.attempt_ended(ended),
+                Some(question) = self.questions.recv() => question(&mut self),
+            }
         }
         while let Ok(true) = self.step_without_dispatch().await {}
         while self.checkpoint.join_next().await.is_some() {}

@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use nexus_exec::{CallContext, CallError, CallFailure, FunctionCall, Payload, Started};
 use nexus_model::record::{InvocationRecord, Status, Trigger};
 use nexus_model::{Code, Digest, InvocationId, Name, limits};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::host::function_context;
 use crate::serve::Origin;
@@ -37,9 +38,15 @@ pub(crate) async fn call(
     let Payload { content_type, data } = call.payload;
     let content_type = (!content_type.is_empty()).then_some(content_type);
     let input = InvokeInput { data, content_type, ..InvokeInput::default() };
-    // A function that calls itself makes a future that holds itself.
-    let invoked = Box::pin(node.invoke_from(&ctx, (&context.project, &name), input, origin));
-    payload_of(invoked.await.map_err(call_error)?)
+    // In a task of its own: functions that call functions would need a deeper stack each time. When
+    // the caller is gone, so is the task, and with it the call.
+    let (at, project) = (Arc::clone(node), context.project.clone());
+    let invoked = node.tasks.work(async move {
+        at.invoke_from(&ctx, (&project, &name), input, origin).await
+    });
+    let lost = |_| CallError::Unavailable("the call was lost".to_owned());
+    let output = AbortOnDropHandle::new(invoked).await.map_err(lost)?;
+    payload_of(output.map_err(call_error)?)
 }
 
 /// The same for a durable caller, which may ask again after a crash: the call is an event with the

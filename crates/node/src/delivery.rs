@@ -23,6 +23,7 @@ use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension};
 use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
 use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Slot;
 use crate::catalog::Function;
@@ -52,28 +53,30 @@ enum Ran {
 pub(crate) struct Deliverer {
     node: Weak<Node>,
     strikes: Strikes,
+    /// Cancelled when the node has its engine: what runs may ask for it.
+    open: CancellationToken,
 }
 
 impl Deliverer {
-    pub(crate) fn new(node: &Arc<Node>) -> Self {
-        Deliverer { node: Arc::downgrade(node), strikes: Strikes::default() }
+    /// Runs nothing before `open` is cancelled.
+    pub(crate) fn new(node: &Arc<Node>, open: CancellationToken) -> Self {
+        Deliverer { node: Arc::downgrade(node), strikes: Strikes::default(), open }
+    }
+
+    async fn node(&self) -> Result<Arc<Node>, nexus_log::Error> {
+        self.open.cancelled().await;
+        self.node.upgrade().ok_or(nexus_log::Error::Closed)
     }
 }
 
 #[async_trait]
 impl Worker for Deliverer {
     async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error> {
-        match self.node.upgrade() {
-            Some(node) => node.deliver(delivery, &self.strikes).await,
-            None => Err(nexus_log::Error::Closed),
-        }
+        self.node().await?.deliver(delivery, &self.strikes).await
     }
 
     async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
-        match self.node.upgrade() {
-            Some(node) => node.resume(resume, &self.strikes).await,
-            None => Err(nexus_log::Error::Closed),
-        }
+        self.node().await?.resume(resume, &self.strikes).await
     }
 
     fn cancel(&self, invocation: InvocationId) {

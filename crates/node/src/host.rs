@@ -118,7 +118,7 @@ impl Host for CallHost {
     async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
         match self.durable {
             true => calls::call_once(&self.node, context, call).await,
-            false => Box::pin(calls::call(&self.node, context, call)).await,
+            false => calls::call(&self.node, context, call).await,
         }
     }
 

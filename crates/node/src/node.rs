@@ -15,6 +15,7 @@ use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
 use nexus_policy::{Authenticator, Entry};
 use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
@@ -123,17 +124,21 @@ impl Node {
             pending_max: PENDING_MAX,
             checkpoint_records: CHECKPOINT_RECORDS,
         };
+        let open = CancellationToken::new();
         let parts = EngineParts {
             log: self.parts.log.clone(),
             clock: Arc::clone(&self.parts.clock),
             mint: Arc::clone(&self.parts.mint),
-            worker: Arc::new(Deliverer::new(self)),
+            worker: Arc::new(Deliverer::new(self, open.clone())),
         };
         let engine = Engine::start(config, parts).await;
         let engine = engine.map_err(|error| Error::internal("start the engine", error))?;
         let unknown = engine.unknown(declared).await?;
         let _ = self.engine.set(engine);
-        self.tell_engine(unknown).await
+        self.tell_engine(unknown).await?;
+        // Only now it runs what the last stop left behind.
+        open.cancel();
+        Ok(())
     }
 
     /// The engine.
