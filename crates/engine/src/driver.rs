@@ -4,6 +4,7 @@
 mod answers;
 mod attempts;
 mod outbox;
+mod suspects;
 mod timers;
 
 use std::collections::{HashMap, HashSet};
@@ -30,6 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::{EngineConfig, EngineParts, Error, checkpoint};
 use attempts::Attempts;
 use outbox::Out;
+use suspects::Suspects;
 use timers::Timers;
 
 /// Records that are read at once.
@@ -65,6 +67,7 @@ pub(crate) struct Driver {
     shared: Shared,
     timers: Timers,
     attempts: Attempts,
+    suspects: Suspects,
     outbox: Vec<Out>,
     /// Schedules whose events are being appended.
     firing: HashSet<EventId>,
@@ -104,6 +107,7 @@ impl Driver {
             shared,
             timers: Timers::default(),
             attempts: Attempts::default(),
+            suspects: Suspects::default(),
             outbox: Vec::new(),
             firing: HashSet::new(),
             events: Events::default(),
@@ -186,6 +190,7 @@ impl Driver {
         }
         self.shard.skip_to(through);
         self.release_ended();
+        self.next_suspect();
         self.fire_timers();
         self.dispatch();
         let appended = self.append_outbox().await?;
@@ -287,7 +292,10 @@ impl Driver {
                 Action::Close(run) => self.outbox.push(Out::Close(run)),
                 Action::Resume(run) => self.resume(run),
                 Action::WakeAt(run, at_ns) => self.timers.wake(run, at_ns),
-                Action::Strike(run) => self.parts.worker.cancel(run),
+                Action::Strike(run) => {
+                    self.parts.worker.cancel(run);
+                    self.cancel_suspect(run);
+                }
                 Action::Timer(schedule, at_ns) => self.timers.schedule(schedule, at_ns),
                 Action::Lane(lane) => self.configure(lane),
             }

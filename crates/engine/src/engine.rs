@@ -20,8 +20,8 @@ pub use accept::Accepted;
 pub use dead::Redrive;
 pub use durable::WaitingSignalAt;
 
-use crate::lanes::DeclaredKey;
 use crate::driver::{CancelRequest, Cancellation, Driver, OutcomeOf, Question, Shared, Why};
+use crate::lanes::DeclaredKey;
 use crate::shard::{DeliveryKey, DeliveryState, Ended};
 use crate::snapshot::{DeliveryFilter, PendingDelivery, Snapshot};
 use crate::{Error, Worker};

@@ -41,9 +41,9 @@ pub(crate) async fn call(
     // In a task of its own: functions that call functions would need a deeper stack each time. When
     // the caller is gone, so is the task, and with it the call.
     let (at, project) = (Arc::clone(node), context.project.clone());
-    let invoked = node.tasks.work(async move {
-        at.invoke_from(&ctx, (&project, &name), input, origin).await
-    });
+    let invoked = node
+        .tasks
+        .work(async move { at.invoke_from(&ctx, (&project, &name), input, origin).await });
     let lost = |_| CallError::Unavailable("the call was lost".to_owned());
     let output = AbortOnDropHandle::new(invoked).await.map_err(lost)?;
     payload_of(output.map_err(call_error)?)

@@ -45,8 +45,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 enum Ran {
     /// Its end or its sleep is on disk.
     Recorded,
-    /// The node cannot run it now; nothing was done.
-    NotNow,
+    /// The node cannot run it now, and why; nothing was done.
+    NotNow(String),
 }
 
 /// Runs deliveries on a node. Holds it weakly: the node owns the engine that owns this.
@@ -161,7 +161,12 @@ impl Node {
             return Err(nexus_log::Error::Closed);
         }
         if resumed && finished.ended.status == Status::Rejected {
-            return Ok(Ran::NotNow);
+            let failure = finished.ended.failure.clone().unwrap_or_default();
+            if Code::parse(&failure.code).is_some_and(resume::passes) {
+                return Ok(Ran::NotNow(failure.message));
+            }
+            // To begin it anew would do again what it has done.
+            finished.ended.status = Status::Refused;
         }
         self.send_returned(&mut finished).await;
         if waits {
@@ -209,7 +214,7 @@ impl Node {
         }
     }
 
-    /// Appends the end of an attempt, or that it sleeps. The engine waits for nothing else to go on,
+    /// Appends the end of an attempt, that it sleeps, or that it goes on. The engine waits for nothing else to go on,
     /// so this insists while the log recovers; when the node stops first, the attempt is found
     /// unfinished.
     async fn append_end(&self, record: Record) -> Result<(), nexus_log::Error> {

@@ -149,8 +149,7 @@ pub(crate) fn call_event(
     }
     event.data = Some(call.payload.data);
     event.validate().map_err(|error| CallError::Invalid(error.to_string()))?;
-    let id: EventId =
-        node.parts.mint.mint(Partition::of(context.project.as_str(), &ordering_key));
+    let id: EventId = node.parts.mint.mint(Partition::of(context.project.as_str(), &ordering_key));
     Ok(EventRecord {
         id: bytes_of(id.as_bytes()),
         meta: Meta {

@@ -100,8 +100,7 @@ impl Node {
                 format!("{size} bytes, the limit of an event is {}", limits::EVENT_BYTES_MAX),
             ));
         }
-        let mut record =
-            self.event_record((ctx, project.as_str()), &event, targeted.cause, now_ns);
+        let mut record = self.event_record((ctx, project.as_str()), &event, targeted.cause, now_ns);
         record.id = bytes_of(targeted.id.as_bytes());
         record.event = targeted.event;
         record.target = targeted.target;

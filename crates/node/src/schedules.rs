@@ -30,7 +30,8 @@ impl Node {
         let warnings = self.check_schemas(project, &events)?;
         let now_ns = self.parts.clock.now().unix_ns();
         let records = events.iter().map(|event| {
-            let record = self.event_record((ctx, project.as_str()), event, Cause::default(), now_ns);
+            let record =
+                self.event_record((ctx, project.as_str()), event, Cause::default(), now_ns);
             ScheduleRecord {
                 id: record.id,
                 meta: record.meta,

@@ -55,9 +55,7 @@ impl Node {
         function: &'a Function,
         request: Request<Body>,
     ) -> Answered<'a, Response<Body>> {
-        Box::pin(async move {
-            self.answer_durable(from, function, request).await.map(response_of)
-        })
+        Box::pin(async move { self.answer_durable(from, function, request).await.map(response_of) })
     }
 
     /// Calls a durable function and waits for its end: it is the engine's from the beginning.
@@ -178,6 +176,13 @@ impl Node {
         };
         let id = waited.id();
         match tokio::time::timeout(patience, self.end_of_waited(&waited)).await {
+            // To be asked to try again would make another invocation of it.
+            Ok(Err(error)) if error.code() == Code::ShuttingDown => Err(Error::new(
+                Code::GoesOn,
+                "the server is shutting down, the invocation goes on when it is back",
+            )
+            .with_hint(format!("nexus result {id} --wait"))
+            .with_invocation(id)),
             Ok(ended) => ended.map_err(|error| match error.invocation_id() {
                 Some(_) => error,
                 None => error.with_invocation(id),
@@ -208,7 +213,9 @@ impl Node {
         let project =
             Name::new(&key.project).map_err(|error| Error::internal("read a name", error))?;
         let last = match self.engine()?.wait_ended(key.clone()).await? {
-            Some(Ended { decision: None | Some(DeliveryDecision::Reported), invocation, .. }) => {
+            Some(Ended {
+                decision: None | Some(DeliveryDecision::Reported), invocation, ..
+            }) => {
                 if let Some(output) = waited.waiter.take() {
                     return Ok(output);
                 }

@@ -9,8 +9,8 @@ use nexus_exec::journal::{
     EnvEntry, Fault, Function, Header, Outcome, Partial, Player, Recorder, Stop,
 };
 use nexus_exec::{
-    CallContext, CallError, FunctionCall, Host, Payload, Piece, StartOptions, Suspension,
-    Unit, Wake,
+    CallContext, CallError, FunctionCall, Host, Payload, Piece, StartOptions, Suspension, Unit,
+    Wake,
 };
 use nexus_model::record::Status;
 use nexus_model::{Clock as _, Code, Event, SystemClock, Timestamp};
@@ -69,8 +69,7 @@ impl Run {
             player = Some(Player::new(partial.journal));
         }
         let recorder = Recorder::new(&header, Instant::now(), JOURNAL_BYTES_MAX);
-        let mut run =
-            Run { context, host, player, recorder, wake, signals: Vec::new(), header };
+        let mut run = Run { context, host, player, recorder, wake, signals: Vec::new(), header };
         run.go_live_at_the_end();
         Ok(run)
     }
@@ -186,11 +185,9 @@ impl Run {
             (Some(Wake::TimedOut), Some(_)) => return Ok(Outcome::Closed),
             (Some(Wake::Signal(signal)), Some(_)) => Some(signal),
             (_, None) => None,
-            (_, Some(name)) => {
-                self.host.signal(&self.context, name).await.map_err(|error| {
-                    Stopped::Failed(Status::Failed, Code::Internal, error.to_string())
-                })?
-            }
+            (_, Some(name)) => self.host.signal(&self.context, name).await.map_err(|error| {
+                Stopped::Failed(Status::Failed, Code::Internal, error.to_string())
+            })?,
         };
         if let Some(signal) = came {
             self.signals.push(signal.id);
@@ -219,11 +216,7 @@ impl Effect<'_> {
         }
     }
 
-    async fn make(
-        self,
-        (context, number): (&CallContext, u32),
-        host: &Arc<dyn Host>,
-    ) -> Outcome {
+    async fn make(self, (context, number): (&CallContext, u32), host: &Arc<dyn Host>) -> Outcome {
         let call = |function: &str| FunctionCall {
             function: function.to_owned(),
             payload: Payload { content_type: String::new(), data: Bytes::from_static(b"1") },

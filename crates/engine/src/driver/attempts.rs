@@ -87,6 +87,13 @@ impl Driver {
     }
 
     fn go_on(&mut self, ticket: Ticket, id: InvocationId) {
+        let closed = |run| matches!(self.shard.recover_run(id, run), Action::Close(_));
+        if self.shard.runs.get(&id).is_some_and(closed) {
+            // It was cancelled while it waited for its turn.
+            self.scheduler.release(ticket);
+            self.outbox.push(Out::Close(id));
+            return;
+        }
         let Some(resume) = self.resume_of(id) else {
             self.scheduler.release(ticket);
             // The clock may have gone back since it was woken: then it is woken again.

@@ -21,8 +21,7 @@ const BEGUN: usize = 2;
 /// Long enough on a busy machine; only ever waited for when something is broken.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// What one journey sends, in alphabetical order.
-const STEPS: [&str; 8] =
-    ["begin", "end", "left", "one", "right", "signalled", "slept", "two"];
+const STEPS: [&str; 8] = ["begin", "end", "left", "one", "right", "signalled", "slept", "two"];
 
 /// An outside service that honours `idempotency-key`, as payment services do.
 #[derive(Default)]
@@ -255,8 +254,9 @@ fn check(api: &Api, journeys: &Journeys) {
     let mut emitted = BTreeMap::new();
     let mut cursor = String::new();
     loop {
-        let path =
-            format!("/api/v1/projects/trip/events?type=com.test.journey&limit=1000&data=true{cursor}");
+        let path = format!(
+            "/api/v1/projects/trip/events?type=com.test.journey&limit=1000&data=true{cursor}"
+        );
         let page = api.get(&path);
         for item in page["items"].as_array().unwrap() {
             let name = item["event"]["data"]["name"].as_str().unwrap().to_owned();

@@ -121,9 +121,7 @@ impl Attempt {
         let called = first.event.ty == INVOKE_TYPE;
         Origin {
             trigger: Trigger::Event,
-            cause: InvocationId::try_from(&first.meta.cause_invocation[..])
-                .ok()
-                .filter(|_| called),
+            cause: InvocationId::try_from(&first.meta.cause_invocation[..]).ok().filter(|_| called),
             depth: if called { first.depth } else { 0 },
         }
     }

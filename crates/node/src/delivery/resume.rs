@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use nexus_engine::{Delivery, Resume, Wake};
-use nexus_exec::journal::{EnvEntry, Partial};
 use nexus_exec::Cancel;
+use nexus_exec::journal::{EnvEntry, Partial};
 use nexus_log::Position;
 use nexus_model::record::{Record, StartedRecord};
 use nexus_model::{Code, Name, Timestamp, VersionId};
@@ -42,11 +42,15 @@ impl Node {
                     if !std::mem::replace(&mut noted, true) {
                         let started =
                             StartedRecord { resumes: resume.resumes, ..resume.started.clone() };
-                        self.parts.log.append(vec![Record::Started(started)]).await?;
+                        self.append_end(Record::Started(started)).await?;
                     }
                     match self.run_attempt(&ready.attempt, ready.running).await? {
                         Ran::Recorded => return Ok(()),
-                        Ran::NotNow => {}
+                        Ran::NotNow(reason) => tracing::warn!(
+                            id = %resume.invocation,
+                            reason,
+                            "a durable invocation cannot go on now"
+                        ),
                     }
                 }
                 Err(error) if passes(error.code()) => tracing::warn!(
@@ -208,7 +212,7 @@ fn delivery_of(resume: &Resume) -> Delivery {
 }
 
 /// Whether what holds up an invocation passes by itself.
-fn passes(code: Code) -> bool {
+pub(super) fn passes(code: Code) -> bool {
     matches!(
         code,
         Code::Storage

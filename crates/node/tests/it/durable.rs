@@ -191,7 +191,8 @@ async fn calls_are_made_once_and_starts_may_be_delayed() {
     // What was started for later has the id that its caller got.
     let started: InvocationId = lines[3].parse().unwrap();
     assert_eq!(self::result(&world, started).await.unwrap(), "3");
-    let filter = nexus_model::EventFilter { ty: Some("com.shop.called".into()), ..Default::default() };
+    let filter =
+        nexus_model::EventFilter { ty: Some("com.shop.called".into()), ..Default::default() };
     let page = world.node.events(&admin(), filter, Default::default()).await.unwrap();
     assert_eq!(page.items.len(), 1);
     let view = world.node.invocation(&admin(), started).await.unwrap();
@@ -236,27 +237,42 @@ async fn callers_give_their_slots_to_those_they_wait_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_waits_does_not_hold_up_a_shutdown() {
+async fn those_who_wait_do_not_hold_up_a_shutdown() {
     let world = World::new().await;
     world.deploy("slow", "event steps signal go", durable()).await;
     world.deploy("main", "event steps call slow; say end", durable()).await;
     let id = begin(&world, "main").await;
     until(&world, id, "running").await;
+    let node = world.node.clone();
+    let waiting = tokio::spawn(async move {
+        node.invoke(&admin(), &name("shop"), &name("slow"), data("1")).await
+    });
     let slow = loop {
-        let filter = nexus_model::InvocationFilter {
-            function: Some("slow".into()),
-            statuses: vec![Status::Suspended],
-            ..Default::default()
-        };
-        let page = world.node.invocations(&admin(), filter, Default::default()).await.unwrap();
-        if let Some(row) = page.items.first() {
-            break row.id;
+        let found = suspended(&world).await;
+        if found.len() == 2 {
+            break found;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
+    let shutdown = world.node.shutdown(Duration::from_secs(3600));
+    tokio::time::timeout(PATIENCE, shutdown).await.expect("it does not wait for them");
+    // Whoever waits is told that it goes on, and which one it is.
+    let told = waiting.await.unwrap().unwrap_err();
+    assert_eq!(told.code(), Code::GoesOn, "{told:?}");
+    assert!(slow.contains(&told.invocation_id().unwrap()));
     let world = world.restart(FakeRuntime::new()).await;
-    signal(&world, slow, "go", "\"gone\"").await.unwrap();
+    for id in slow {
+        signal(&world, id, "go", "\"gone\"").await.unwrap();
+    }
     assert_eq!(result(&world, id).await.unwrap(), "\"gone\"\nend");
+    assert_eq!(result(&world, told.invocation_id().unwrap()).await.unwrap(), "\"gone\"");
+}
+
+async fn suspended(world: &World) -> Vec<InvocationId> {
+    let statuses = vec![Status::Suspended];
+    let filter = nexus_model::InvocationFilter { statuses, ..Default::default() };
+    let page = world.node.invocations(&admin(), filter, Default::default()).await.unwrap();
+    page.items.iter().map(|row| row.id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,13 +290,8 @@ async fn what_sleeps_can_be_cancelled() {
     let waiting = invoke(&world, "nap");
     let cancel = async {
         let id = loop {
-            let filter = nexus_model::InvocationFilter {
-                statuses: vec![Status::Suspended],
-                ..Default::default()
-            };
-            let page = world.node.invocations(&admin(), filter, Default::default()).await.unwrap();
-            if let Some(row) = page.items.first() {
-                break row.id;
+            if let Some(id) = suspended(&world).await.first() {
+                break *id;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
@@ -338,14 +349,9 @@ async fn its_input_stays_what_it_was() {
     let mut event = Event::new("1", "/shop", "t");
     event.data = Some("{\"n\":7}".into());
     world.node.emit(&admin(), &name("shop"), vec![event]).await.unwrap();
-    let filter = || nexus_model::InvocationFilter {
-        statuses: vec![Status::Suspended],
-        ..Default::default()
-    };
     let id = loop {
-        let page = world.node.invocations(&admin(), filter(), Default::default()).await.unwrap();
-        if let Some(row) = page.items.first() {
-            break row.id;
+        if let Some(id) = suspended(&world).await.first() {
+            break *id;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
@@ -395,9 +401,8 @@ async fn an_engine_that_lost_everything_is_told_again_what_is_declared() {
 
 async fn configs(world: &World) -> usize {
     let all = world.log.read_from(nexus_log::Position::START, 1_000).await.unwrap();
-    let is_config = |entry: &&nexus_log::Entry| {
-        matches!(entry.record, nexus_model::record::Record::Config(_))
-    };
+    let is_config =
+        |entry: &&nexus_log::Entry| matches!(entry.record, nexus_model::record::Record::Config(_));
     all.iter().filter(is_config).count()
 }
 
