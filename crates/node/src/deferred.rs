@@ -91,6 +91,16 @@ impl Node {
         patience: Duration,
     ) -> Result<ResultOf, Error> {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
+        // Asked first: once it is not scheduled any more its event is in the log.
+        let due = self.begins_at(project, id).await?;
+        if let Some(due) = due {
+            let left = due.since(self.parts.clock.now());
+            tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
+            let reason = format!("it begins at {due}");
+            let pending =
+                PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
+            return Ok(ResultOf::Pending(Box::new(pending)));
+        }
         if let Some(key) = self.key_of(project, id).await? {
             let patience = patience.min(limits::RESULT_WAIT_MAX);
             let wait = self.engine()?.wait_ended(key.clone());
@@ -106,13 +116,6 @@ impl Node {
             if let Some(last) = self.last_attempt(project, key.event).await? {
                 return self.result_of(ctx, project, last).await;
             }
-        } else if let Some(due) = self.begins_at(project, id).await? {
-            let left = due.since(self.parts.clock.now());
-            tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
-            let reason = format!("it begins at {due}");
-            let pending =
-                PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
-            return Ok(ResultOf::Pending(Box::new(pending)));
         }
         self.result_of(ctx, project, id).await
     }
@@ -227,11 +230,13 @@ impl Node {
                 .with_hint(format!("see how: nexus invocations show {id}"))
         };
         let who = (ctx.principal.to_string(), reason.to_owned());
+        let event = EventId::from_bytes(*id.as_bytes());
+        if self.begins_at(project, id).await?.is_some()
+            && self.engine()?.cancel_schedule((project.as_str(), event), who.clone()).await?
+        {
+            return Ok(());
+        }
         let Some(key) = self.key_of(project, id).await? else {
-            let event = EventId::from_bytes(*id.as_bytes());
-            if self.engine()?.cancel_schedule((project.as_str(), event), who).await? {
-                return Ok(());
-            }
             self.invocation_record(ctx, Scope::Invoke, id).await?;
             return Err(ended());
         };
@@ -287,13 +292,13 @@ impl Node {
 
     /// Whether signals to an invocation make sense; that it has not ended is the engine's to say.
     async fn check_receiver(&self, project: &Name, id: InvocationId) -> Result<(), Error> {
+        if let Some(due) = self.begins_at(project, id).await? {
+            return Err(Error::new(
+                Code::NotDurable,
+                format!("invocation {id} takes signals when it begins, at {due}"),
+            ));
+        }
         let Some(key) = self.key_of(project, id).await? else {
-            if let Some(due) = self.begins_at(project, id).await? {
-                return Err(Error::new(
-                    Code::NotDurable,
-                    format!("invocation {id} takes signals when it begins, at {due}"),
-                ));
-            }
             // One that does not exist, or not for this caller, is not said to have ended.
             return match self.parts.log.invocation(id).await? {
                 Some(record) if record.meta.project == project.as_str() => Err(Error::new(

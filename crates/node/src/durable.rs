@@ -190,15 +190,16 @@ pub(crate) async fn ended(
 ) -> Result<Option<Option<InvocationId>>, CallError> {
     let failed = |error: String| CallError::Unavailable(error);
     let event = EventId::from_bytes(*id.as_bytes());
+    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
+    // Asked first: once it is not scheduled any more its event is in the log.
+    let due = engine.scheduled(context.project.as_str(), event).await;
+    if due.map_err(|error| failed(error.to_string()))?.is_some() {
+        return Ok(Some(None));
+    }
     let found = node.parts.log.event(event).await.map_err(|error| failed(error.to_string()))?;
     let found = found
         .filter(|found| found.meta.project == context.project.as_str() && !found.target.is_empty());
-    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
-    let Some(found) = found else {
-        // It may have been started for later.
-        let due = engine.scheduled(context.project.as_str(), event).await;
-        return Ok(due.map_err(|error| failed(error.to_string()))?.map(|_| None));
-    };
+    let Some(found) = found else { return Ok(None) };
     let key = DeliveryKey {
         event,
         project: context.project.as_str().into(),

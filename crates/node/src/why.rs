@@ -95,11 +95,6 @@ impl Node {
         {
             return self.why_ended(&about, &record).await;
         }
-        if let Some(key) = self.key_of(project, id).await?
-            && let Some(why) = self.engine()?.why(key).await?
-        {
-            return Ok(of_delivery(&about, &why, self.parts.clock.now()));
-        }
         if let Some(due) = self.begins_at(project, id).await? {
             return Ok(WhyView {
                 about,
@@ -110,6 +105,11 @@ impl Node {
                 hint: format!("take it back: nexus cancel {id}"),
                 function: String::new(),
             });
+        }
+        if let Some(key) = self.key_of(project, id).await?
+            && let Some(why) = self.engine()?.why(key).await?
+        {
+            return Ok(of_delivery(&about, &why, self.parts.clock.now()));
         }
         let record = self.invocation_record(ctx, Scope::Read, id).await?;
         match record.meta.project == project.as_str() {
