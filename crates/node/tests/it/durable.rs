@@ -244,6 +244,7 @@ async fn those_who_wait_do_not_hold_up_a_shutdown() {
     let id = begin(&world, "main").await;
     until(&world, id, "running").await;
     let node = world.node.clone();
+    #[expect(clippy::disallowed_methods, reason = "a test")]
     let waiting = tokio::spawn(async move {
         node.invoke(&admin(), &name("shop"), &name("slow"), data("1")).await
     });
