@@ -4,6 +4,7 @@
 mod answers;
 mod attempts;
 mod outbox;
+mod suspects;
 mod timers;
 
 use std::collections::{HashMap, HashSet};
@@ -25,11 +26,12 @@ use crate::cache::{Endings, Events};
 use crate::dedup::{Dedup, DedupKey};
 use crate::queues::Queues;
 use crate::scheduler::{Scheduler, Wanted};
-use crate::shard::{Action, Ended, Id, Shard, State};
+use crate::shard::{Action, Ended, Id, Receiver, Shard, State};
 use crate::snapshot::Snapshot;
 use crate::{EngineConfig, EngineParts, Error, checkpoint};
 use attempts::Attempts;
 use outbox::Out;
+use suspects::Suspects;
 use timers::Timers;
 
 /// Records that are read at once.
@@ -52,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) queues: Arc<Queues>,
     /// The last record that a checkpoint on disk holds.
     pub(crate) checkpointed: Arc<AtomicU64>,
+    /// Attempts that wait for other deliveries: others may run in their place.
+    pub(crate) lent: Arc<AtomicUsize>,
 }
 
 pub(crate) struct Driver {
@@ -63,6 +67,7 @@ pub(crate) struct Driver {
     shared: Shared,
     timers: Timers,
     attempts: Attempts,
+    suspects: Suspects,
     outbox: Vec<Out>,
     /// Schedules whose events are being appended.
     firing: HashSet<EventId>,
@@ -72,6 +77,8 @@ pub(crate) struct Driver {
     /// Cancellations of deliveries whose attempt is just beginning.
     cancel_later: HashMap<Id, Vec<CancelRequest>>,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// Signals that are being appended, by their ids: whoever sends one is told what became of it.
+    signalling: HashMap<[u8; 16], oneshot::Sender<Receiver>>,
     checkpointed: u64,
     checkpoint: JoinSet<()>,
 }
@@ -100,6 +107,7 @@ impl Driver {
             shared,
             timers: Timers::default(),
             attempts: Attempts::default(),
+            suspects: Suspects::default(),
             outbox: Vec::new(),
             firing: HashSet::new(),
             events: Events::default(),
@@ -107,6 +115,7 @@ impl Driver {
             ending: HashMap::new(),
             cancel_later: HashMap::new(),
             waiting: Vec::new(),
+            signalling: HashMap::new(),
             checkpointed,
             checkpoint: JoinSet::new(),
         };
@@ -181,6 +190,7 @@ impl Driver {
         }
         self.shard.skip_to(through);
         self.release_ended();
+        self.next_suspect();
         self.fire_timers();
         self.dispatch();
         let appended = self.append_outbox().await?;
@@ -234,6 +244,7 @@ impl Driver {
                     self.shared.dedup.insert(DedupKey::of_schedule(record), id, at);
                 }
             }
+            Record::Signal(record) => self.signal_applies(record),
             Record::Delivery(record) if record.function.is_empty() => {
                 if let Ok(schedule) = EventId::try_from(&record.event[..]) {
                     self.firing.remove(&schedule);
@@ -281,7 +292,10 @@ impl Driver {
                 Action::Close(run) => self.outbox.push(Out::Close(run)),
                 Action::Resume(run) => self.resume(run),
                 Action::WakeAt(run, at_ns) => self.timers.wake(run, at_ns),
-                Action::Strike(run) => self.parts.worker.cancel(run),
+                Action::Strike(run) => {
+                    self.parts.worker.cancel(run);
+                    self.cancel_suspect(run);
+                }
                 Action::Timer(schedule, at_ns) => self.timers.schedule(schedule, at_ns),
                 Action::Lane(lane) => self.configure(lane),
             }
@@ -372,8 +386,22 @@ impl Driver {
     }
 
     async fn finish(mut self) {
-        while let Some(ended) = self.attempts.tasks.join_next_with_id().await {
-            self.attempt_ended(ended);
+        // Attempts that still run may ask, and wait for what they append.
+        while !self.attempts.tasks.is_empty() {
+            let stepped = self.step_without_dispatch().await;
+            if matches!(stepped, Ok(true)) {
+                continue;
+            }
+            // What has not ended now does not end before the next start: nobody waits for it.
+            self.ending.clear();
+            let position = Position { shard: 0, sequence: self.shard.position() };
+            let log = self.parts.log.clone();
+            tokio::select! {
+                () = log.wait_past(position), if stepped.is_ok() => {}
+                () = tokio::time::sleep(PAUSE), if stepped.is_err() => {}
+                Some(ended) = self.attempts.tasks.join_next_with_id() => self.attempt_ended(ended),
+                Some(question) = self.questions.recv() => question(&mut self),
+            }
         }
         while let Ok(true) = self.step_without_dispatch().await {}
         while self.checkpoint.join_next().await.is_some() {}

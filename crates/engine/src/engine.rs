@@ -7,7 +7,7 @@ mod schedules;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexus_log::Log;
 use nexus_model::record::{ConfigRecord, Record};
@@ -21,6 +21,7 @@ pub use dead::Redrive;
 pub use durable::WaitingSignalAt;
 
 use crate::driver::{CancelRequest, Cancellation, Driver, OutcomeOf, Question, Shared, Why};
+use crate::lanes::DeclaredKey;
 use crate::shard::{DeliveryKey, DeliveryState, Ended};
 use crate::snapshot::{DeliveryFilter, PendingDelivery, Snapshot};
 use crate::{Error, Worker};
@@ -70,6 +71,15 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// A slot for another attempt; taken back when dropped.
+pub struct Lent(Arc<AtomicUsize>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Inner {
     log: Log,
     clock: Arc<dyn Clock>,
@@ -106,6 +116,26 @@ impl Engine {
     pub async fn configure(&self, records: Vec<ConfigRecord>) -> Result<(), Error> {
         let records = records.into_iter().map(Record::Config).collect();
         self.inner.log.append(records).await.map(drop).map_err(Error::Append)
+    }
+
+    /// Which of these functions and triggers the engine does not know in this revision or a newer
+    /// one: a checkpoint may be lost, and with it what retention has removed from the log.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn unknown(&self, declared: Vec<DeclaredKey>) -> Result<Vec<DeclaredKey>, Error> {
+        self.ask(move |driver| driver.unknown(declared)).await
+    }
+
+    /// As long as the answer lives, one more attempt than `running_max` may run: for an attempt that
+    /// does nothing but wait for another delivery, which could otherwise wait for its slot.
+    pub async fn lend(&self) -> Lent {
+        let lent = self.inner.shared.lent.clone();
+        lent.fetch_add(1, Ordering::Relaxed);
+        let lent = Lent(lent);
+        // The driver looks again at what may begin. A stopped one begins nothing.
+        let _ = self.ask(|_| ()).await;
+        lent
     }
 
     /// How many deliveries are unfinished.

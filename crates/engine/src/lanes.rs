@@ -47,6 +47,19 @@ pub(crate) struct Declared {
 
 pub(crate) type Names = (Arc<str>, Arc<str>);
 
+/// A declared resource that the engine should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeclaredKey {
+    /// `Function` or `Trigger`.
+    pub kind: Kind,
+    /// Its project.
+    pub project: String,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: u64,
+}
+
 /// All lanes of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
@@ -76,6 +89,17 @@ impl Lanes {
             Some(Kind::Trigger) => self.trigger(names, declared),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether this revision, or a newer one, was taken in.
+    pub(crate) fn knows(&self, key: &DeclaredKey) -> bool {
+        let names: Names = (key.project.as_str().into(), key.name.as_str().into());
+        let known = match key.kind {
+            Kind::Function => self.functions.get(&names),
+            Kind::Trigger => self.triggers.get(&names),
+            _ => return true,
+        };
+        known.is_some_and(|known| known.revision >= key.revision)
     }
 
     fn function(&mut self, names: Names, declared: Declared) -> Vec<LaneId> {

@@ -37,8 +37,11 @@ mod simulation;
 
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
-pub use engine::{Accepted, Engine, EngineConfig, EngineParts, Outcome, Redrive, WaitingSignalAt};
+pub use engine::{
+    Accepted, Engine, EngineConfig, EngineParts, Lent, Outcome, Redrive, WaitingSignalAt,
+};
 pub use error::Error;
+pub use lanes::DeclaredKey;
 pub use outgoing::{
     BATCH_CONTENT_TYPE, BATCH_TYPE, FALLBACK_TYPE, INVOKE_TYPE, OUTCOME_TYPE, batch_event,
     batch_failures,

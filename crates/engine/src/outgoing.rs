@@ -73,10 +73,15 @@ pub(crate) fn cron_event(
     }
 }
 
-/// The event that a schedule becomes.
+/// The event that a schedule becomes. That of a call keeps the id, which its caller knows as that of
+/// the invocation.
 pub(crate) fn scheduled_event(making: &Making, schedule: ScheduleRecord) -> EventRecord {
+    let id = match schedule.event.ty == INVOKE_TYPE {
+        true => schedule.id.clone(),
+        false => Bytes::copy_from_slice(making.id.as_bytes()),
+    };
     EventRecord {
-        id: Bytes::copy_from_slice(making.id.as_bytes()),
+        id,
         meta: schedule.meta,
         received_ns: making.now.unix_ns(),
         event: schedule.event,

@@ -83,6 +83,8 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     running_max: usize,
+    /// Slots of attempts that wait for others, which may run in their place.
+    lent: usize,
     lanes: Vec<LaneQueue>,
     /// By the lane that owns the limit.
     slots: HashMap<LaneId, Slots>,
@@ -102,6 +104,7 @@ impl Scheduler {
     pub(crate) fn new(running_max: usize) -> Self {
         Scheduler {
             running_max: running_max.max(1),
+            lent: 0,
             lanes: Vec::new(),
             slots: HashMap::new(),
             buckets: HashMap::new(),
@@ -113,6 +116,15 @@ impl Scheduler {
             next_ticket: 0,
             projects: HashMap::new(),
         }
+    }
+
+    /// Says how many of the attempts that run only wait for others.
+    pub(crate) fn set_lent(&mut self, lent: usize) {
+        self.lent = lent;
+    }
+
+    fn is_full(&self) -> bool {
+        self.tickets.len() >= self.running_max.saturating_add(self.lent)
     }
 
     /// Attempts that run.

@@ -55,6 +55,10 @@ pub struct Resume {
     pub resumes: u32,
     /// How long it had run when it lay down to sleep; 0 after a crash.
     pub ran_ns: u64,
+    /// Its input is a batch, even of one event.
+    pub batched: bool,
+    /// The jq expression that made the data of its input when it began.
+    pub transform: Option<Arc<str>>,
     /// Why it goes on.
     pub wake: Wake,
 }
@@ -83,7 +87,8 @@ pub enum Wake {
 ///   attempt, the events of the batch that failed) when it ended, durably, before it returns. Where
 ///   the function cannot even begin, it appends an `Invocation` record with the status `Rejected`
 ///   (or `Refused` where trying again is useless).
-/// - A durable invocation may end with a `Suspended` record instead.
+/// - A durable invocation may end with a `Suspended` record instead. The `Started` record of one
+///   holds what its input was made with (`transform`, `batched`).
 /// - [`resume`](Self::resume) does the same with a `Started` record of the same id and one more
 ///   `resumes`.
 /// - Called from many tasks at once, at most `running_max`.

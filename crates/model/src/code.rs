@@ -120,6 +120,8 @@ codes! {
     NotDurable = "NX5012", 409, "the invocation cannot be signalled";
     /// A durable invocation with more journal than its limit.
     JournalTooLarge = "NX5013", 502, "the journal of a durable function is larger than its limit";
+    /// A caller that does not wait any longer for an invocation that goes on.
+    GoesOn = "NX5014", 504, "the invocation goes on";
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.

@@ -101,8 +101,9 @@ pub const CALLS_MAX: usize = 1_000;
 pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
 /// Signals that wait for one durable invocation to ask for them.
 pub const SIGNALS_WAITING_MAX: usize = 100;
-/// How often a durable invocation may crash its node without getting any further.
-pub const RESUMES_WITHOUT_PROGRESS_MAX: u32 = 5;
+/// How often a durable invocation may be under way when its node crashes without getting any further.
+/// In the second half of these it goes on while no other such invocation does.
+pub const RESUMES_WITHOUT_PROGRESS_MAX: u32 = 10;
 /// How long a request may wait for the result of an asynchronous invocation.
 pub const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Dead letters in one bulk redrive or drop.

@@ -19,7 +19,8 @@ pub(crate) struct Admission {
 
 /// A place to run in; given back when dropped.
 pub(crate) struct Slot {
-    _node: OwnedSemaphorePermit,
+    /// Nothing where it runs in the place of its caller.
+    _node: Option<OwnedSemaphorePermit>,
     _function: FunctionSlot,
 }
 
@@ -58,7 +59,7 @@ impl Admission {
     ) -> Result<Slot, Error> {
         let own = function_slot(function)?;
         if let Ok(node) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(Slot { _node: node, _function: own });
+            return Ok(Slot { _node: Some(node), _function: own });
         }
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
@@ -69,10 +70,20 @@ impl Admission {
             ));
         }
         match tokio::time::timeout(patience, Arc::clone(&self.slots).acquire_owned()).await {
-            Ok(Ok(node)) => Ok(Slot { _node: node, _function: own }),
+            Ok(Ok(node)) => Ok(Slot { _node: Some(node), _function: own }),
             Ok(Err(_)) => Err(Error::new(Code::ShuttingDown, "the server is shutting down")),
             Err(_) => Err(Error::new(Code::Overloaded, "no slot came free before the deadline")),
         }
+    }
+
+    /// A slot for a function that another one calls and waits for. Where none is free it runs in the
+    /// place of its caller: callers that wait for slots which callers hold would wait for ever.
+    ///
+    /// # Errors
+    /// The function's own limit is reached.
+    pub(crate) fn enter_nested(&self, function: &Function) -> Result<Slot, Error> {
+        let own = function_slot(function)?;
+        Ok(Slot { _node: Arc::clone(&self.slots).try_acquire_owned().ok(), _function: own })
     }
 
     /// Calls that wait for a slot.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexus_engine::DeclaredKey;
 use nexus_model::record::ConfigRecord;
 use nexus_model::resource::{Kind, ResourceKey};
 use nexus_model::{EventId, Name, Partition};
@@ -44,6 +45,25 @@ impl Node {
         }
     }
 
+    /// Tells the engine again of functions and triggers that it does not know although they are
+    /// declared: its checkpoint was lost, and retention has removed the records that told it first.
+    pub(crate) async fn tell_engine(&self, unknown: Vec<DeclaredKey>) -> Result<(), Error> {
+        let wrong = |error| Error::internal("read a name", error);
+        let mut changed = BTreeMap::new();
+        for key in unknown {
+            let project = Name::new(&key.project).map_err(wrong)?;
+            let name = Name::new(&key.name).map_err(wrong)?;
+            changed.insert((key.kind, project, name), key.revision);
+        }
+        let configs = self.configs_of(changed).await?;
+        if configs.is_empty() {
+            return Ok(());
+        }
+        let engine = self.engine()?;
+        engine.configure(configs).await?;
+        engine.settled().await.map_err(Error::from)
+    }
+
     /// The configuration records of functions and triggers that changed: their present specs.
     async fn configs(&self, entries: &[OutboxEntry]) -> Result<Vec<ConfigRecord>, Error> {
         let mut changed: BTreeMap<(Kind, Name, Name), u64> = BTreeMap::new();
@@ -54,6 +74,13 @@ impl Node {
                 changed.insert((kind, project.clone(), name), entry.sequence);
             }
         }
+        self.configs_of(changed).await
+    }
+
+    async fn configs_of(
+        &self,
+        changed: BTreeMap<(Kind, Name, Name), u64>,
+    ) -> Result<Vec<ConfigRecord>, Error> {
         let at_ns = self.parts.clock.now().unix_ns();
         let mut configs = Vec::with_capacity(changed.len());
         for ((kind, project, name), sequence) in changed {

@@ -7,10 +7,12 @@ use http::header::CONTENT_TYPE;
 use nexus_exec::{CallContext, CallError, CallFailure, FunctionCall, Payload, Started};
 use nexus_model::record::{InvocationRecord, Status, Trigger};
 use nexus_model::{Code, Digest, InvocationId, Name, limits};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::host::function_context;
 use crate::serve::Origin;
-use crate::{Error, InvokeInput, Node, durable};
+use crate::waited::{Waited, key_of_call};
+use crate::{Error, InvokeInput, InvokeOutput, Node, durable};
 
 /// The name of the function that is called, if functions may go so deep.
 pub(crate) fn callee(context: &CallContext, function: &str) -> Result<Name, CallError> {
@@ -36,9 +38,53 @@ pub(crate) async fn call(
     let Payload { content_type, data } = call.payload;
     let content_type = (!content_type.is_empty()).then_some(content_type);
     let input = InvokeInput { data, content_type, ..InvokeInput::default() };
-    // A function that calls itself makes a future that holds itself.
-    let invoked = Box::pin(node.invoke_from(&ctx, (&context.project, &name), input, origin));
-    let output = invoked.await.map_err(call_error)?;
+    // In a task of its own: functions that call functions would need a deeper stack each time. When
+    // the caller is gone, so is the task, and with it the call.
+    let (at, project) = (Arc::clone(node), context.project.clone());
+    let invoked = node
+        .tasks
+        .work(async move { at.invoke_from(&ctx, (&project, &name), input, origin).await });
+    let lost = |_| CallError::Unavailable("the call was lost".to_owned());
+    let output = AbortOnDropHandle::new(invoked).await.map_err(lost)?;
+    payload_of(output.map_err(call_error)?)
+}
+
+/// The same for a durable caller, which may ask again after a crash: the call is an event with the
+/// call's key, and so its function is not run twice.
+pub(crate) async fn call_once(
+    node: &Arc<Node>,
+    context: &CallContext,
+    call: FunctionCall,
+) -> Result<Payload, CallError> {
+    let name = callee(context, &call.function)?;
+    if node.catalog.function(&context.project, &name).is_none() {
+        return Err(CallError::NotFound(format!("function '{name}'")));
+    }
+    let record =
+        durable::call_event(node, (context, &name), call, (String::new(), context.depth + 1))?;
+    let unavailable = |error: String| CallError::Unavailable(error);
+    let engine = node.engine().map_err(|error| unavailable(error.to_string()))?;
+    let fresh = record.event_id().ok_or_else(|| unavailable("it has no id".to_owned()))?;
+    let waiter = node.waiters.wait(fresh);
+    let accepted = engine.accept(vec![record]).await;
+    let accepted = accepted.map_err(|error| unavailable(error.to_string()))?;
+    let accepted = accepted.first().ok_or_else(|| unavailable("it was lost".to_owned()))?;
+    let waited = Waited { waiter, key: key_of_call(&context.project, &name, accepted.id) };
+    // It does nothing but wait: others may run in its place.
+    let _lent = engine.lend().await;
+    match node.end_of_waited(&waited).await {
+        Ok(output) => payload_of(output),
+        // Nobody knows yet what comes of it. The journal must not say that it failed: the caller is
+        // taken down with the server, and asks again when it goes on.
+        Err(error) if error.code() == Code::ShuttingDown => {
+            node.taken_down.add(context.id);
+            std::future::pending().await
+        }
+        Err(error) => Err(call_error(error)),
+    }
+}
+
+fn payload_of(output: InvokeOutput) -> Result<Payload, CallError> {
     match output.http_status {
         Some(status @ 400..) => {
             let code = match status {

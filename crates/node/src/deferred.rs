@@ -1,7 +1,6 @@
 //! Calls that nobody waits for: accepted now, run by the engine, their results fetched by id; and
 //! what can be done about invocations that have not ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
-use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits};
+use nexus_model::{
+    Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, Timestamp, limits,
+};
 
-use crate::emit::Targeted;
+use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
 use crate::record::bytes_of;
 use crate::serve::{Outcome, guest_error};
@@ -72,6 +73,7 @@ impl Node {
             event: StoredEvent::from(&event),
             target: function.to_string(),
             trigger: String::new(),
+            cause: Cause::default(),
         };
         self.accept_targeted((ctx, project), targeted).await?;
         Ok(invocation)
@@ -89,6 +91,16 @@ impl Node {
         patience: Duration,
     ) -> Result<ResultOf, Error> {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
+        // Asked first: once it is not scheduled any more its event is in the log.
+        let due = self.begins_at(project, id).await?;
+        if let Some(due) = due {
+            let left = due.since(self.parts.clock.now());
+            tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
+            let reason = format!("it begins at {due}");
+            let pending =
+                PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
+            return Ok(ResultOf::Pending(Box::new(pending)));
+        }
         if let Some(key) = self.key_of(project, id).await? {
             let patience = patience.min(limits::RESULT_WAIT_MAX);
             let wait = self.engine()?.wait_ended(key.clone());
@@ -106,6 +118,16 @@ impl Node {
             }
         }
         self.result_of(ctx, project, id).await
+    }
+
+    /// When an invocation begins that was started for later; `None` when it has, or was not.
+    pub(crate) async fn begins_at(
+        &self,
+        project: &Name,
+        id: InvocationId,
+    ) -> Result<Option<Timestamp>, Error> {
+        let event = EventId::from_bytes(*id.as_bytes());
+        Ok(self.engine()?.scheduled(project.as_str(), event).await?)
     }
 
     async fn result_of(
@@ -181,7 +203,7 @@ impl Node {
     }
 
     /// The newest attempt to deliver an event.
-    async fn last_attempt(
+    pub(crate) async fn last_attempt(
         &self,
         project: &Name,
         event: EventId,
@@ -207,11 +229,17 @@ impl Node {
             Error::new(Code::Conflict, format!("invocation {id} has ended"))
                 .with_hint(format!("see how: nexus invocations show {id}"))
         };
+        let who = (ctx.principal.to_string(), reason.to_owned());
+        let event = EventId::from_bytes(*id.as_bytes());
+        if self.begins_at(project, id).await?.is_some()
+            && self.engine()?.cancel_schedule((project.as_str(), event), who.clone()).await?
+        {
+            return Ok(());
+        }
         let Some(key) = self.key_of(project, id).await? else {
             self.invocation_record(ctx, Scope::Invoke, id).await?;
             return Err(ended());
         };
-        let who = (ctx.principal.to_string(), reason.to_owned());
         match self.engine()?.cancel(key, who).await? {
             Cancellation::Done => Ok(()),
             Cancellation::TooLate | Cancellation::NotFound => Err(ended()),
@@ -229,8 +257,12 @@ impl Node {
         (name, input): (&str, InvokeInput),
     ) -> Result<(), Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
-        if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-            return Err(Error::new(Code::BadRequest, "the name of a signal has 1 to 128 bytes"));
+        let longest = limits::SIGNAL_NAME_BYTES_MAX;
+        if name.is_empty() || name.len() > longest || name.chars().any(char::is_control) {
+            return Err(Error::new(
+                Code::BadRequest,
+                format!("the name of a signal has 1 to {longest} bytes and no control characters"),
+            ));
         }
         if input.data.len() > limits::SIGNAL_BYTES_MAX {
             return Err(Error::new(
@@ -242,21 +274,7 @@ impl Node {
                 ),
             ));
         }
-        let key = self.key_of(project, id).await?.ok_or_else(|| {
-            Error::new(Code::NotDurable, format!("invocation {id} is not waiting for anything"))
-                .with_hint("only durable invocations that have not ended take signals")
-        })?;
-        let name_of = Name::new(&key.function).ok();
-        let durable = name_of
-            .and_then(|name| self.catalog.function(project, &name))
-            .is_some_and(|function| function.durable);
-        if !durable {
-            return Err(Error::new(
-                Code::NotDurable,
-                format!("function '{}' is not durable", key.function),
-            )
-            .with_hint("set durable = true and deploy it again"));
-        }
+        self.check_receiver(project, id).await?;
         let record_id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
         let content_type = if input.data.is_empty() { String::new() } else { content_type(&input) };
         let record = SignalRecord {
@@ -272,34 +290,45 @@ impl Node {
         self.engine()?.signal(record).await.map_err(Error::from)
     }
 
-    /// Calls a durable function and waits for its end: it is the engine's from the beginning.
-    pub(crate) async fn invoke_durable(
-        self: &Arc<Self>,
-        ctx: &OpContext,
-        (project, function): (&Name, &Name),
-        input: InvokeInput,
-    ) -> Result<InvokeOutput, Error> {
-        let id = self.invoke_async(ctx, (project, function), input).await?;
-        let reader = OpContext {
-            scopes: [Scope::ReadPayload].into(),
-            project: Some(project.clone()),
-            ..ctx.clone()
+    /// Whether signals to an invocation make sense; that it has not ended is the engine's to say.
+    async fn check_receiver(&self, project: &Name, id: InvocationId) -> Result<(), Error> {
+        if let Some(due) = self.begins_at(project, id).await? {
+            return Err(Error::new(
+                Code::NotDurable,
+                format!("invocation {id} takes signals when it begins, at {due}"),
+            ));
+        }
+        let Some(key) = self.key_of(project, id).await? else {
+            // One that does not exist, or not for this caller, is not said to have ended.
+            return match self.parts.log.invocation(id).await? {
+                Some(record) if record.meta.project == project.as_str() => Err(Error::new(
+                    Code::NotDurable,
+                    format!("invocation {id} has ended, or is not durable"),
+                )
+                .with_hint(format!("see how: nexus why {id}"))),
+                _ => Err(Error::not_found(format_args!("invocation {id}"))),
+            };
         };
-        let patience = limits::RESULT_WAIT_MAX;
-        match self.invocation_result(&reader, (project, id), patience).await? {
-            ResultOf::Ready(output) => Ok(*output),
-            ResultOf::Pending(pending) => Err(Error::new(
-                Code::GuestTimedOut,
-                format!("the invocation goes on: {}", pending.reason),
+        // What has begun says itself whether it is durable: the function may have changed since.
+        let state = self.engine()?.why(key.clone()).await?.map(|why| why.state);
+        if !matches!(state, Some(DeliveryState::Ready { .. } | DeliveryState::Waiting { .. })) {
+            return Ok(());
+        }
+        let name = Name::new(&key.function).ok();
+        let function = name.and_then(|name| self.catalog.function(project, &name));
+        match function.is_some_and(|function| function.durable) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::NotDurable,
+                format!("function '{}' is not durable", key.function),
             )
-            .with_hint(format!("nexus result {id} --wait"))
-            .with_invocation(id)),
+            .with_hint("set durable = true and deploy it again")),
         }
     }
 }
 
 /// The result that a record holds.
-fn output_of(id: InvocationId, record: InvocationRecord) -> Result<InvokeOutput, Error> {
+pub(crate) fn output_of(id: InvocationId, record: InvocationRecord) -> Result<InvokeOutput, Error> {
     let gone = |why: &str| {
         Error::new(Code::Gone, format!("the result of invocation {id} is not there: {why}"))
             .with_invocation(id)

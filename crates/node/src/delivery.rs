@@ -3,10 +3,13 @@
 //! - `input`: what the function gets: an event, a transformed one, a batch.
 //! - `attempt`: the records around an attempt.
 //! - [`Strikes`]: running attempts that somebody may cancel.
-//! - Going on from a journal ([`Resume`]) belongs to the durable invocations.
+//! - `request`: an HTTP request as an event.
+//! - `resume`: durable invocations that go on from their journals.
 
 mod attempt;
 mod input;
+pub(crate) mod request;
+mod resume;
 mod strikes;
 
 use std::sync::{Arc, Weak};
@@ -14,16 +17,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Response;
 use nexus_engine::{Delivery, Resume, Worker};
-use nexus_exec::{CallContext, Cancel};
-use nexus_model::record::{
-    Body, Failure, InvocationRecord, Record, StartedRecord, Status, Trigger,
-};
-use nexus_model::{Code, Digest, InvocationId, Name, OpContext};
+use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension};
+use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
+use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
+use crate::admission::Slot;
 use crate::catalog::Function;
-use crate::record::{bytes_of, nanos};
-use crate::serve::{Begun, Finished, Origin};
+use crate::invoke::{http_output, output_of};
+use crate::record::{InputHead, bytes_of, nanos};
+use crate::serve::{Begun, Finished, Running};
 use crate::{Error, Node};
 use attempt::Attempt;
 use strikes::Strikes;
@@ -32,40 +38,52 @@ use strikes::Strikes;
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How often a delivery that meets its function's own limit looks again.
 const THROTTLED: Duration = Duration::from_millis(20);
+/// How long the end of an attempt waits for a log that refused it.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What became of a run.
+enum Ran {
+    /// Its end or its sleep is on disk.
+    Recorded,
+    /// The node cannot run it now, and why; nothing was done.
+    NotNow(String),
+}
 
 /// Runs deliveries on a node. Holds it weakly: the node owns the engine that owns this.
 pub(crate) struct Deliverer {
     node: Weak<Node>,
     strikes: Strikes,
+    /// Cancelled when the node has its engine: what runs may ask for it.
+    open: CancellationToken,
 }
 
 impl Deliverer {
-    pub(crate) fn new(node: &Arc<Node>) -> Self {
-        Deliverer { node: Arc::downgrade(node), strikes: Strikes::default() }
+    /// Runs nothing before `open` is cancelled.
+    pub(crate) fn new(node: &Arc<Node>, open: CancellationToken) -> Self {
+        Deliverer { node: Arc::downgrade(node), strikes: Strikes::default(), open }
+    }
+
+    async fn node(&self) -> Result<Arc<Node>, nexus_log::Error> {
+        self.open.cancelled().await;
+        self.node.upgrade().ok_or(nexus_log::Error::Closed)
     }
 }
 
 #[async_trait]
 impl Worker for Deliverer {
     async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error> {
-        match self.node.upgrade() {
-            Some(node) => node.deliver(delivery, &self.strikes).await,
-            None => Err(nexus_log::Error::Closed),
-        }
+        self.node().await?.deliver(delivery, &self.strikes).await
     }
 
     async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
-        match self.node.upgrade() {
-            Some(node) => node.resume(resume).await,
-            None => Err(nexus_log::Error::Closed),
-        }
+        self.node().await?.resume(resume, &self.strikes).await
     }
 
     fn cancel(&self, invocation: InvocationId) {
         self.strikes.strike(invocation);
     }
 
-    async fn fetch(&self, body: &Body) -> Option<Bytes> {
+    async fn fetch(&self, body: &StoredBody) -> Option<Bytes> {
         let node = self.node.upgrade()?;
         let digest = Digest::try_from(&body.blob[..]).ok()?;
         node.parts.blobs.get(digest).await.ok()?
@@ -82,11 +100,6 @@ impl Node {
             Ok(attempt) => attempt,
             Err((attempt, gone)) => return self.reject(attempt, Status::Refused, &gone).await,
         };
-        let input = match self.input_of(&attempt).await {
-            Ok(input) => input,
-            // What cannot be made of the event now cannot be made of it later.
-            Err(error) => return self.reject(attempt, Status::Refused, &error).await,
-        };
         let begun = match self.begin_delivery(&attempt).await {
             Ok(begun) => begun,
             Err(error) => {
@@ -98,54 +111,113 @@ impl Node {
                 return self.reject(attempt, status, &error).await;
             }
         };
+        let input = match self.input_of(&attempt, begun.accepted).await {
+            Ok(input) => input,
+            // What cannot be made of the event now cannot be made of it later.
+            Err(error) => return self.reject(attempt, Status::Refused, &error).await,
+        };
         let cancel = Cancel::default();
         // From its begin on it can be cancelled.
         let _struck = strikes.watch(attempt.id, &cancel);
-        self.append_started(&attempt, &begun).await?;
+        let started = Record::Started(attempt.started(&begun));
+        self.parts.log.append(vec![started]).await?;
         let mut running = begun.into_call(&self, input, None, &cancel);
-        running.facts.attempt = attempt.delivery.attempt;
-        running.facts.cause_event = Some(attempt.delivery.key.event);
-        running.facts.ordering_key = attempt.first().meta.ordering_key.clone();
-        let context =
-            CallContext { attempt: attempt.delivery.attempt, ..(*running.call.context).clone() };
-        running.call.context = Arc::new(context);
-        let mut finished = running.run().await;
+        attempt.fill(&mut running);
+        self.run_attempt(&attempt, running).await.map(drop)
+    }
+
+    /// Runs an attempt to its end, or to where it lies down to sleep, and puts that on disk.
+    async fn run_attempt(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        mut running: Running,
+    ) -> Result<Ran, nexus_log::Error> {
+        let event = attempt.delivery.key.event;
+        let (durable, resumed) = (running.call.durable, running.call.resume.is_some());
+        let waits = self.waiters.waits(event);
+        if waits && running.call.recording == Recording::RowOnly {
+            // The caller wants the result, whatever the recording keeps of it.
+            running.call.recording = Recording::Full;
+        }
+        let answer = (waits && matches!(running.facts.input, InputHead::Http { .. })).then(|| {
+            let (respond, answer) = oneshot::channel();
+            running.call.respond = Some(respond);
+            answer
+        });
+        let mut finished = tokio::select! {
+            finished = running.run() => finished,
+            () = self.taken_down.wait(attempt.id), if durable => {
+                return Err(nexus_log::Error::Closed);
+            }
+        };
+        if let Some(suspension) = finished.ended.suspension.take() {
+            let record = self.suspended(&finished, &suspension);
+            return self.append_end(Record::Suspended(record)).await.map(|()| Ran::Recorded);
+        }
+        if durable && was_not_kept(&finished) {
+            // The engine lets it go on from what is on disk.
+            tracing::warn!(id = %attempt.id, "a durable invocation stopped: its journal was not kept");
+            tokio::time::sleep(AGAIN).await;
+            return Err(nexus_log::Error::Closed);
+        }
+        if resumed && finished.ended.status == Status::Rejected {
+            let failure = finished.ended.failure.clone().unwrap_or_default();
+            if Code::parse(&failure.code).is_some_and(resume::passes) {
+                return Ok(Ran::NotNow(failure.message));
+            }
+            // To begin it anew would do again what it has done.
+            finished.ended.status = Status::Refused;
+        }
         self.send_returned(&mut finished).await;
+        if waits {
+            self.tell_waiter(event, &finished, answer).await;
+        }
         let failed = attempt.failed_items(&finished);
         let (node, _, record) = finished.into_record().await;
-        node.append_end(attempt.end(record, failed)).await
+        let record = attempt.end(record, failed);
+        node.append_end(Record::Invocation(Box::new(record))).await.map(|()| Ran::Recorded)
     }
 
-    async fn append_started(
+    /// Gives the answer to who waits for it in this process.
+    async fn tell_waiter(
         &self,
-        attempt: &Attempt,
-        begun: &Begun,
-    ) -> Result<(), nexus_log::Error> {
-        let started = StartedRecord {
-            id: bytes_of(attempt.id.as_bytes()),
-            meta: attempt.meta(&begun.traceparent),
-            function: attempt.delivery.key.function.to_string(),
-            version: bytes_of(begun.loaded.version.as_bytes()),
-            attempt: attempt.delivery.attempt,
-            started_ns: begun.accepted.unix_ns(),
-            trigger: attempt.delivery.key.trigger.to_string(),
-            batch: attempt.batch(),
-            ..StartedRecord::default()
+        event: EventId,
+        finished: &Finished,
+        answer: Option<oneshot::Receiver<Response<Body>>>,
+    ) {
+        if finished.ended.status != Status::Succeeded {
+            return;
+        }
+        let id = finished.facts.id;
+        let output = match answer.map(|mut answer| answer.try_recv()) {
+            Some(Ok(response)) => http_output(id, response).await,
+            // Without a request there is no answer, only a result.
+            _ => output_of(&finished.ended, id),
         };
-        self.parts.log.append(vec![Record::Started(started)]).await.map(drop)
+        // What cannot be given is not in the record either: there the caller finds the reason.
+        if let Ok(output) = output {
+            self.waiters.give(event, output);
+        }
     }
 
-    /// Ends an invocation that cannot go on from its journal: it counts as a failed attempt.
-    async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
-        let error = Error::new(Code::Crashed, "the node stopped while it ran");
-        let record = attempt::broken_off(&resume, self.parts.clock.now(), &error);
-        self.append_end(record).await
+    fn suspended(&self, finished: &Finished, suspension: &Suspension) -> SuspendedRecord {
+        let project = &finished.facts.function.project;
+        let id: EventId = self.parts.mint.mint(Partition::of(project.as_str(), ""));
+        SuspendedRecord {
+            id: bytes_of(id.as_bytes()),
+            project: project.to_string(),
+            invocation: bytes_of(finished.facts.id.as_bytes()),
+            until_ns: suspension.until.map_or(0, |until| until.unix_ns()),
+            signal: suspension.signal.clone().unwrap_or_default(),
+            at_ns: finished.at.unix_ns(),
+            ran_ns: nanos(suspension.ran),
+        }
     }
 
-    /// Appends the end of an attempt. The engine waits for nothing else to go on, so this insists
-    /// while the log recovers; when the node stops first, the attempt is found unfinished.
-    async fn append_end(&self, record: InvocationRecord) -> Result<(), nexus_log::Error> {
-        let record = Record::Invocation(Box::new(record));
+    /// Appends the end of an attempt, that it sleeps, or that it goes on. The engine waits for nothing else to go on,
+    /// so this insists while the log recovers; when the node stops first, the attempt is found
+    /// unfinished.
+    async fn append_end(&self, record: Record) -> Result<(), nexus_log::Error> {
         loop {
             match self.parts.log.append(vec![record.clone()]).await {
                 Ok(_) => return Ok(()),
@@ -154,7 +226,7 @@ impl Node {
                         error = &error as &dyn std::error::Error,
                         "the end of an attempt waits for the log"
                     );
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -171,7 +243,7 @@ impl Node {
                 self.catalog.function(&project, &name).ok_or_else(|| {
                     Error::not_found(format_args!("function '{name}' in project '{project}'"))
                 })?;
-            match self.begin_as(&attempt.context(), &function, attempt.id).await {
+            match self.begin_as(attempt, &function).await {
                 // Waiting is what asynchronous work is for.
                 Err(error) if error.code() == Code::Throttled && !self.tasks.is_stopping() => {
                     tokio::time::sleep(THROTTLED).await;
@@ -183,21 +255,21 @@ impl Node {
 
     async fn begin_as(
         self: &Arc<Self>,
-        ctx: &OpContext,
+        attempt: &Attempt,
         function: &Arc<Function>,
-        id: InvocationId,
     ) -> Result<Begun, Error> {
         let started = std::time::Instant::now();
         let accepted = self.parts.clock.now();
         let (loaded, load) = self.load(function).await?;
         let waited = std::time::Instant::now();
-        let slot = self.admission.enter(function, PATIENCE).await?;
+        let slot = self.slot_for(attempt, function).await?;
+        let (ctx, id) = (attempt.context(), attempt.id);
         Ok(Begun {
             id,
             function: Arc::clone(function),
             load,
             slot,
-            origin: Origin::of(Trigger::Event),
+            origin: attempt.origin(),
             started,
             accepted,
             timeout: loaded.timeout,
@@ -207,6 +279,13 @@ impl Node {
             traceparent: crate::trace::child(ctx.traceparent.as_deref(), id),
             loaded,
         })
+    }
+
+    async fn slot_for(&self, attempt: &Attempt, function: &Function) -> Result<Slot, Error> {
+        match attempt.is_nested() {
+            true => self.admission.enter_nested(function),
+            false => self.admission.enter(function, PATIENCE).await,
+        }
     }
 
     /// Sends the events that the function returned. When that fails, so did the attempt, and it is
@@ -223,7 +302,8 @@ impl Node {
             None => context.id.to_string(),
         };
         let name = |index| format!("{origin}.{index}");
-        if let Err(error) = self.emit_from(&context, events, name).await {
+        let chain = finished.facts.chain;
+        if let Err(error) = self.emit_from((&context, chain), events, name).await {
             let retry = error.code().retryable();
             finished.ended.status = if retry { Status::Failed } else { Status::Refused };
             finished.ended.failure = Some(Failure {
@@ -233,6 +313,13 @@ impl Node {
             });
         }
     }
+}
+
+/// Whether the run was stopped because a piece of its journal could not be put on disk.
+fn was_not_kept(finished: &Finished) -> bool {
+    let failure = finished.ended.failure.as_ref();
+    finished.ended.status == Status::Failed
+        && failure.is_some_and(|at| at.code == Code::RecordingPressure.as_str())
 }
 
 impl Finished {

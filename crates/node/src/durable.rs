@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use nexus_engine::{DeliveryKey, INVOKE_TYPE, Outcome};
+use nexus_engine::{DeliveryKey, Error as EngineError, INVOKE_TYPE, Outcome};
 use nexus_exec::{
     CallContext, CallError, FunctionCall, Payload, Piece, Progress, Signal, StartOptions,
     Unavailable,
 };
 use nexus_log::{Entry, Position};
 use nexus_model::record::{
-    Body, EventRecord, JournalRecord, Meta, ProgressRecord, Record, StoredEvent,
+    EventRecord, JournalRecord, Meta, ProgressRecord, Record, ScheduleRecord, StoredEvent,
 };
-use nexus_model::{Digest, Event, EventId, InvocationId, Partition, Principal};
+use nexus_model::{Digest, Event, EventId, InvocationId, Name, Partition, Principal};
 
 use crate::Node;
 use crate::calls::callee;
@@ -36,12 +36,13 @@ pub(crate) async fn persist(
     context: &CallContext,
     piece: Piece,
 ) -> Result<(), Unavailable> {
+    let bytes = host.node.stored_body(piece.bytes).await.map_err(unavailable)?;
     let record = JournalRecord {
         id: record_id(&host.node, context),
         project: context.project.to_string(),
         invocation: bytes_of(context.id.as_bytes()),
         number: host.pieces.load(Ordering::Relaxed),
-        bytes: Body::inline(piece.bytes),
+        bytes,
         at_ns: host.node.parts.clock.now().unix_ns(),
         signals: piece.signals.iter().map(|id| bytes_of(id)).collect(),
     };
@@ -76,7 +77,7 @@ pub(crate) async fn signal(
     let engine = host.node.engine().map_err(unavailable)?;
     let waiting = engine.signals(context.id).await.map_err(unavailable)?;
     match waiting.into_iter().find(|at| at.name == name) {
-        Some(found) => signal_at(&host.node, found.sequence).await,
+        Some(found) => signal_at(&host.node, found.sequence).await.map(Some),
         None => Ok(None),
     }
 }
@@ -86,7 +87,7 @@ fn unavailable(error: impl std::fmt::Display) -> Unavailable {
 }
 
 /// The signal whose record stands there in the log.
-async fn signal_at(node: &Node, sequence: u64) -> Result<Option<Signal>, Unavailable> {
+pub(crate) async fn signal_at(node: &Node, sequence: u64) -> Result<Signal, Unavailable> {
     let before = Position { sequence: sequence.saturating_sub(1), ..Position::START };
     let entries = node.parts.log.read_from(before, 1).await.map_err(unavailable)?;
     let Some(Entry { record: Record::Signal(record), .. }) = entries.into_iter().next() else {
@@ -101,54 +102,83 @@ async fn signal_at(node: &Node, sequence: u64) -> Result<Option<Signal>, Unavail
         }
     };
     let payload = Payload { content_type: record.content_type, data };
-    Ok(Some(Signal { id, payload }))
+    Ok(Signal { id, payload })
 }
 
-/// Makes an invocation that nobody waits for: an event that only its function gets. Its first
-/// attempt has the id of the event.
+/// Makes an invocation that nobody waits for: an event that only its function gets, at once or
+/// later. Its first attempt has the id of the event.
 pub(crate) async fn start(
     node: &Arc<Node>,
     context: &CallContext,
     (call, options): (FunctionCall, StartOptions),
 ) -> Result<InvocationId, CallError> {
     let name = callee(context, &call.function)?;
-    if !options.delay.is_zero() {
-        // The event of a schedule gets its id when it is due, and with it the invocation.
-        return Err(CallError::Invalid("a start cannot be delayed".to_owned()));
-    }
     if node.catalog.function(&context.project, &name).is_none() {
         return Err(CallError::NotFound(format!("function '{name}'")));
     }
-    // The same key is the same event, which the engine accepts once.
+    // Nobody waits for it: it is not one deeper, so that an invocation can start its successor.
+    let StartOptions { delay, ordering_key } = options;
+    let record = call_event(node, (context, &name), call, (ordering_key, 0))?;
+    let failed = |error: String| CallError::Unavailable(error);
+    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
+    let accepted = if delay.is_zero() {
+        engine.accept(vec![record]).await
+    } else {
+        let due = node.parts.clock.now().after(delay);
+        engine.schedule(vec![schedule_of(record, due.unix_ns())]).await
+    };
+    let accepted = accepted.map_err(|error| match error {
+        EngineError::TooFarAhead { .. } => CallError::Invalid(error.to_string()),
+        error => failed(error.to_string()),
+    })?;
+    let accepted = accepted.first().ok_or_else(|| failed("it was not accepted".to_owned()))?;
+    Ok(InvocationId::from_bytes(*accepted.id.as_bytes()))
+}
+
+/// The event of a call, for its function only. The same key is the same event, which the engine
+/// accepts once.
+pub(crate) fn call_event(
+    node: &Node,
+    (context, callee): (&CallContext, &Name),
+    call: FunctionCall,
+    (ordering_key, depth): (String, u32),
+) -> Result<EventRecord, CallError> {
     let mut event = Event::new(call.key, CALL_SOURCE, INVOKE_TYPE);
     if !call.payload.content_type.is_empty() {
         event.datacontenttype = Some(call.payload.content_type);
     }
     event.data = Some(call.payload.data);
     event.validate().map_err(|error| CallError::Invalid(error.to_string()))?;
-    let id: EventId =
-        node.parts.mint.mint(Partition::of(context.project.as_str(), &options.ordering_key));
-    let record = EventRecord {
+    let id: EventId = node.parts.mint.mint(Partition::of(context.project.as_str(), &ordering_key));
+    Ok(EventRecord {
         id: bytes_of(id.as_bytes()),
         meta: Meta {
             project: context.project.to_string(),
             principal: Principal::function(&context.project, &context.function).to_string(),
             cause_invocation: bytes_of(context.id.as_bytes()),
             traceparent: context.traceparent.to_string(),
-            ordering_key: options.ordering_key,
+            ordering_key,
             ..Meta::default()
         },
         received_ns: node.parts.clock.now().unix_ns(),
         event: StoredEvent::from(&event),
-        target: name.to_string(),
-        depth: context.depth + 1,
+        target: callee.to_string(),
+        depth,
         ..EventRecord::default()
-    };
-    let failed = |error: String| CallError::Unavailable(error);
-    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
-    let accepted = engine.accept(vec![record]).await.map_err(|error| failed(error.to_string()))?;
-    let accepted = accepted.first().ok_or_else(|| failed("it was not accepted".to_owned()))?;
-    Ok(InvocationId::from_bytes(*accepted.id.as_bytes()))
+    })
+}
+
+/// The same, later.
+fn schedule_of(record: EventRecord, due_ns: i64) -> ScheduleRecord {
+    ScheduleRecord {
+        id: record.id,
+        meta: record.meta,
+        received_ns: record.received_ns,
+        due_ns,
+        event: record.event,
+        target: record.target,
+        cron: String::new(),
+    }
 }
 
 /// Where an invocation is that was started: the last attempt's id once it has ended, or nothing
@@ -160,6 +190,12 @@ pub(crate) async fn ended(
 ) -> Result<Option<Option<InvocationId>>, CallError> {
     let failed = |error: String| CallError::Unavailable(error);
     let event = EventId::from_bytes(*id.as_bytes());
+    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
+    // Asked first: once it is not scheduled any more its event is in the log.
+    let due = engine.scheduled(context.project.as_str(), event).await;
+    if due.map_err(|error| failed(error.to_string()))?.is_some() {
+        return Ok(Some(None));
+    }
     let found = node.parts.log.event(event).await.map_err(|error| failed(error.to_string()))?;
     let found = found
         .filter(|found| found.meta.project == context.project.as_str() && !found.target.is_empty());
@@ -170,7 +206,6 @@ pub(crate) async fn ended(
         function: found.target.as_str().into(),
         trigger: found.trigger.as_str().into(),
     };
-    let engine = node.engine().map_err(|error| failed(error.to_string()))?;
     Ok(Some(match engine.outcome(key).await.map_err(|error| failed(error.to_string()))? {
         Outcome::Pending(_) => None,
         Outcome::Ended(ended) => Some(ended.invocation.unwrap_or(id)),

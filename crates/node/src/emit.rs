@@ -17,6 +17,15 @@ pub(crate) const OWN_TYPES: &str = "dev.nexus.";
 /// Attributes of an event, in bytes, beside its data.
 const OVERHEAD_BYTES: usize = 64;
 
+/// What an event follows from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cause {
+    /// The invocation that sent it.
+    pub(crate) invocation: Option<InvocationId>,
+    /// How many invocations led to it.
+    pub(crate) depth: u32,
+}
+
 /// An event for one function, whatever triggers say.
 pub(crate) struct Targeted {
     /// Fresh. For asynchronous calls also the id of the invocation.
@@ -26,6 +35,7 @@ pub(crate) struct Targeted {
     pub(crate) target: String,
     /// The trigger whose delivery settings hold, or empty.
     pub(crate) trigger: String,
+    pub(crate) cause: Cause,
 }
 
 impl Node {
@@ -41,7 +51,7 @@ impl Node {
         project: &Name,
         events: Vec<Event>,
     ) -> Result<Accepted, Error> {
-        self.emit_caused(ctx, project, events, None).await
+        self.emit_caused(ctx, project, events, Cause::default()).await
     }
 
     pub(crate) async fn emit_caused(
@@ -49,11 +59,11 @@ impl Node {
         ctx: &OpContext,
         project: &Name,
         events: Vec<Event>,
-        cause: Option<InvocationId>,
+        cause: Cause,
     ) -> Result<Accepted, Error> {
         nexus_policy::authorize(ctx, Scope::Emit, Some(project))?;
         self.require_project(project)?;
-        if cause.is_none() && self.is_draining() {
+        if cause.invocation.is_none() && self.is_draining() {
             return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
         }
         check(&events)?;
@@ -82,6 +92,7 @@ impl Node {
     ) -> Result<AcceptedEvent, Error> {
         let now_ns = self.parts.clock.now().unix_ns();
         let event = targeted.event.to_event();
+        // What lies in the blob store has a limit of its own.
         let size = size_of(&event);
         if size > limits::EVENT_BYTES_MAX {
             return Err(Error::new(
@@ -89,8 +100,9 @@ impl Node {
                 format!("{size} bytes, the limit of an event is {}", limits::EVENT_BYTES_MAX),
             ));
         }
-        let mut record = self.event_record((ctx, project.as_str()), &event, None, now_ns);
+        let mut record = self.event_record((ctx, project.as_str()), &event, targeted.cause, now_ns);
         record.id = bytes_of(targeted.id.as_bytes());
+        record.event = targeted.event;
         record.target = targeted.target;
         record.trigger = targeted.trigger;
         let accepted = self.engine()?.accept(vec![record]).await?;
@@ -105,7 +117,7 @@ impl Node {
         &self,
         (ctx, project): (&OpContext, &str),
         event: &Event,
-        cause: Option<InvocationId>,
+        cause: Cause,
         now_ns: i64,
     ) -> EventRecord {
         let key = match event.extension("partitionkey") {
@@ -124,13 +136,17 @@ impl Node {
                 project: project.to_owned(),
                 principal: ctx.principal.to_string(),
                 cause_event: Bytes::new(),
-                cause_invocation: cause.map(|id| bytes_of(id.as_bytes())).unwrap_or_default(),
+                cause_invocation: cause
+                    .invocation
+                    .map(|id| bytes_of(id.as_bytes()))
+                    .unwrap_or_default(),
                 traceparent,
                 ordering_key: key.to_owned(),
                 deadline_ns: 0,
             },
             received_ns: now_ns,
             event: StoredEvent::from(event),
+            depth: cause.depth,
             ..EventRecord::default()
         }
     }
@@ -141,7 +157,8 @@ impl Node {
         let now_ns = self.parts.clock.now().unix_ns();
         let records = events.iter().map(|(project, event)| {
             let ctx = OpContext::system(Arc::from("audit"));
-            let mut record = self.event_record((&ctx, project.as_str()), event, None, now_ns);
+            let mut record =
+                self.event_record((&ctx, project.as_str()), event, Cause::default(), now_ns);
             if let Some(principal) = principal_of(event) {
                 record.meta.principal = principal;
             }

@@ -47,6 +47,8 @@ impl Node {
         request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         match &function.calls {
+            // The engine keeps the policy of what it runs.
+            _ if function.durable => self.serve_durable((ctx, origin), function, request).await,
             None => self.run_http(ctx, function, origin, request).await,
             Some(policy) => {
                 // Rare enough to be kept out of the size of every call.
@@ -119,7 +121,7 @@ impl Node {
         if !ends || other.name == function.name {
             return None;
         }
-        let answered = self.invoke_other((ctx, origin), &other, input).await;
+        let answered = self.invoke_as_is((ctx, origin), &other, input).await;
         Some(answered.map(|mut output| {
             if let Ok(value) = HeaderValue::from_str(name.as_str()) {
                 output.headers.insert(FALLBACK, value);
@@ -257,7 +259,10 @@ impl Guarded<'_> {
         if !http || other.name == self.function.name {
             return None;
         }
-        let answered = self.node.run_http(self.ctx, &other, self.origin, request).await;
+        let answered = match other.durable {
+            true => self.node.serve_durable((self.ctx, self.origin), &other, request).await,
+            false => self.node.run_http(self.ctx, &other, self.origin, request).await,
+        };
         Some(answered.map(|mut response| {
             if let Ok(value) = HeaderValue::from_str(name.as_str()) {
                 response.headers_mut().insert(FALLBACK, value);

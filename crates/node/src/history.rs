@@ -237,7 +237,7 @@ impl Node {
         Ok(())
     }
 
-    async fn fetch_body(&self, body: &mut Body) -> Result<(), Error> {
+    pub(crate) async fn fetch_body(&self, body: &mut Body) -> Result<(), Error> {
         let Ok(digest) = Digest::try_from(&body.blob[..]) else { return Ok(()) };
         match self.parts.blobs.get(digest).await? {
             Some(bytes) => body.inline = bytes,

@@ -13,6 +13,7 @@ use nexus_exec::{
 use nexus_model::{Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
 use tokio::sync::Semaphore;
 
+use crate::emit::Cause;
 use crate::loaded::Loaded;
 use crate::record::Facts;
 use crate::{Error, Node, calls, durable, state};
@@ -24,19 +25,26 @@ pub(crate) struct CallHost {
     requests: AtomicUsize,
     concurrent: Semaphore,
     events: AtomicUsize,
+    /// Whether it may be repeated from its journal.
+    pub(crate) durable: bool,
     /// Pieces of the journal that were kept.
     pub(crate) pieces: AtomicU32,
+    /// How many invocations led to this one: what it emits is one further.
+    chain: u32,
 }
 
 impl CallHost {
-    pub(crate) fn new(node: &Arc<Node>, facts: &Facts) -> Self {
+    /// `kept` pieces of its journal are on disk.
+    pub(crate) fn new(node: &Arc<Node>, facts: &Facts, (durable, kept): (bool, u32)) -> Self {
         CallHost {
             node: Arc::clone(node),
             loaded: Arc::clone(&facts.loaded),
             requests: AtomicUsize::new(0),
             concurrent: Semaphore::new(limits::OUTBOUND_CONCURRENT_MAX),
             events: AtomicUsize::new(0),
-            pieces: AtomicU32::new(0),
+            durable,
+            pieces: AtomicU32::new(kept),
+            chain: facts.chain,
         }
     }
 }
@@ -83,7 +91,7 @@ impl Host for CallHost {
             )));
         }
         let name = |index| format!("{}-{}", context.id, before + index);
-        let accepted = self.node.emit_from(context, events, name).await;
+        let accepted = self.node.emit_from((context, self.chain), events, name).await;
         let accepted = accepted.map_err(|error| match error.code().retryable() {
             true => EmitError::Unavailable(error.detail().to_owned()),
             false => EmitError::Invalid(error.detail().to_owned()),
@@ -108,7 +116,10 @@ impl Host for CallHost {
     }
 
     async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
-        calls::call(&self.node, context, call).await
+        match self.durable {
+            true => calls::call_once(&self.node, context, call).await,
+            false => calls::call(&self.node, context, call).await,
+        }
     }
 
     async fn start(
@@ -168,10 +179,11 @@ impl Host for CallHost {
 
 impl Node {
     /// Events from inside a function, or returned by it. `name` makes up the ids of those that have
-    /// none: what must not happen twice gets the same id when it is tried again.
+    /// none: what must not happen twice gets the same id when it is tried again. `chain` counts the
+    /// invocations that led to this one.
     pub(crate) async fn emit_from(
         &self,
-        context: &CallContext,
+        (context, chain): (&CallContext, u32),
         mut events: Vec<Event>,
         name: impl Fn(usize) -> String,
     ) -> Result<nexus_model::view::Accepted, Error> {
@@ -184,7 +196,8 @@ impl Node {
             }
         }
         let ctx = function_context(context);
-        self.emit_caused(&ctx, &context.project, events, Some(context.id)).await
+        let cause = Cause { invocation: Some(context.id), depth: chain + 1 };
+        self.emit_caused(&ctx, &context.project, events, cause).await
     }
 }
 

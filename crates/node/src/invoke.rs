@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
-use nexus_exec::{Body, CallInput, Cancel, Ended, Recording, full_body};
+use nexus_exec::{Body, BodyError, CallInput, Cancel, Ended, Recording, full_body};
 use nexus_model::record::{Status, StoredEvent, Trigger};
 use nexus_model::resource::{RecordPolicy, World};
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
@@ -59,28 +59,26 @@ impl Node {
         }
         let found = self.catalog.function(project, function);
         let found = found.ok_or_else(|| self.no_function(project, function))?;
-        if found.durable {
-            return self.invoke_durable(ctx, (project, function), input).await;
-        }
-        match found.current.map(|at| at.world) {
-            Some(World::Http) => self.invoke_http(ctx, &found, input, origin).await,
-            _ if found.calls.is_some() => {
-                Box::pin(self.invoke_guarded((ctx, origin), &found, input)).await
-            }
-            _ => self.invoke_value(ctx, &found, input, origin).await,
+        match found.calls.is_some() && !found.durable && !is_http(&found) {
+            true => Box::pin(self.invoke_guarded((ctx, origin), &found, input)).await,
+            false => self.invoke_as_is((ctx, origin), &found, input).await,
         }
     }
 
-    /// Calls the function that answers in the place of another one.
-    pub(crate) async fn invoke_other(
+    /// Calls a function in the way of its world. A policy for values is not looked at: the callers
+    /// of this have done it.
+    pub(crate) async fn invoke_as_is(
         self: &Arc<Self>,
         (ctx, origin): (&OpContext, Origin),
         function: &Arc<Function>,
         input: InvokeInput,
     ) -> Result<InvokeOutput, Error> {
-        match function.current.map(|at| at.world) {
-            Some(World::Http) => self.invoke_http(ctx, function, input, origin).await,
-            _ => self.invoke_value(ctx, function, input, origin).await,
+        if function.durable {
+            return self.invoke_durable((ctx, origin), function, input).await;
+        }
+        match is_http(function) {
+            true => self.invoke_http(ctx, function, input, origin).await,
+            false => self.invoke_value(ctx, function, input, origin).await,
         }
     }
 
@@ -91,43 +89,13 @@ impl Node {
         input: InvokeInput,
         origin: Origin,
     ) -> Result<InvokeOutput, Error> {
-        let path = input.path.as_deref().unwrap_or("/");
-        let bad =
-            |error: http::Error| Error::new(Code::BadRequest, format!("path '{path}': {error}"));
-        let host = format!("{}.localhost", function.project);
-        let mut request = Request::builder()
-            .method(input.method.clone().unwrap_or(Method::POST))
-            .uri(format!("http://{host}{path}"))
-            .body(full_body(input.data.clone()))
-            .map_err(bad)?;
-        let headers = request.headers_mut();
-        headers.extend(input.headers.clone());
-        if let Ok(host) = HeaderValue::from_str(&host) {
-            headers.entry(http::header::HOST).or_insert(host);
-        }
-        headers.insert(http::header::CONTENT_LENGTH, input.data.len().into());
-        if !input.data.is_empty()
-            && let Ok(content_type) = HeaderValue::from_str(&content_type(&input))
-        {
-            headers.entry(CONTENT_TYPE).or_insert(content_type);
-        }
-        let response = self.call_http(ctx, function, origin, request).await?;
-        let (mut parts, body) = response.into_parts();
-        let id = parts.headers.remove(INVOCATION_ID);
+        let request = request_of(function, &input)?;
+        let mut response = self.call_http(ctx, function, origin, request).await?;
+        let id = response.headers_mut().remove(INVOCATION_ID);
         let invocation: InvocationId = id
             .and_then(|id| id.to_str().ok()?.parse().ok())
             .ok_or_else(|| Error::new(Code::Internal, "an invocation has no id"))?;
-        let body = whole(body).await.map_err(|error| error.with_invocation(invocation))?;
-        let text = |at: &HeaderValue| at.to_str().unwrap_or_default().to_owned();
-        Ok(InvokeOutput {
-            invocation,
-            status: Status::Succeeded,
-            http_status: Some(parts.status.as_u16()),
-            content_type: parts.headers.get(CONTENT_TYPE).map(text).unwrap_or_default(),
-            headers: parts.headers,
-            body,
-            events: Vec::new(),
-        })
+        http_output(invocation, response).await
     }
 
     pub(crate) async fn invoke_value(
@@ -168,22 +136,76 @@ impl Node {
     }
 }
 
+fn is_http(function: &Function) -> bool {
+    function.current.is_some_and(|at| at.world == World::Http)
+}
+
+/// The request that a direct call of an HTTP function is.
+pub(crate) fn request_of(function: &Function, input: &InvokeInput) -> Result<Request<Body>, Error> {
+    let path = input.path.as_deref().unwrap_or("/");
+    let bad = |error: http::Error| Error::new(Code::BadRequest, format!("path '{path}': {error}"));
+    let host = format!("{}.localhost", function.project);
+    let mut request = Request::builder()
+        .method(input.method.clone().unwrap_or(Method::POST))
+        .uri(format!("http://{host}{path}"))
+        .body(full_body(input.data.clone()))
+        .map_err(bad)?;
+    let headers = request.headers_mut();
+    headers.extend(input.headers.clone());
+    if let Ok(host) = HeaderValue::from_str(&host) {
+        headers.entry(http::header::HOST).or_insert(host);
+    }
+    headers.insert(http::header::CONTENT_LENGTH, input.data.len().into());
+    if !input.data.is_empty()
+        && let Ok(content_type) = HeaderValue::from_str(&content_type(input))
+    {
+        headers.entry(CONTENT_TYPE).or_insert(content_type);
+    }
+    Ok(request)
+}
+
+/// An answer as the result of a direct call.
+pub(crate) async fn http_output(
+    invocation: InvocationId,
+    response: Response<Body>,
+) -> Result<InvokeOutput, Error> {
+    let (parts, body) = response.into_parts();
+    let body = whole(body).await.map_err(|error| error.with_invocation(invocation))?;
+    let text = |at: &HeaderValue| at.to_str().unwrap_or_default().to_owned();
+    Ok(InvokeOutput {
+        invocation,
+        status: Status::Succeeded,
+        http_status: Some(parts.status.as_u16()),
+        content_type: parts.headers.get(CONTENT_TYPE).map(text).unwrap_or_default(),
+        headers: parts.headers,
+        body,
+        events: Vec::new(),
+    })
+}
+
 /// Reads a whole answer of at most [`limits::OUTPUT_BYTES_MAX`].
-async fn whole(mut body: Body) -> Result<Bytes, Error> {
+async fn whole(body: Body) -> Result<Bytes, Error> {
     let limit = limits::OUTPUT_BYTES_MAX;
+    let read = collect(body, limit).await.map_err(|error| {
+        Error::new(Code::GuestTrapped, "the function broke off its answer").with_source(error)
+    })?;
+    read.ok_or_else(|| {
+        let detail = format!("the answer is larger than {limit} bytes");
+        Error::new(Code::OutputTooLarge, detail)
+    })
+}
+
+/// The whole of a body; `None` where it has more than `limit` bytes.
+pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Option<Bytes>, BodyError> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Error::new(Code::GuestTrapped, "the function broke off its answer").with_source(error)
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else { continue };
         if bytes.len() + data.len() > limit {
-            let detail = format!("the answer is larger than {limit} bytes");
-            return Err(Error::new(Code::OutputTooLarge, detail));
+            return Ok(None);
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+    Ok(Some(bytes.freeze()))
 }
 
 fn value_input(begun: &Begun, input: InvokeInput) -> Result<(CallInput, InputHead), Error> {
@@ -221,7 +243,7 @@ pub(crate) fn content_type(input: &InvokeInput) -> String {
     guess.to_owned()
 }
 
-fn output_of(ended: &Ended, id: InvocationId) -> Result<InvokeOutput, Error> {
+pub(crate) fn output_of(ended: &Ended, id: InvocationId) -> Result<InvokeOutput, Error> {
     if ended.status != Status::Succeeded {
         return Err(Error::new(Code::GuestFailed, "it did not succeed").with_invocation(id));
     }

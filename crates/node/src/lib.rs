@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!   serve.rs      the synchronous path: route → admission → guest → answer; recording behind it
-//!   delivery.rs   the asynchronous path: attempts for the engine
+//!   delivery.rs   the asynchronous path: attempts for the engine, also those that go on
+//!   waited.rs     callers that wait for durable functions
 //!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
 //!   invoke.rs     direct calls; deferred.rs: those that nobody waits for
 //!   webhook.rs, schedules.rs, dead_letters.rs, why.rs      events on their way
@@ -63,6 +64,8 @@ mod triggers;
 mod types;
 mod validate;
 mod views;
+mod waited;
+mod waiters;
 mod webhook;
 mod why;
 

@@ -97,6 +97,43 @@ impl Node {
         Ok((loaded, LoadTimes { fetch, load, cold: true }))
     }
 
+    /// What running a version of any age takes, with secrets as they were.
+    pub(crate) async fn load_version(
+        &self,
+        project: &Name,
+        version: VersionId,
+        secrets: &[(Name, u32)],
+    ) -> Result<Loaded, Error> {
+        let (spec, prepared) = self.prepare_version(project, version, secrets).await?;
+        self.loaded(project, &spec, prepared).await
+    }
+
+    /// A version of any age, ready to run; compiled where the present engine has not done so.
+    pub(crate) async fn prepare_version(
+        &self,
+        project: &Name,
+        version: VersionId,
+        secrets: &[(Name, u32)],
+    ) -> Result<(VersionSpec, Arc<dyn Prepared>), Error> {
+        let spec =
+            self.version_spec(project, version).await.map_err(|error| match error.code() {
+                Code::NotFound => Error::new(
+                    Code::NotReplayable,
+                    format!("version {version} was deleted with its function"),
+                ),
+                _ => error,
+            })?;
+        let unit = self.unit(project, &spec, Some(secrets)).await?;
+        let code = spec.executed.unwrap_or(spec.component);
+        if !self.parts.runtime.is_compiled(code) {
+            let bytes = self.parts.blobs.get(code).await?.ok_or_else(|| {
+                Error::new(Code::NotReplayable, format!("component {code} is no longer stored"))
+            })?;
+            self.parts.runtime.compile(code, bytes).await?;
+        }
+        Ok((spec, self.parts.runtime.prepare(Arc::new(unit)).await?))
+    }
+
     async fn loaded(
         &self,
         project: &Name,

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use nexus_engine::{Engine, EngineConfig, EngineParts};
+use nexus_engine::{DeclaredKey, Engine, EngineConfig, EngineParts};
 use nexus_exec::Artifacts;
 use nexus_model::resource::{
     FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TokenSpec, TriggerSpec,
@@ -15,6 +15,7 @@ use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
 use nexus_policy::{Authenticator, Entry};
 use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
@@ -22,6 +23,7 @@ use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
 use crate::result_cache::ResultCache;
+use crate::waiters::{TakenDown, Waiters};
 use crate::webhook::KnownKeys;
 use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
 
@@ -56,6 +58,8 @@ pub struct Node {
     /// What webhooks are signed with, by project and secret; read on first use.
     pub(crate) webhook_keys: ArcSwap<KnownKeys>,
     pub(crate) results: ResultCache,
+    pub(crate) waiters: Waiters,
+    pub(crate) taken_down: TakenDown,
     pub(crate) under_pressure: AtomicBool,
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
@@ -79,6 +83,8 @@ impl Node {
             secret_key: config.master_key.derive("secrets"),
             webhook_keys: ArcSwap::default(),
             results: ResultCache::default(),
+            waiters: Waiters::default(),
+            taken_down: TakenDown::default(),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
             started: Instant::now(),
@@ -97,9 +103,9 @@ impl Node {
             config,
             parts,
         });
-        node.read_declared().await?;
+        let known = node.read_declared().await?;
         node.reload_tokens().await?;
-        node.start_engine().await?;
+        node.start_engine(known).await?;
         node.register_metrics();
         let at = Arc::clone(&node);
         node.tasks.service("compile at start", async move { at.compile_missing().await });
@@ -110,22 +116,28 @@ impl Node {
         Ok(node)
     }
 
-    async fn start_engine(self: &Arc<Self>) -> Result<(), Error> {
+    /// `declared` is what the engine should know.
+    async fn start_engine(self: &Arc<Self>, declared: Vec<DeclaredKey>) -> Result<(), Error> {
         let config = EngineConfig {
             checkpoint: self.config.engine_dir.join("engine.checkpoint"),
             running_max: self.config.deliveries,
             pending_max: PENDING_MAX,
             checkpoint_records: CHECKPOINT_RECORDS,
         };
+        let open = CancellationToken::new();
         let parts = EngineParts {
             log: self.parts.log.clone(),
             clock: Arc::clone(&self.parts.clock),
             mint: Arc::clone(&self.parts.mint),
-            worker: Arc::new(Deliverer::new(self)),
+            worker: Arc::new(Deliverer::new(self, open.clone())),
         };
         let engine = Engine::start(config, parts).await;
         let engine = engine.map_err(|error| Error::internal("start the engine", error))?;
+        let unknown = engine.unknown(declared).await?;
         let _ = self.engine.set(engine);
+        self.tell_engine(unknown).await?;
+        // Only now it runs what the last stop left behind.
+        open.cancel();
         Ok(())
     }
 
@@ -134,7 +146,9 @@ impl Node {
         self.engine.get().ok_or_else(|| Error::new(Code::ShuttingDown, "the engine is not running"))
     }
 
-    async fn read_declared(&self) -> Result<(), Error> {
+    /// Publishes what is declared. Gives what of it the engine should know.
+    async fn read_declared(&self) -> Result<Vec<DeclaredKey>, Error> {
+        let mut declared = Vec::new();
         let mut snapshot = Snapshot::default();
         for kind in [Kind::Project, Kind::Schema, Kind::Function, Kind::Trigger] {
             let mut after = None;
@@ -144,11 +158,12 @@ impl Node {
                 after = Some(last.key());
                 for resource in page {
                     self.take_in(&mut snapshot, &resource)?;
+                    declared.extend(declared_key(&resource));
                 }
             }
         }
         self.catalog.publish(snapshot);
-        Ok(())
+        Ok(declared)
     }
 
     /// Makes a stored project, function, trigger or schema known to the request path.
@@ -367,6 +382,17 @@ impl Node {
             None => Err(Error::not_found(format_args!("project '{project}'"))),
         }
     }
+}
+
+/// What the engine should know of a resource.
+fn declared_key(resource: &Resource) -> Option<DeclaredKey> {
+    let kind = Some(resource.kind).filter(|at| matches!(at, Kind::Function | Kind::Trigger))?;
+    Some(DeclaredKey {
+        kind,
+        project: resource.metadata.project.as_ref()?.to_string(),
+        name: resource.metadata.name.to_string(),
+        revision: resource.metadata.revision?,
+    })
 }
 
 /// What a stored function says that it runs.

@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     /// The invocation whose function called.
     pub(crate) cause_invocation: Option<InvocationId>,
     pub(crate) depth: u32,
+    /// How many invocations led to it, through calls and events.
+    pub(crate) chain: u32,
     pub(crate) accepted: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) queue_ns: u64,
@@ -120,9 +122,11 @@ impl Facts {
         record
     }
 
-    /// An HTTP function that handles an event says with its status how that went.
+    /// An HTTP function that handles an event says with its status how that went. A durable one that
+    /// answers a request just answers.
     fn judge(&self, ended: &mut Ended) {
         if self.trigger != Trigger::Event
+            || matches!(self.input, InputHead::Http { .. })
             || self.loaded.world != World::Http
             || ended.status != Status::Succeeded
         {

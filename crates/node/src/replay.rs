@@ -67,24 +67,8 @@ impl Node {
         let version = record
             .version_id()
             .ok_or_else(|| Error::new(Code::NotReplayable, "the recording names no version"))?;
-        let spec =
-            self.version_spec(project, version).await.map_err(|error| match error.code() {
-                Code::NotFound => Error::new(
-                    Code::NotReplayable,
-                    format!("version {version} was deleted with its function"),
-                ),
-                _ => error,
-            })?;
         let secrets = recorded_secrets(record)?;
-        let unit = self.unit(project, &spec, Some(&secrets)).await?;
-        let code = spec.executed.unwrap_or(spec.component);
-        if !self.parts.runtime.is_compiled(code) {
-            let bytes = self.parts.blobs.get(code).await?.ok_or_else(|| {
-                Error::new(Code::NotReplayable, format!("component {code} is no longer stored"))
-            })?;
-            self.parts.runtime.compile(code, bytes).await?;
-        }
-        Ok(self.parts.runtime.prepare(Arc::new(unit)).await?)
+        Ok(self.prepare_version(project, version, &secrets).await?.1)
     }
 }
 

@@ -4,6 +4,7 @@ use nexus_model::record::{Record, ScheduleRecord};
 use nexus_model::view::{Accepted, AcceptedEvent, ScheduleView};
 use nexus_model::{Code, Event, EventId, Name, OpContext, Scope, Timestamp};
 
+use crate::emit::Cause;
 use crate::history::{page_size, payloads, reach};
 use crate::views::Payloads;
 use crate::{Error, Node};
@@ -29,7 +30,8 @@ impl Node {
         let warnings = self.check_schemas(project, &events)?;
         let now_ns = self.parts.clock.now().unix_ns();
         let records = events.iter().map(|event| {
-            let record = self.event_record((ctx, project.as_str()), event, None, now_ns);
+            let record =
+                self.event_record((ctx, project.as_str()), event, Cause::default(), now_ns);
             ScheduleRecord {
                 id: record.id,
                 meta: record.meta,

@@ -110,7 +110,11 @@ impl Node {
             timeout = timeout.min(deadline.since(accepted));
         }
         let waited = Instant::now();
-        let slot = self.admission.enter(function, timeout).await.map_err(named)?;
+        let slot = match origin.cause {
+            None => self.admission.enter(function, timeout).await,
+            Some(_) => self.admission.enter_nested(function),
+        };
+        let slot = slot.map_err(named)?;
         let queue_ns = nanos(waited.elapsed());
         let recording = recording_of(loaded.record, id, self.config.verify_memory);
         Ok(Begun {
@@ -193,6 +197,7 @@ impl Begun {
             cause_event: None,
             cause_invocation: self.origin.cause,
             depth: self.origin.depth,
+            chain: self.origin.depth,
             accepted: self.accepted,
             deadline,
             queue_ns: self.queue_ns,
@@ -223,7 +228,7 @@ impl Begun {
             resume: None,
             wake: None,
         };
-        Running { node: Arc::clone(node), facts, call, slot: self.slot }
+        Running { node: Arc::clone(node), facts, call, slot: self.slot, kept: 0 }
     }
 }
 
@@ -233,6 +238,8 @@ pub(crate) struct Running {
     pub(crate) facts: Facts,
     pub(crate) call: Call,
     pub(crate) slot: Slot,
+    /// Pieces of a durable invocation's journal that are on disk.
+    pub(crate) kept: u32,
 }
 
 /// How a call went, before it is recorded.
@@ -246,7 +253,7 @@ pub(crate) struct Finished {
 impl Running {
     /// Runs the guest to its very end.
     pub(crate) async fn run(self) -> Finished {
-        let host = Arc::new(CallHost::new(&self.node, &self.facts));
+        let host = Arc::new(CallHost::new(&self.node, &self.facts, (self.call.durable, self.kept)));
         let prepared = Arc::clone(&self.facts.loaded.prepared);
         let ended = prepared.invoke(self.call, host).await;
         // The slot is free as soon as the guest is gone; recording it takes none.
@@ -470,7 +477,7 @@ pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
 
 /// Gives the request's target scheme and authority, so that the guest and the recording see the
 /// same whichever form the client used.
-fn absolute(mut request: Request<Body>) -> Request<Body> {
+pub(crate) fn absolute(mut request: Request<Body>) -> Request<Body> {
     if request.uri().authority().is_some() {
         return request;
     }

@@ -133,14 +133,29 @@ fn to_value<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
     serde_json::to_value(spec).map_err(|error| Error::internal("write a resource", error))
 }
 
+/// What a durable function cannot have besides.
+fn durable(spec: &FunctionSpec) -> Result<(), Error> {
+    if !matches!(spec.config.record, RecordPolicy::Always | RecordPolicy::Durable) {
+        return Err(Error::bad_resource(
+            "spec.record",
+            "a durable function is recorded always: it goes on from what is recorded",
+        )
+        .with_hint("leave record out; redact says what of it is nobody's business"));
+    }
+    if spec.cache.is_some() {
+        return Err(Error::bad_resource(
+            "spec.cache",
+            "results of a durable function are not kept: each call is an invocation of its own",
+        )
+        .with_hint("put a function with a cache before it"));
+    }
+    Ok(())
+}
+
 /// Rules of a function.
 pub(crate) fn function(spec: &FunctionSpec, mode: Mode) -> Result<(), Error> {
     if spec.config.durable {
-        return Err(Error::bad_resource(
-            "spec.durable",
-            "this build does not run functions durably yet: their calls would not go on after a crash",
-        )
-        .with_hint("leave it out; failed deliveries are retried from the beginning"));
+        durable(spec)?;
     }
     let counts = [
         ("spec.on.http", spec.on.http.len()),

@@ -95,6 +95,17 @@ impl Node {
         {
             return self.why_ended(&about, &record).await;
         }
+        if let Some(due) = self.begins_at(project, id).await? {
+            return Ok(WhyView {
+                about,
+                state: "scheduled".to_owned(),
+                answer: format!("It begins at {due}."),
+                until: Some(due),
+                because: vec!["a function has started it for later".to_owned()],
+                hint: format!("take it back: nexus cancel {id}"),
+                function: String::new(),
+            });
+        }
         if let Some(key) = self.key_of(project, id).await?
             && let Some(why) = self.engine()?.why(key).await?
         {

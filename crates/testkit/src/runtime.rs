@@ -16,6 +16,7 @@
 //! | `log TEXT` | writes a line, then echoes |
 //! | `call NAME` | calls a function with its input, and answers what that answers |
 //! | `count KEY` | counts its calls in a key of its state, and answers the number |
+//! | `steps STEP; STEP; …` | durable: `say TEXT`, `sleep MS`, `signal NAME [MS]`, `call NAME`, `start NAME [MS]`, `emit TYPE`; answers with what each came to, one a line |
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,13 +29,15 @@ use http_body_util::{BodyExt as _, channel::Channel};
 use nexus_exec::{
     Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, Error, FunctionCall, Host,
     HttpTimeouts, Inspected, Namespace, Payload, Prepared, Recording, Replayed, Runtime,
-    RuntimeStats, StateError, StateKey, StateWrite, Unit, empty_body, full_body,
+    RuntimeStats, StateError, StateKey, StateWrite, Suspension, Unit, Wake, empty_body, full_body,
 };
 use nexus_model::record::{Failure, InvocationRecord, LogLine, Status, StoredEvent};
 use nexus_model::resource::World;
 use nexus_model::view::{ReplayView, Verdict};
-use nexus_model::{Digest, Event, InvocationId};
+use nexus_model::{Code, Digest, Event, InvocationId};
 use tokio::sync::Notify;
+
+use crate::durable::{Run, Stopped};
 
 /// See the module.
 #[derive(Default)]
@@ -154,6 +157,8 @@ enum Done {
     Events(Vec<Event>),
     Nothing,
     Stopped(Status, &'static str),
+    Refused(Status, Code, String),
+    Asleep(Suspension),
 }
 
 #[async_trait]
@@ -162,7 +167,7 @@ impl Prepared for FakeUnit {
         self.state.running.fetch_add(1, Ordering::Relaxed);
         let _running = Running(&self.state.running);
         let begun = Instant::now();
-        let Call { context, input, respond, timeout, cancel, recording, .. } = call;
+        let Call { context, input, respond, timeout, cancel, recording, resume, wake, .. } = call;
         let mut ended = Ended::default();
         let input = read_input(input).await;
         if recording != Recording::RowOnly {
@@ -170,7 +175,12 @@ impl Prepared for FakeUnit {
         }
         let mut words = self.code.splitn(3, ' ').skip(1);
         let (verb, rest) = (words.next().unwrap_or("echo"), words.next().unwrap_or(""));
-        let work = self.behave(verb, rest, (&context, &input, &host));
+        let work = async {
+            match verb {
+                "steps" => self.steps(rest, (&context, &host), (resume, wake)).await,
+                _ => self.behave(verb, rest, (&context, &input, &host)).await,
+            }
+        };
         let done = tokio::select! {
             done = work => done,
             () = cancel.cancelled() => Done::Stopped(Status::Cancelled, "it was cancelled"),
@@ -203,6 +213,18 @@ impl Prepared for FakeUnit {
                 }
                 _ => ended.status = Status::Succeeded,
             },
+            Done::Asleep(suspension) => {
+                ended = Ended {
+                    status: Status::Suspended,
+                    suspension: Some(suspension),
+                    ..Ended::default()
+                };
+            }
+            Done::Refused(status, code, message) => {
+                ended.status = status;
+                let code = code.as_str().to_owned();
+                ended.failure = Some(Failure { code, message, ..Failure::default() });
+            }
             Done::Stopped(status, reason) => {
                 ended.status = status;
                 ended.failure = Some(Failure { message: reason.to_owned(), ..Failure::default() });
@@ -269,6 +291,24 @@ impl FakeUnit {
             "count" => count(rest, context, host).await,
             "return" => Done::Events(vec![Event::new("", "", rest)]),
             _ => Done::Answer(200, input.clone()),
+        }
+    }
+
+    async fn steps(
+        &self,
+        steps: &str,
+        (context, host): (&Arc<CallContext>, &Arc<dyn Host>),
+        from: (Option<Bytes>, Option<Wake>),
+    ) -> Done {
+        let run = Run::new((Arc::clone(context), &self.unit), Arc::clone(host), from);
+        let done = match run {
+            Ok(mut run) => run.steps(steps).await,
+            Err(stopped) => Err(stopped),
+        };
+        match done {
+            Ok(results) => Done::Answer(200, results.join("\n").into()),
+            Err(Stopped::Asleep(suspension)) => Done::Asleep(suspension),
+            Err(Stopped::Failed(status, code, message)) => Done::Refused(status, code, message),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use nexus_model::record::DeliveryRecord;
-use nexus_model::{EventId, InvocationId};
+use nexus_model::record::{DeliveryRecord, SignalRecord};
+use nexus_model::{EventId, InvocationId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::outbox::Out;
 use super::{Driver, State};
+use crate::lanes::DeclaredKey;
 use crate::scheduler::Reason;
 use crate::shard::{DeliveryKey, DeliveryState, Ended, Id, Receiver};
 use crate::snapshot::state_of;
@@ -78,9 +79,9 @@ impl fmt::Display for Why {
             }
             (DeliveryState::Running { attempt, .. }, _) => write!(f, "attempt {attempt} runs"),
             (DeliveryState::Suspended { until, signal, .. }, _) => {
-                f.write_str("suspended")?;
-                if let Some(signal) = signal {
-                    write!(f, " for the signal '{signal}'")?;
+                match signal {
+                    Some(signal) => write!(f, "waits for the signal '{signal}'")?,
+                    None => f.write_str("asleep")?,
                 }
                 match until {
                     Some(until) => write!(f, " until {until}"),
@@ -192,8 +193,42 @@ impl Driver {
         self.outbox.extend(schedules.into_iter().map(|(id, sequence)| Out::Carry(id, sequence)));
     }
 
-    pub(crate) fn receiver(&self, invocation: InvocationId) -> Receiver {
-        self.shard.receiver(invocation)
+    /// Whether an invocation takes a signal now. If so, `reply` gets what it says when the signal
+    /// with this id is applied: the invocation may have ended by then.
+    pub(crate) fn await_signal(
+        &mut self,
+        (signal, invocation): ([u8; 16], InvocationId),
+        reply: oneshot::Sender<Receiver>,
+    ) -> Receiver {
+        let receiver = self.shard.receiver(invocation);
+        if receiver == Receiver::Open {
+            self.signalling.retain(|_, other| !other.is_closed());
+            self.signalling.insert(signal, reply);
+        }
+        receiver
+    }
+
+    /// Just before a signal is applied.
+    pub(super) fn signal_applies(&mut self, record: &SignalRecord) {
+        let Ok(signal) = <[u8; 16]>::try_from(&record.id[..]) else { return };
+        let Some(reply) = self.signalling.remove(&signal) else { return };
+        let receiver = match InvocationId::try_from(&record.invocation[..]) {
+            Ok(invocation) => self.shard.receiver(invocation),
+            Err(_) => Receiver::None,
+        };
+        // Whoever went away needs no answer.
+        let _ = reply.send(receiver);
+    }
+
+    /// When a schedule of a project is due, unless its event has happened.
+    pub(crate) fn scheduled(&self, project: &str, id: EventId) -> Option<Timestamp> {
+        let found = self.shard.schedules.get(&id).filter(|at| &*at.project == project)?;
+        Some(Timestamp::from_unix_ns(found.due_ns))
+    }
+
+    /// The declared resources that the shard does not know in this revision or a newer one.
+    pub(crate) fn unknown(&self, declared: Vec<DeclaredKey>) -> Vec<DeclaredKey> {
+        declared.into_iter().filter(|key| !self.shard.lanes.knows(key)).collect()
     }
 
     /// The signals that nobody has taken, oldest first: where they stand, with their names.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nexus_model::record::DeliveryDecision;
 use nexus_model::{Code, InvocationId};
@@ -42,6 +43,7 @@ impl Attempts {
 impl Driver {
     pub(super) fn dispatch(&mut self) {
         let now_ns = self.parts.clock.now().unix_ns();
+        self.scheduler.set_lent(self.shared.lent.load(Ordering::Relaxed));
         self.scheduler.advance(now_ns);
         while let Some(pick) = self.scheduler.next(now_ns) {
             match pick {
@@ -85,6 +87,13 @@ impl Driver {
     }
 
     fn go_on(&mut self, ticket: Ticket, id: InvocationId) {
+        let closed = |run| matches!(self.shard.recover_run(id, run), Action::Close(_));
+        if self.shard.runs.get(&id).is_some_and(closed) {
+            // It was cancelled while it waited for its turn.
+            self.scheduler.release(ticket);
+            self.outbox.push(Out::Close(id));
+            return;
+        }
         let Some(resume) = self.resume_of(id) else {
             self.scheduler.release(ticket);
             // The clock may have gone back since it was woken: then it is woken again.
@@ -118,6 +127,10 @@ impl Driver {
             pieces: run.pieces.clone(),
             resumes: run.started.resumes + 1,
             ran_ns: run.suspension.as_ref().map_or(0, |at| at.ran_ns),
+            batched: run.started.batched,
+            transform: Some(run.started.transform.as_str())
+                .filter(|text| !text.is_empty())
+                .map(Arc::from),
             wake,
         })
     }

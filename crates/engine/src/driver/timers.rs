@@ -167,8 +167,9 @@ impl Driver {
         let cancelled = member
             .and_then(|id| self.shard.deliveries.get(&id))
             .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
-        if !cancelled && !self.attempts.runs(run) {
-            self.scheduler.resume(found.lane, run);
+        let lane = found.lane;
+        if !cancelled && !self.attempts.runs(run) && !self.must_wait(run) {
+            self.scheduler.resume(lane, run);
         }
     }
 }

@@ -42,6 +42,16 @@ impl Engine {
         self.accept_all(candidates).await
     }
 
+    /// When a schedule of a project is due; `None` when its event has happened or there is none.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn scheduled(&self, project: &str, id: EventId) -> Result<Option<Timestamp>, Error> {
+        self.settled().await?;
+        let project = project.to_owned();
+        self.ask(move |driver| driver.scheduled(&project, id)).await
+    }
+
     /// Cancels a schedule of a project; `false` when its event has happened or there is none.
     ///
     /// # Errors

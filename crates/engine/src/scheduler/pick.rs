@@ -32,7 +32,7 @@ pub(crate) enum Pick {
 impl Scheduler {
     /// What begins now, if anything may. Call [`advance`](Self::advance) first.
     pub(crate) fn next(&mut self, now_ns: i64) -> Option<Pick> {
-        if self.tickets.len() >= self.running_max {
+        if self.is_full() {
             return None;
         }
         while let Some(id) = self.ring.pop() {

@@ -94,7 +94,7 @@ impl Scheduler {
             }
             Place::Ready => {
                 let lane = &self.lanes[id.lane.0 as usize];
-                let full = self.tickets.len() >= self.running_max;
+                let full = self.is_full();
                 match lane.blocked {
                     Some(blocked) if !lane.enlisted => self.reason_of(id.lane, blocked),
                     _ if full => Reason::Node { limit: self.running_max },

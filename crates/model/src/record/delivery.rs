@@ -39,6 +39,13 @@ pub struct StartedRecord {
     /// The further events of a batch, 16 bytes each; `meta.cause_event` is the first.
     #[prost(bytes = "bytes", repeated, tag = "10")]
     pub batch: Vec<Bytes>,
+    /// Of a durable invocation: the jq expression that made the data of its input, or empty. The
+    /// trigger may say something else by the time it goes on.
+    #[prost(string, tag = "11")]
+    pub transform: String,
+    /// Of a durable invocation: its input is a batch, even of one event.
+    #[prost(bool, tag = "12")]
+    pub batched: bool,
 }
 
 /// A resource that the engine depends on (a function with its triggers) as of one revision.

@@ -2,7 +2,6 @@
 //! was acknowledged is in the log once and was handled, and every record is whole.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::api::Api;
 use crate::harness::{Server, nexus};
 
 /// How often the server is killed; `NEXUS_CRASH_ROUNDS` asks for more.
@@ -159,67 +159,5 @@ fn check_outcomes(api: &Api, acknowledged: &HashMap<String, String>) {
         if row["status"] == "succeeded" {
             assert!(!whole["output"].is_null() && !whole["input"].is_null(), "{whole}");
         }
-    }
-}
-
-/// The API of a server, spoken over plain sockets, so that a broken connection is seen as it is.
-struct Api {
-    address: String,
-    token: String,
-}
-
-impl Api {
-    fn new(server: &Server, data: &Path) -> Self {
-        let address = server.api.trim_start_matches("http://").to_owned();
-        let token = std::fs::read_to_string(data.join("token")).unwrap().trim().to_owned();
-        Api { address, token }
-    }
-
-    #[track_caller]
-    fn get(&self, path: &str) -> Value {
-        self.must(&format!("GET {path}"))
-    }
-
-    #[track_caller]
-    fn post(&self, path: &str) -> Value {
-        self.must(&format!("POST {path}"))
-    }
-
-    #[track_caller]
-    fn must(&self, line: &str) -> Value {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let (status, body) = self.request(&mut stream, line, "").unwrap();
-        assert_eq!(status, 200, "{line}: {body}");
-        body
-    }
-
-    /// One request on a connection that is kept; `None` when the server went away.
-    fn request(&self, stream: &mut TcpStream, line: &str, head: &str) -> Option<(u16, Value)> {
-        let request = format!(
-            "{line} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{head}content-length: 0\r\n\r\n",
-            self.address, self.token
-        );
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut reader = BufReader::new(stream);
-        let mut first = String::new();
-        reader.read_line(&mut first).ok()?;
-        let status = first.split(' ').nth(1)?.parse().ok()?;
-        let mut length = 0;
-        loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header).ok()? == 0 {
-                return None;
-            }
-            let header = header.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(value) = header.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        Some((status, serde_json::from_slice(&body).ok()?))
     }
 }

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api;
 mod crash;
 mod daily_loop;
+mod durable;
+mod guests;
 mod harness;
 mod production;
 mod wrong_ways;

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_engine::{Delivery, Resume, batch_failures};
-use nexus_model::record::{EventRecord, Failure, InvocationRecord, Level, Meta, Status, Trigger};
+use nexus_engine::{Delivery, INVOKE_TYPE, Resume, batch_failures};
+use nexus_exec::CallContext;
+use nexus_model::record::{
+    EventRecord, Failure, InvocationRecord, Level, Meta, Record, StartedRecord, Status, Trigger,
+};
 use nexus_model::{Code, EventId, InvocationId, OpContext, Partition, Principal, Timestamp};
 
 use crate::record::bytes_of;
-use crate::serve::Finished;
+use crate::serve::{Begun, Finished, Origin, Running};
 use crate::{Error, Node};
 
 /// One attempt with what is known of it.
@@ -17,6 +20,8 @@ pub(super) struct Attempt {
     pub(super) id: InvocationId,
     /// All events of the delivery; none where one is gone.
     pub(super) events: Vec<Arc<EventRecord>>,
+    /// How often it has gone on from its journal.
+    pub(super) resumes: u32,
 }
 
 impl Node {
@@ -35,13 +40,13 @@ impl Node {
                 None => self.parts.log.event(event).await?.map(Arc::new),
             };
             let Some(found) = found else {
-                let attempt = Attempt { delivery, id, events: Vec::new() };
+                let attempt = Attempt { delivery, id, events: Vec::new(), resumes: 0 };
                 let gone = Error::new(Code::Gone, "the event was removed by retention");
                 return Ok(Err((attempt, gone)));
             };
             events.push(found);
         }
-        Ok(Ok(Attempt { delivery, id, events }))
+        Ok(Ok(Attempt { delivery, id, events, resumes: 0 }))
     }
 
     /// Records an attempt that never ran.
@@ -67,7 +72,8 @@ impl Node {
         record.set_trigger(Trigger::Event);
         record.set_status(status);
         record.set_level(Level::None);
-        self.append_end(attempt.end(record, Vec::new())).await
+        let record = attempt.end(record, Vec::new());
+        self.append_end(Record::Invocation(Box::new(record))).await
     }
 }
 
@@ -79,7 +85,7 @@ fn failure_of(error: &Error) -> Failure {
     }
 }
 
-/// The end of an invocation that does not go on.
+/// The end of an invocation that cannot go on. Trying it again would do again what it has done.
 pub(super) fn broken_off(resume: &Resume, now: Timestamp, error: &Error) -> InvocationRecord {
     let started = &resume.started;
     let mut record = InvocationRecord {
@@ -98,7 +104,7 @@ pub(super) fn broken_off(resume: &Resume, now: Timestamp, error: &Error) -> Invo
         ..InvocationRecord::default()
     };
     record.set_trigger(Trigger::Event);
-    record.set_status(Status::Crashed);
+    record.set_status(Status::Refused);
     record.set_level(Level::None);
     record
 }
@@ -107,6 +113,57 @@ impl Attempt {
     /// The first event; an empty one where it is gone.
     pub(super) fn first(&self) -> Arc<EventRecord> {
         self.events.first().cloned().unwrap_or_default()
+    }
+
+    /// What set it off: the event, and where a function called or sent it, that.
+    pub(super) fn origin(&self) -> Origin {
+        let first = self.first();
+        let called = first.event.ty == INVOKE_TYPE;
+        Origin {
+            trigger: Trigger::Event,
+            cause: InvocationId::try_from(&first.meta.cause_invocation[..]).ok().filter(|_| called),
+            depth: if called { first.depth } else { 0 },
+        }
+    }
+
+    /// Whether a function waits for it.
+    pub(super) fn is_nested(&self) -> bool {
+        self.origin().depth > 0
+    }
+
+    /// Puts what only the delivery knows into a call.
+    pub(super) fn fill(&self, running: &mut Running) {
+        let first = self.first();
+        running.facts.attempt = self.delivery.attempt;
+        running.facts.cause_event = Some(self.delivery.key.event);
+        running.facts.ordering_key = first.meta.ordering_key.clone();
+        running.facts.chain = first.depth;
+        let context =
+            CallContext { attempt: self.delivery.attempt, ..(*running.call.context).clone() };
+        running.call.context = Arc::new(context);
+        running.call.durable = self.delivery.durable;
+    }
+
+    /// The record of its begin.
+    pub(super) fn started(&self, begun: &Begun) -> StartedRecord {
+        let mut started = StartedRecord {
+            id: bytes_of(self.id.as_bytes()),
+            meta: self.meta(&begun.traceparent),
+            function: self.delivery.key.function.to_string(),
+            version: bytes_of(begun.loaded.version.as_bytes()),
+            attempt: self.delivery.attempt,
+            started_ns: begun.accepted.unix_ns(),
+            trigger: self.delivery.key.trigger.to_string(),
+            batch: self.batch(),
+            durable: self.delivery.durable,
+            ..StartedRecord::default()
+        };
+        if self.delivery.durable {
+            // What its input was made with: it is made again when it goes on.
+            started.transform = self.delivery.transform.as_deref().unwrap_or_default().to_owned();
+            started.batched = self.delivery.batched;
+        }
+        started
     }
 
     pub(super) fn context(&self) -> OpContext {
@@ -151,6 +208,7 @@ impl Attempt {
             batch: self.batch(),
             batch_failed: failed.iter().map(|event| bytes_of(event.as_bytes())).collect(),
             waited_for: self.delivery.waited_for.clone(),
+            resumes: self.resumes,
             ..record
         }
     }

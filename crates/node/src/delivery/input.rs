@@ -1,21 +1,30 @@
 //! What a function gets: the event as it is, transformed, or several in a batch.
 
 use bytes::Bytes;
+use http::Request;
 use nexus_content::{Content, Transformation};
 use nexus_engine::batch_event;
-use nexus_exec::CallInput;
+use nexus_exec::{CallInput, full_body};
 use nexus_model::record::EventRecord;
-use nexus_model::{Code, Digest, Event};
+use nexus_model::{Code, Digest, Event, Timestamp};
 
 use super::attempt::Attempt;
+use super::request::{from_bytes, is_request};
 use crate::record::InputHead;
 use crate::{Error, Node};
 
 impl Node {
+    /// The same for the same attempt and time.
     pub(super) async fn input_of(
         &self,
         attempt: &Attempt,
+        began: Timestamp,
     ) -> Result<(CallInput, InputHead), Error> {
+        if let [only] = &attempt.events[..]
+            && is_request(&only.event)
+        {
+            return self.request_input(only).await;
+        }
         let mut events = Vec::with_capacity(attempt.events.len());
         for record in &attempt.events {
             events.push(self.whole_event(record, attempt).await?);
@@ -24,7 +33,7 @@ impl Node {
         if delivery.batched {
             let source = format!("/nexus/{}/{}", delivery.key.project, delivery.key.function);
             let mut batch = batch_event(attempt.id, &source, &events);
-            batch.time = Some(self.parts.clock.now());
+            batch.time = Some(began);
             return Ok((CallInput::Event(batch.clone()), InputHead::Event(batch)));
         }
         let missing = || Error::new(Code::Gone, "the event was removed by retention");
@@ -35,6 +44,20 @@ impl Node {
             None => InputHead::EventRef(delivery.key.event),
         };
         Ok((CallInput::Event(event), head))
+    }
+
+    async fn request_input(&self, record: &EventRecord) -> Result<(CallInput, InputHead), Error> {
+        let mut record = record.clone();
+        self.fetch_event(&mut record).await?;
+        let bytes = record.event.data.map(|data| data.inline).unwrap_or_default();
+        let wrong = || Error::new(Code::BadEvent, "the event holds no request");
+        let (head, body) = from_bytes(&bytes).ok_or_else(wrong)?.into_parts();
+        let input = InputHead::Http {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            headers: head.headers.clone(),
+        };
+        Ok((CallInput::Http(Request::from_parts(head, full_body(body))), input))
     }
 
     /// The event with its data, transformed where the trigger says so.

@@ -5,6 +5,7 @@
 mod calls;
 mod declare;
 mod deliver;
+mod durable;
 mod guarded;
 mod serve;
 mod triggers;

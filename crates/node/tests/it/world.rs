@@ -79,6 +79,17 @@ impl World {
         World { node, runtime, log, store, dir }
     }
 
+    /// The same without what the log and the engine's checkpoint held.
+    pub(crate) async fn restart_without_log(self, runtime: Arc<FakeRuntime>) -> World {
+        self.node.shutdown(Duration::from_secs(10)).await;
+        self.log.close().await.unwrap();
+        self.store.close().await.unwrap();
+        drop((self.node, self.log, self.store));
+        std::fs::remove_dir_all(self.dir.path().join("log")).unwrap();
+        std::fs::remove_file(self.dir.path().join("engine.checkpoint")).unwrap();
+        World::open(self.dir, Mode::Dev, |_| {}, runtime).await
+    }
+
     /// Stops the node and starts another one on the same folder.
     pub(crate) async fn restart(self, runtime: Arc<FakeRuntime>) -> World {
         self.node.shutdown(Duration::from_secs(10)).await;

@@ -19,6 +19,12 @@ fn handle(event: Event<Value>) -> Result<Output, Error> {
         "account" => account(&event.data),
         "state" => keep(),
         "calls" => calls(),
+        // Called, not sent: the data says what to do.
+        "dev.nexus.invoke" => match event.data["do"].as_str() {
+            Some("journey") => journey(&event.data),
+            Some("helper") => helper(&event.data),
+            other => Err(Error::permanent(format!("nothing to do: {other:?}"))),
+        },
         other => Err(Error::permanent(format!("no such type: {other}"))),
     };
     Ok(Output::result(result?))
@@ -81,6 +87,49 @@ fn approve() -> Result<Value, Error> {
     let answer = durable::signal_within::<Value>("approval", Duration::from_secs(7200))?;
     let (_, told) = post("/tell", &format!("{answer:?}"))?;
     Ok(json!({ "asked": asked, "answer": answer, "told": told }))
+}
+
+/// Requests to an outside counter with everything in between that a node may die in.
+fn journey(data: &Value) -> Result<Value, Error> {
+    let at = |step: &str| format!("{}/{}/{step}", text_of(data, "base"), text_of(data, "name"));
+    let random = random();
+    send(Send::post(at("begin"), random.to_string()))?;
+    durable::sleep(Duration::from_millis(30))?;
+    let (left, right) = (Send::post(at("left"), "1").start()?, Send::post(at("right"), "2").start()?);
+    text(right.wait()?)?;
+    text(left.wait()?)?;
+    durable::sleep(Duration::from_millis(1200))?;
+    nexus_sdk::emit([Event::new("com.test.journey", json!({ "name": data["name"] }))])?;
+    send(Send::post(at("slept"), random.to_string()))?;
+    let inputs = ["one", "two"].map(|step| {
+        ("helper", json!({ "do": "helper", "url": at(step), "name": data["name"] }))
+    });
+    let called = nexus_sdk::call_all::<Value>(inputs)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let word: Value = durable::signal("go")?;
+    send(Send::post(at("signalled"), word.to_string()))?;
+    let late = durable::signal_within::<Value>("never", Duration::from_millis(1100))?;
+    send(Send::post(at("end"), random.to_string()))?;
+    Ok(json!({ "word": word, "late": late, "called": called, "attempt": context::attempt() }))
+}
+
+/// One request, under the key that every attempt of the same call has.
+fn helper(data: &Value) -> Result<Value, Error> {
+    let key = context::idempotency_key();
+    send(Send::post(text_of(data, "url"), "help").header("idempotency-key", &key))?;
+    Ok(json!("helped"))
+}
+
+fn text_of<'d>(data: &'d Value, name: &str) -> &'d str {
+    data[name].as_str().unwrap_or_default()
+}
+
+/// What cannot be sent is tried again in the next attempt of the function, which must not happen.
+fn send(request: Send) -> Result<String, Error> {
+    let answer = request.wait()?;
+    match answer.status {
+        200 => text(answer),
+        status => Err(Error::permanent(format!("the counter answered {status}"))),
+    }
 }
 
 fn signals() -> Result<Value, Error> {
