@@ -184,9 +184,7 @@ impl Log {
     /// Stored bytes are damaged, or cannot be read.
     pub async fn event(&self, id: EventId) -> Result<Option<EventRecord>, Error> {
         let segments = self.shared().segments();
-        let found =
-            blocking(move || query::find(&segments, id.as_bytes(), RecordKind::Event)).await?;
-        Ok(match found {
+        Ok(match query::newest(segments, *id.as_bytes(), RecordKind::Event).await? {
             Some(Record::Event(record)) => Some(record),
             _ => None,
         })
@@ -198,7 +196,10 @@ impl Log {
     /// Stored bytes are damaged, or cannot be read.
     pub async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, Error> {
         let segments = self.shared().segments();
-        blocking(move || query::invocation(&segments, id)).await
+        Ok(match query::newest(segments, *id.as_bytes(), RecordKind::Invocation).await? {
+            Some(Record::Invocation(record)) => Some(*record),
+            _ => None,
+        })
     }
 
     /// A page of events, newest first. Payloads are read for hits only. `limit` is at least 1.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
+use nexus_model::record::{EventRecord, Record, RecordKind};
 use nexus_model::view::InvocationRow;
 use nexus_model::{
     Cursor, CursorError, EventFilter, InvocationFilter, InvocationId, Page, Timestamp, VersionId,
@@ -95,6 +95,23 @@ pub(crate) fn decode(row: &Row, payload: Bytes, sequence: u64) -> Result<Record,
         .map_err(|source| Error::Record { sequence, source: Arc::new(source) })
 }
 
+/// Like [`find`], on a thread that may wait for the disk where that is needed. What was written
+/// just now lies in memory and in the page cache: going through another thread would cost more than
+/// reading it.
+pub(crate) async fn newest(
+    segments: Arc<Vec<Segment>>,
+    id: [u8; 16],
+    kind: RecordKind,
+) -> Result<Option<Record>, Error> {
+    let sealed = segments.iter().rposition(|segment| matches!(segment, Segment::Sealed(_)));
+    let tails = sealed.map_or(0, |last| last + 1);
+    let found = find(&segments[tails..], &id, kind)?;
+    if found.is_some() || tails == 0 {
+        return Ok(found);
+    }
+    blocking(move || find(&segments[..tails], &id, kind)).await
+}
+
 /// The newest record of this kind and id. Pages whose ids are of other times are not read.
 pub(crate) fn find(
     segments: &[Segment],
@@ -103,6 +120,11 @@ pub(crate) fn find(
 ) -> Result<Option<Record>, Error> {
     let ms = id_ms(id);
     for segment in segments.iter().rev().filter(|segment| segment.bounds().has_id_ms(ms)) {
+        if let Segment::Tail(tail) = segment {
+            let Some((index, placed)) = tail.newest(id, kind as u8) else { continue };
+            let sequence = segment.first_sequence() + index as u64;
+            return decode(&placed.row, segment.payload(&placed)?, sequence).map(Some);
+        }
         for number in (0..segment.page_count()).rev() {
             if segment.page_bounds(number).is_some_and(|bounds| !bounds.has_id_ms(ms)) {
                 continue;
@@ -288,17 +310,6 @@ pub(crate) fn count_invocations(
         })?;
     }
     Ok(count)
-}
-
-/// The newest record of an invocation's end.
-pub(crate) fn invocation(
-    segments: &[Segment],
-    id: InvocationId,
-) -> Result<Option<InvocationRecord>, Error> {
-    Ok(match find(segments, id.as_bytes(), RecordKind::Invocation)? {
-        Some(Record::Invocation(record)) => Some(*record),
-        _ => None,
-    })
 }
 
 fn text(names: &NameTable, index: u16) -> String {

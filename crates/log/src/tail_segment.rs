@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::Error;
 use crate::disk::{DiskFile, read_exact_at};
 use crate::group::SegmentHeader;
-use crate::row::Row;
+use crate::row::{Row, id_ms};
 use crate::segment::Limits;
 
 /// Rows on one page of a catalogue, in memory and in sealed files.
@@ -155,6 +155,26 @@ impl TailSegment {
             None if page == rows.pages.len() => Arc::new(rows.current.clone()),
             None => Arc::default(),
         }
+    }
+
+    /// The newest row of this id and kind, with its place in the segment. Pages whose ids are of
+    /// other times are not looked through.
+    pub(crate) fn newest(&self, id: &[u8; 16], kind: u8) -> Option<(usize, Placed)> {
+        let is_it = |placed: &Placed| placed.row.0[..16] == *id && placed.row.kind_number() == kind;
+        let rows = self.read();
+        let full = rows.pages.len();
+        if let Some(at) = rows.current.iter().rposition(is_it) {
+            return Some((full * PAGE_ROWS + at, rows.current[at]));
+        }
+        // Full pages do not change any more: the lock is not needed for them.
+        let pages = rows.pages.clone();
+        drop(rows);
+        let ms = id_ms(id);
+        let pages = pages.iter().enumerate().rev().filter(|(_, (_, at))| at.has_id_ms(ms));
+        pages.into_iter().find_map(|(number, (page, _))| {
+            let at = page.iter().rposition(is_it)?;
+            Some((number * PAGE_ROWS + at, page[at]))
+        })
     }
 
     /// Rows from `index` on up to the limits; at least one when there is one.
