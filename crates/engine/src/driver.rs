@@ -230,7 +230,6 @@ impl Driver {
                 if let Some(id) = record.event_id() {
                     let at = Timestamp::from_unix_ns(record.received_ns);
                     self.shared.dedup.insert(DedupKey::of_event(record), id, at);
-                    self.shared.queues.applied(id);
                 }
                 if let Ok(schedule) = EventId::try_from(&record.schedule[..]) {
                     self.firing.remove(&schedule);
@@ -253,10 +252,13 @@ impl Driver {
             _ => {}
         }
         let actions = self.shard.apply(entry);
-        if let Record::Event(record) = &entry.record
-            && actions.iter().any(|action| matches!(action, Action::Queue(_)))
-        {
-            self.events.insert(record);
+        if let Record::Event(record) = &entry.record {
+            if let Some(id) = record.event_id() {
+                self.shared.queues.applied(id, |lane| self.shard.state(lane).pending);
+            }
+            if actions.iter().any(|action| matches!(action, Action::Queue(_))) {
+                self.events.insert(record);
+            }
         }
         actions
     }

@@ -147,8 +147,18 @@ impl Queues {
         Ok(())
     }
 
-    /// The event was applied, or will not be appended.
-    pub(crate) fn applied(&self, event: EventId) {
+    /// The event was applied: it counts among the `pending` ones of its lanes now. Both numbers
+    /// change at once, so that whoever looks in between finds no room that is not there.
+    pub(crate) fn applied(&self, event: EventId, pending: impl Fn(LaneId) -> u32) {
+        self.no_longer_underway(event, |lane, limited| limited.pending = pending(lane));
+    }
+
+    /// The event will not be appended.
+    pub(crate) fn given_up(&self, event: EventId) {
+        self.no_longer_underway(event, |_, _| {});
+    }
+
+    fn no_longer_underway(&self, event: EventId, change: impl Fn(LaneId, &mut Limited)) {
         if !self.any.load(Ordering::Relaxed) {
             return;
         }
@@ -156,6 +166,7 @@ impl Queues {
         for lane in inner.underway.remove(&event).unwrap_or_default() {
             if let Some(limited) = inner.lanes.get_mut(&lane) {
                 limited.underway = limited.underway.saturating_sub(1);
+                change(lane, limited);
             }
         }
     }

@@ -125,7 +125,7 @@ impl Inner {
         for (key, durable) in settled {
             self.shared.dedup.settle(key, appended.is_ok().then_some(durable));
             if appended.is_err() {
-                self.shared.queues.applied(durable.0);
+                self.shared.queues.given_up(durable.0);
             }
         }
         appended

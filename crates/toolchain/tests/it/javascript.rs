@@ -129,7 +129,7 @@ fn syntax_errors_name_file_and_line() {
     project.file("index.js", "import './other.js';\nexport default {};\n");
     project.file("other.js", "let fine = 1;\nlet = ;\n");
     let said = output(project.build(""));
-    assert!(said.contains("other.js:2:5: "), "{said}");
+    assert!(said.contains("other.js:2:7: "), "{said}");
     assert!(!said.contains("Diagnostic") && !said.contains("WIT"), "{said}");
     let project = Project::empty();
     project.file("index.ts", "const a: string = 'ä'; }\nexport default {};\n");
