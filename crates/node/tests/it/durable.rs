@@ -316,6 +316,10 @@ async fn it_stays_with_its_version_and_the_secrets_of_then() {
     world.node.set_secret(&admin(), &shop, &name("pin"), b"5678").await.unwrap();
     world.deploy("f", "event steps say second; signal go", spec(with_secret)).await;
     let world = world.restart(FakeRuntime::new()).await;
+    // Until its code is compiled again, a first attempt would be rejected.
+    while !world.node.ready().ready {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let new = begin(&world, "f").await;
     for id in [old, new] {
         signal(&world, id, "go", "1").await.unwrap();
