@@ -161,6 +161,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn why(&self, key: DeliveryKey) -> Result<Option<Why>, Error> {
+        self.settled().await?;
         self.ask(move |driver| driver.why(&key)).await
     }
 
@@ -169,6 +170,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn outcome(&self, key: DeliveryKey) -> Result<Outcome, Error> {
+        self.settled().await?;
         let found = self.ask(move |driver| driver.outcome(&key)).await?;
         Ok(match found {
             OutcomeOf::Pending(state) => Outcome::Pending(state),
@@ -223,8 +225,8 @@ impl Engine {
         Ok(needed.min(checkpointed + 1))
     }
 
-    /// Waits until every record that is durable now has been applied. For tests and for callers
-    /// who must see their own change.
+    /// Waits until every record that is durable now has been applied: whoever asks
+    /// sees what it has done itself.
     ///
     /// # Errors
     /// The engine has stopped.
@@ -256,11 +258,12 @@ impl Engine {
         answer.await.map_err(|_| Error::Stopped)
     }
 
-    /// Looks through the state beside the driver.
+    /// Looks through the state beside the driver. Whoever asks sees what was durable before.
     async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Snapshot) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.settled().await?;
         let state = self.ask(|driver| driver.snapshot()).await?;
         let found = tokio::task::spawn_blocking(move || question(&state));
         found.await.map_err(|_| Error::Stopped)

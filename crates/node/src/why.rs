@@ -4,7 +4,7 @@ use nexus_engine::{DeadFilter, DeliveryFilter, DeliveryState, Reason};
 use nexus_model::record::{EventRecord, InvocationRecord, Level, Status};
 use nexus_model::units::exact_duration;
 use nexus_model::view::{InvocationRow, WhyView};
-use nexus_model::{EventId, InvocationId, Name, OpContext, Scope, Timestamp, limits};
+use nexus_model::{EventId, InvocationId, Name, OpContext, Scope, Timestamp};
 
 use crate::{Error, Node};
 
@@ -63,14 +63,12 @@ impl Node {
     }
 
     async fn why_scheduled(&self, project: &Name, id: EventId) -> Result<Option<WhyView>, Error> {
-        let found =
-            self.engine()?.schedules(Some(project.as_str()), None, limits::SCHEDULES_MAX).await?;
-        let found = found.into_iter().find(|at| at.id == id);
-        Ok(found.map(|at| WhyView {
+        let due = self.engine()?.scheduled(project.as_str(), id).await?;
+        Ok(due.map(|due| WhyView {
             about: id.to_string(),
             state: "scheduled".to_owned(),
-            answer: format!("It happens at {}.", at.due),
-            until: Some(at.due),
+            answer: format!("It happens at {due}."),
+            until: Some(due),
             because: Vec::new(),
             hint: format!("take it back: nexus schedules cancel {id}"),
             function: String::new(),
