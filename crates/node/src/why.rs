@@ -246,7 +246,7 @@ fn of_dead(about: &str, dead: &nexus_engine::DeadLetter) -> WhyView {
 }
 
 fn of_row(about: &str, row: &InvocationRow) -> WhyView {
-    let took = exact_duration(std::time::Duration::from_millis(row.duration_ns / 1_000_000));
+    let took = took(row.duration_ns);
     WhyView {
         about: about.to_owned(),
         state: row.status.word().to_owned(),
@@ -275,17 +275,21 @@ fn unmatched(about: &str, record: &EventRecord) -> WhyView {
     }
 }
 
+/// How long something took, for people: `4.63s`, `6.49ms`.
+fn took(ns: u64) -> String {
+    format!("{:.2?}", std::time::Duration::from_nanos(ns))
+}
+
 /// An invocation that ended.
 fn of_record(about: &str, record: &InvocationRecord) -> WhyView {
-    let ms = |ns: u64| exact_duration(std::time::Duration::from_micros(ns / 1_000));
     let status = record.status();
-    let took = ms(record.timings.total_ns);
+    let whole = took(record.timings.total_ns);
     let answer = match (&record.failure, status) {
-        (_, Status::Succeeded) => format!("It succeeded after {took}."),
+        (_, Status::Succeeded) => format!("It succeeded after {whole}."),
         (Some(failure), _) if !failure.message.is_empty() => {
-            format!("It ended as {} after {took}: {}.", status.word(), failure.message)
+            format!("It ended as {} after {whole}: {}.", status.word(), failure.message)
         }
-        _ => format!("It ended as {} after {took}.", status.word()),
+        _ => format!("It ended as {} after {whole}.", status.word()),
     };
     let mut because = Vec::new();
     if let Some(code) = record.failure.as_ref().map(|at| &at.code).filter(|at| !at.is_empty()) {
@@ -298,7 +302,7 @@ fn of_record(about: &str, record: &InvocationRecord) -> WhyView {
         because.push(format!("it waited for {}", record.waited_for.join(", ")));
     }
     if record.timings.queue_ns > 1_000_000 {
-        because.push(format!("it waited {} for a slot", ms(record.timings.queue_ns)));
+        because.push(format!("it waited {} for a slot", took(record.timings.queue_ns)));
     }
     if record.attempt > 1 {
         because.push(format!("it was attempt {}", record.attempt));

@@ -8,7 +8,7 @@ import { context } from "nexus:function";
 import { begin, eventHandler, httpHandler, report, wrongEntry } from "nexus:entry";
 import * as user from "user:main";
 
-const EXPECTED = "`export default { async fetch(request) { … } }`";
+const EXPECTED = "`export default { async fetch(request) { … } }` for HTTP, or `{ async event(event, context) { … } }` for events";
 const handler = httpHandler(user) ?? wrongEntry(user, EXPECTED, eventHandler);
 
 function toRequest(incoming) {
