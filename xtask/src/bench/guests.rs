@@ -11,7 +11,6 @@ pub(crate) struct Guests {
     /// A `wasi:http` component that answers at once; the file is for `wasmtime serve`.
     pub(crate) http_file: PathBuf,
     pub(crate) http: Vec<u8>,
-    pub(crate) event_file: PathBuf,
     /// A `nexus:function` component that parses its data.
     pub(crate) event: Vec<u8>,
 }
@@ -29,7 +28,6 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Guests> {
     };
     Ok(Guests {
         http_file: folder.join("hello_http.wasm"),
-        event_file: folder.join("hello_event.wasm"),
         http: read("hello_http.wasm")?,
         event: read("hello_event.wasm")?,
     })

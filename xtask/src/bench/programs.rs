@@ -39,7 +39,7 @@ pub(super) fn log(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> 
 
 /// Fresh instances on one and two threads, without HTTP.
 pub(super) fn fresh(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let component = bench.guests.event_file.to_string_lossy();
+    let component = bench.guests.http_file.to_string_lossy();
     let document = example(bench, "fresh", &[&component])?;
     flatten(report, "fresh", &document);
     Ok(())
