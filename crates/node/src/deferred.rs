@@ -91,8 +91,12 @@ impl Node {
         patience: Duration,
     ) -> Result<ResultOf, Error> {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
-        // Asked first: once it is not scheduled any more its event is in the log.
-        let due = self.begins_at(project, id).await?;
+        let mut key = self.key_of(project, id).await?;
+        // Only what is not in the log can be scheduled still.
+        let due = match key {
+            Some(_) => None,
+            None => self.begins_at(project, id).await?,
+        };
         if let Some(due) = due {
             let left = due.since(self.parts.clock.now());
             tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
@@ -101,7 +105,11 @@ impl Node {
                 PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
             return Ok(ResultOf::Pending(Box::new(pending)));
         }
-        if let Some(key) = self.key_of(project, id).await? {
+        if key.is_none() {
+            // It may have begun between the two questions.
+            key = self.key_of(project, id).await?;
+        }
+        if let Some(key) = key {
             let patience = patience.min(limits::RESULT_WAIT_MAX);
             let wait = self.engine()?.wait_ended(key.clone());
             if let Ok(ended) = tokio::time::timeout(patience, wait).await
