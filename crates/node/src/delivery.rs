@@ -13,21 +13,22 @@ mod resume;
 mod strikes;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
-use nexus_engine::{Delivery, Resume, Worker};
+use nexus_engine::{Delivery, DeliveryKey, Resume, Worker};
 use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension};
 use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
-use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition};
+use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Slot;
 use crate::catalog::Function;
 use crate::invoke::{http_output, output_of};
+use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{InputHead, bytes_of, nanos};
 use crate::serve::{Begun, Finished, Running};
 use crate::{Error, Node};
@@ -234,10 +235,7 @@ impl Node {
     }
 
     async fn begin_delivery(self: &Arc<Self>, attempt: &Attempt) -> Result<Begun, Error> {
-        let key = &attempt.delivery.key;
-        let name =
-            |text: &str| Name::new(text).map_err(|error| Error::internal("read a name", error));
-        let (project, name) = (name(&key.project)?, name(&key.function)?);
+        let (project, name) = names_of(&attempt.delivery.key)?;
         loop {
             let function: Arc<Function> =
                 self.catalog.function(&project, &name).ok_or_else(|| {
@@ -258,12 +256,25 @@ impl Node {
         attempt: &Attempt,
         function: &Arc<Function>,
     ) -> Result<Begun, Error> {
-        let started = std::time::Instant::now();
-        let accepted = self.parts.clock.now();
-        let (loaded, load) = self.load(function).await?;
-        let waited = std::time::Instant::now();
+        let (started, accepted) = (Instant::now(), self.parts.clock.now());
+        let loaded = self.load(function).await?;
+        let parent = attempt.context().traceparent;
+        let traceparent = crate::trace::child(parent.as_deref(), attempt.id);
+        let beginning = Beginning { started, accepted, loaded, traceparent };
+        self.begin_with(attempt, function, beginning).await
+    }
+
+    /// Begins an attempt with a version of its function, once there is a slot for it.
+    async fn begin_with(
+        &self,
+        attempt: &Attempt,
+        function: &Arc<Function>,
+        beginning: Beginning,
+    ) -> Result<Begun, Error> {
+        let Beginning { started, accepted, loaded: (loaded, load), traceparent } = beginning;
+        let waited = Instant::now();
         let slot = self.slot_for(attempt, function).await?;
-        let (ctx, id) = (attempt.context(), attempt.id);
+        let id = attempt.id;
         Ok(Begun {
             id,
             function: Arc::clone(function),
@@ -275,8 +286,8 @@ impl Node {
             timeout: loaded.timeout,
             queue_ns: nanos(waited.elapsed()),
             recording: crate::record::recording_of(loaded.record, id, self.config.verify_memory),
-            principal: ctx.principal.clone(),
-            traceparent: crate::trace::child(ctx.traceparent.as_deref(), id),
+            principal: attempt.context().principal,
+            traceparent,
             loaded,
         })
     }
@@ -337,4 +348,18 @@ impl Finished {
             depth: self.facts.depth,
         }
     }
+}
+
+/// What differs between an attempt that begins and one that goes on.
+struct Beginning {
+    started: Instant,
+    accepted: Timestamp,
+    loaded: (Arc<Loaded>, LoadTimes),
+    traceparent: Arc<str>,
+}
+
+/// The project and the function of a delivery.
+fn names_of(key: &DeliveryKey) -> Result<(Name, Name), Error> {
+    let name = |text: &str| Name::new(text).map_err(|error| Error::internal("read a name", error));
+    Ok((name(&key.project)?, name(&key.function)?))
 }

@@ -14,10 +14,9 @@ use nexus_model::{Code, Name, Timestamp, VersionId};
 
 use super::attempt::{self, Attempt};
 use super::strikes::Strikes;
-use super::{AGAIN, Ran};
+use super::{AGAIN, Beginning, Ran, names_of};
 use crate::catalog::Function;
 use crate::loaded::{LoadTimes, Loaded};
-use crate::record::nanos;
 use crate::serve::{Begun, Running};
 use crate::{Error, Node, durable};
 
@@ -131,32 +130,15 @@ impl Node {
         attempt: &Attempt,
         pieces: &Bytes,
     ) -> Result<Begun, Error> {
-        let name =
-            |text: &str| Name::new(text).map_err(|error| Error::internal("read a name", error));
-        let (project, name) = (name(&resume.key.project)?, name(&resume.key.function)?);
+        let (project, name) = names_of(&resume.key)?;
         let function = self.catalog.function(&project, &name).ok_or_else(|| {
             Error::new(Code::NotReplayable, format!("function '{name}' was deleted"))
         })?;
         let (started, accepted) = (Instant::now(), self.parts.clock.now());
-        let (loaded, load) = self.load_then(&function, resume, pieces).await?;
-        let waited = Instant::now();
-        let slot = self.slot_for(attempt, &function).await?;
-        let id = resume.invocation;
-        Ok(Begun {
-            id,
-            load,
-            slot,
-            origin: attempt.origin(),
-            started,
-            accepted,
-            timeout: loaded.timeout,
-            queue_ns: nanos(waited.elapsed()),
-            recording: crate::record::recording_of(loaded.record, id, self.config.verify_memory),
-            principal: attempt.context().principal,
-            traceparent: resume.started.meta.traceparent.as_str().into(),
-            function,
-            loaded,
-        })
+        let loaded = self.load_then(&function, resume, pieces).await?;
+        let traceparent = resume.started.meta.traceparent.as_str().into();
+        let beginning = Beginning { started, accepted, loaded, traceparent };
+        self.begin_with(attempt, &function, beginning).await
     }
 
     /// The version that began it, with the secrets of then.
