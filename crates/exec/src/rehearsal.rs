@@ -90,6 +90,9 @@ pub struct Rehearsed {
     pub ended: Ended,
     /// What it asked, in order.
     pub asked: Vec<Asked>,
+    /// What the recording has, to which the places in `asked` and `missed` refer. Besides the effects
+    /// that a replay has shown it holds sleeps and waits for signals.
+    pub recorded: Vec<Effect>,
     /// Places of recorded effects that it did not ask for.
     pub missed: Vec<usize>,
 }

@@ -25,6 +25,7 @@ mod call_policy;
 
 mod calls;
 mod catalog;
+mod compare;
 mod config;
 mod dead_letters;
 mod deferred;
@@ -63,6 +64,7 @@ mod trigger_views;
 mod triggers;
 mod types;
 mod validate;
+mod versions;
 mod views;
 mod waited;
 mod waiters;

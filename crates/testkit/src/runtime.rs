@@ -280,7 +280,7 @@ impl Prepared for FakeUnit {
         if let Some((_, other)) = self.code.split_once("answers ") {
             ended.output = captured(&Bytes::copy_from_slice(other.as_bytes()));
         }
-        Ok(Rehearsed { ended, asked: Vec::new(), missed: Vec::new() })
+        Ok(Rehearsed { ended, asked: Vec::new(), recorded: Vec::new(), missed: Vec::new() })
     }
 }
 

@@ -91,8 +91,8 @@ pub(crate) async fn rehearse(
         timeout: TIME_MAX,
     };
     let ended = finish::finish(ledger, executed, facts);
-    let (asked, missed) = script.map(|script| script.finish()).unwrap_or_default();
-    Ok(Rehearsed { ended, asked, missed })
+    let (asked, recorded, missed) = script.map(|script| script.finish()).unwrap_or_default();
+    Ok(Rehearsed { ended, asked, recorded, missed })
 }
 
 /// The unit with its environment in the order of the recording, as far as it has the same secrets:

@@ -229,13 +229,14 @@ impl Script {
         }
     }
 
-    /// What was asked, and the places of what was not.
-    pub fn finish(mut self) -> (Vec<Asked>, Vec<usize>) {
+    /// What was asked, what is recorded, and the places of what was not asked for.
+    pub fn finish(mut self) -> (Vec<Asked>, Vec<Effect>, Vec<usize>) {
         // Requests that are under way at the same time come here in any order.
         self.asked.sort_by_key(|asked| asked.effect.operation);
         let places = self.recorded.iter().enumerate();
         let missed = places.filter(|(_, (_, used))| !used).map(|(at, _)| at).collect();
-        (self.asked, missed)
+        let recorded = self.recorded.into_iter().map(|(effect, _)| effect).collect();
+        (self.asked, recorded, missed)
     }
 }
 

@@ -51,7 +51,7 @@ fn questions_are_answered_by_what_fits_best() {
         let got = script.ask((*function, target, details.clone()));
         assert_eq!(got, answer.map(Outcome::Number), "{function:?} {target} {details}");
     }
-    let (asked, missed) = script.finish();
+    let (asked, _, missed) = script.finish();
     let from: Vec<Answered> = asked.iter().map(|at| at.answered).collect();
     assert_eq!(from, table.map(|row| row.4));
     assert_eq!(missed, [2], "the value of b was never written");
@@ -119,7 +119,7 @@ fn sleeps_and_signals_come_from_the_journal() {
     // No signal that was not recorded ever comes.
     assert_eq!(script.local(Function::WaitSignal, hash, "paid"), Some(Outcome::Done));
     assert_eq!(script.local(Function::Signal, 0, ""), Some(Outcome::Closed));
-    let (asked, missed) = script.finish();
+    let (asked, _, missed) = script.finish();
     let from: Vec<Answered> = asked.iter().map(|at| at.answered).collect();
     let expected = [Answered::Exactly(1), Answered::Exactly(0), Answered::New, Answered::Again(1)];
     assert_eq!(from, expected);
