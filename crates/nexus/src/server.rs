@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
-use nexus_gateway::{Gateway, Listener, ServerLimits, TlsFiles};
+use nexus_gateway::{Gateway, Listener, Page, PageRequest, ServerLimits, TlsFiles};
 use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
 use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
 use nexus_node::{MasterKey, Mode, NewToken, Node, NodeConfig, Parts};
@@ -349,6 +349,23 @@ async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
+/// A file of the embedded console.
+fn page(request: &PageRequest<'_>) -> Option<Page> {
+    let file = nexus_console::file(request.path)?;
+    let accepts = nexus_console::Accepts { brotli: request.brotli, gzip: request.gzip };
+    let body = file.body(accepts);
+    Some(Page {
+        content_type: file.content_type(),
+        digest: file.digest(),
+        immutable: file.is_immutable(),
+        encoding: body.encoding,
+        bytes: match body.bytes {
+            std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            std::borrow::Cow::Owned(bytes) => bytes.into(),
+        },
+    })
+}
+
 fn gateway_config(
     config: &Config,
     ingress: TcpListener,
@@ -379,5 +396,6 @@ fn gateway_config(
             .filter_map(|network| network.parse().ok())
             .collect(),
         metrics_open: config.api.metrics_open,
+        console: page,
     }
 }

@@ -47,6 +47,7 @@ use tower::ServiceExt as _;
 use self::endpoint::{Access, Endpoint};
 use self::extract::RequestId;
 use crate::body::{BodyLimits, Outcome, guard};
+use crate::console::{self, IsPage, Pages};
 use crate::fault::Fault;
 use crate::ingress::well_formed;
 use crate::request::{RequestIds, authenticate};
@@ -60,6 +61,7 @@ struct App {
     node: Arc<Node>,
     /// Struck when the server begins to stop: live streams end then.
     closing: CancellationToken,
+    console: Pages,
 }
 
 /// Every endpoint of the API.
@@ -101,11 +103,12 @@ pub(crate) struct ApiOptions {
     /// `/metrics` needs no token.
     pub(crate) metrics_open: bool,
     pub(crate) closing: CancellationToken,
+    pub(crate) console: Pages,
 }
 
 impl Api {
     pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
-        let app = App { node, closing: options.closing };
+        let app = App { node, closing: options.closing, console: options.console };
         let mut router = Router::new();
         for endpoint in endpoints() {
             let open = match endpoint.access {
@@ -121,7 +124,7 @@ impl Api {
             router = router.route(endpoint.path, handler);
         }
         let router = router
-            .fallback(not_found)
+            .fallback(elsewhere)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(DefaultBodyLimit::disable())
             .with_state(app);
@@ -169,14 +172,18 @@ fn finish(mut response: AxumResponse, request_id: &str) -> Response<Body> {
 }
 
 /// Headers of every answer. What a function answers through the API is under them as well: it must
-/// not become a page of this origin.
+/// not become a page of this origin. Pages of the console have a policy that lets them work.
 fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
+    let policy = match response.extensions().get::<IsPage>() {
+        Some(IsPage) => console::POLICY,
+        None => "default-src 'none'; frame-ancestors 'none'; sandbox",
+    };
     let headers = response.headers_mut();
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        (CONTENT_SECURITY_POLICY, policy),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -201,9 +208,16 @@ async fn with_token(
     Ok(next.run(request).await)
 }
 
-async fn not_found(request: AxumRequest) -> Fault {
+/// What is no endpoint: a page of the console, or nothing.
+async fn elsewhere(
+    State(app): State<App>,
+    request: AxumRequest,
+) -> Result<AxumResponse, Fault> {
+    if let Some(page) = console::page(app.console, &request) {
+        return Ok(page);
+    }
     let detail = format!("{} is no path of this API", request.uri().path());
-    Fault::new(Code::NotFound, detail).hint("the paths are listed at /api/v1/openapi.json")
+    Err(Fault::new(Code::NotFound, detail).hint("the paths are listed at /api/v1/openapi.json"))
 }
 
 async fn method_not_allowed(request: AxumRequest) -> Fault {

@@ -127,6 +127,31 @@ async fn every_answer_has_the_headers_of_a_careful_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_have_a_policy_of_their_own_and_nothing_else_has() {
+    let world = World::new().await;
+    world.deploy("hello", "http echo").await;
+    let html = Send { headers: &[("accept", "text/html")], ..Send::default() };
+    for path in ["/", "/projects/shop"] {
+        let page = world.api(Method::GET, path, html.clone()).await;
+        assert_eq!((page.status.as_u16(), &*page.text()), (200, "<!doctype html>"), "{path}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("script-src 'self';"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(page.header("cache-control"), "no-cache");
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+    }
+    assert_eq!(world.get("/projects/shop").await.problem(), "404 NX3001");
+    let answer = world.api(Method::GET, "/api/v1/nowhere", html.clone()).await;
+    assert_eq!(answer.problem(), "404 NX3001");
+    // A function that answers HTML through the API stays in its sandbox.
+    let call = "/api/v1/projects/shop/functions/hello/invoke";
+    let send = Send { token: &world.admin, ..html };
+    let answer = world.api(Method::POST, call, send).await;
+    assert!(answer.header("content-security-policy").ends_with("sandbox"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_can_be_opened() {
     let world = World::with(|config| config.metrics_open = true).await;
     let answer = world.api(Method::GET, "/metrics", Send::default()).await;
