@@ -14,6 +14,9 @@ pub const EMBEDDED_BYTES_MAX: usize = 3 << 20;
 // `BUILT`, and `FILES` by path; just the stub where the console was not built.
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
+/// The pages that a built console has.
+const PAGES: [&str; 2] = ["index.html", "docs/index.html"];
+
 /// A file of the console.
 #[derive(Debug)]
 pub struct File {
@@ -52,9 +55,9 @@ pub fn embedded_bytes() -> usize {
 }
 
 /// The file at a path relative to the root, without a slash at its start: `assets/app-1a2b.js`.
-/// Where the console was not built, pages (`*.html`) are the stub, and there is nothing else.
+/// Where the console was not built, its pages are the stub, and there is nothing else.
 pub fn file(path: &str) -> Option<&'static File> {
-    if !BUILT && path.ends_with(".html") {
+    if !BUILT && PAGES.contains(&path) {
         return FILES.first();
     }
     FILES.binary_search_by(|file| file.path.cmp(path)).ok().map(|index| &FILES[index])

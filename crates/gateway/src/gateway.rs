@@ -89,6 +89,7 @@ impl Gateway {
                 body_timeout: config.admin.limits.body_timeout,
                 metrics_open: config.metrics_open,
                 console: config.console,
+                port: config.admin.socket.local_addr().map_or(0, |address| address.port()),
                 closing: closing.clone(),
             },
         );

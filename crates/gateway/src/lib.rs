@@ -12,6 +12,7 @@ mod api;
 mod body;
 mod cloudevents;
 mod console;
+mod cookie;
 mod fault;
 mod forwarded;
 mod gateway;

@@ -19,7 +19,9 @@ mod resources;
 mod schedules;
 mod schemas;
 mod secrets;
+mod session;
 mod sse;
+mod stats;
 mod system;
 mod tokens;
 mod triggers;
@@ -32,25 +34,27 @@ use axum::extract::{DefaultBodyLimit, Request as AxumRequest, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as AxumResponse;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use nexus_model::Code;
-use nexus_node::Node;
+use nexus_node::{Identity, Node};
 use nexus_observe::{Listener, Metrics};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::endpoint::{Access, Endpoint};
 use self::extract::RequestId;
+use self::session::{Credential, IsSecure, SignedIn};
 use crate::body::{BodyLimits, Outcome, guard};
 use crate::console::{self, IsPage, Pages};
+use crate::cookie::{self, SessionCookie};
 use crate::fault::Fault;
 use crate::ingress::well_formed;
-use crate::request::{RequestIds, authenticate};
+use crate::request::{RequestIds, bearer, context};
 use crate::server::{Body, Handler, Peer};
 
 pub use self::openapi::openapi;
@@ -62,6 +66,7 @@ struct App {
     /// Struck when the server begins to stop: live streams end then.
     closing: CancellationToken,
     console: Pages,
+    cookie: SessionCookie,
 }
 
 /// Every endpoint of the API.
@@ -81,6 +86,8 @@ fn endpoints() -> Vec<Endpoint> {
         secrets::endpoints(),
         resources::endpoints(),
         tokens::endpoints(),
+        session::endpoints(),
+        stats::endpoints(),
         system::endpoints(),
     ]
     .into_iter()
@@ -104,11 +111,18 @@ pub(crate) struct ApiOptions {
     pub(crate) metrics_open: bool,
     pub(crate) closing: CancellationToken,
     pub(crate) console: Pages,
+    /// Where it listens.
+    pub(crate) port: u16,
 }
 
 impl Api {
     pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
-        let app = App { node, closing: options.closing, console: options.console };
+        let app = App {
+            node,
+            closing: options.closing,
+            console: options.console,
+            cookie: SessionCookie::new(options.port),
+        };
         let mut router = Router::new();
         for endpoint in endpoints() {
             let open = match endpoint.access {
@@ -138,7 +152,7 @@ impl Api {
 }
 
 impl Handler for Api {
-    async fn handle(self: Arc<Self>, _: &Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(self: Arc<Self>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
         let request_id = self.ids.of(request.headers());
         let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
@@ -148,6 +162,7 @@ impl Handler for Api {
             Ok(_) => {
                 let mut request = request.map(axum::body::Body::new);
                 request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
+                request.extensions_mut().insert(IsSecure(peer.secure));
                 let answered = self.router.clone().oneshot(request).await;
                 finish(answered.unwrap_or_else(|never| match never {}), &request_id)
             }
@@ -195,7 +210,7 @@ fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     response
 }
 
-/// Lets only callers with a valid token pass, and says downstream who they are.
+/// Lets only callers with a valid token or session pass, and says downstream who they are.
 async fn with_token(
     State(app): State<App>,
     mut request: AxumRequest,
@@ -203,16 +218,36 @@ async fn with_token(
 ) -> Result<AxumResponse, Fault> {
     let request_id =
         request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
-    let context = authenticate(&app.node, request.headers(), &request_id)?;
+    let (identity, credential) = identify(&app, &request)?;
+    let expires = identity.expires;
+    let context = context(identity, request.headers(), &request_id);
     request.extensions_mut().insert(context);
+    request.extensions_mut().insert(SignedIn { credential, expires });
     Ok(next.run(request).await)
 }
 
+/// By its token, or else by the cookie of a session, which only pages of this server may use.
+fn identify(app: &App, request: &AxumRequest) -> Result<(Identity, Credential), Fault> {
+    let headers = request.headers();
+    let mut keys = app.cookie.keys(headers).peekable();
+    if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
+        let token = bearer(headers)?;
+        return Ok((app.node.authenticate(token)?, Credential::Token(token.into())));
+    }
+    cookie::own_page(request.method(), headers)?;
+    let mut refused = None;
+    for key in keys {
+        match app.node.session(key) {
+            Ok(identity) => return Ok((identity, Credential::Session(key.into()))),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused
+        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
+}
+
 /// What is no endpoint: a page of the console, or nothing.
-async fn elsewhere(
-    State(app): State<App>,
-    request: AxumRequest,
-) -> Result<AxumResponse, Fault> {
+async fn elsewhere(State(app): State<App>, request: AxumRequest) -> Result<AxumResponse, Fault> {
     if let Some(page) = console::page(app.console, &request) {
         return Ok(page);
     }
