@@ -84,6 +84,7 @@ pub use deferred::ResultOf;
 pub use error::Error;
 pub use graph::GraphOptions;
 pub use keys::MasterKey;
+pub use nexus_log::{LogStats, VerifyReport};
 pub use node::{BlobArtifacts, Node};
 pub use search::Wanted;
 pub use sessions::{OpenedSession, SessionLink, SignIn};
