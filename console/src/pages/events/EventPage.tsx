@@ -1,0 +1,1 @@
+export function EventPage() { return <p>EventPage</p>; }

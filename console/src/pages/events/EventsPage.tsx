@@ -1,0 +1,1 @@
+export function EventsPage() { return <p>EventsPage</p>; }

@@ -1,0 +1,1 @@
+export function FunctionPage() { return <p>FunctionPage</p>; }

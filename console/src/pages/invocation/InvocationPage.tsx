@@ -1,0 +1,1 @@
+export function InvocationPage() { return <p>InvocationPage</p>; }
