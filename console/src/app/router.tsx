@@ -123,6 +123,12 @@ const schemas = createRoute({
   component: lazyRouteComponent(() => import("~/pages/schemas/SchemasPage"), "SchemasPage"),
 });
 
+const debug = createRoute({
+  getParentRoute: () => project,
+  path: "/debug/$invocation",
+  component: lazyRouteComponent(() => import("~/pages/debug/DebugPage"), "DebugPage"),
+});
+
 const nodes = createRoute({
   getParentRoute: () => project,
   path: "/nodes",
@@ -151,6 +157,7 @@ const tree = root.addChildren([
     deadLetter,
     triggers,
     schemas,
+    debug,
     nodes,
     settings,
   ]),

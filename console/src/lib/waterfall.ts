@@ -39,7 +39,9 @@ export interface WaterfallOptions {
 /** The rows of an invocation. */
 export function waterfallOf(view: Invocation, options: WaterfallOptions): Waterfall {
   const { timings } = view;
-  const began = timings.queue_ns + timings.fetch_ns + timings.load_ns + timings.instantiate_ns;
+  const prepared = timings.queue_ns + timings.fetch_ns + timings.load_ns + timings.instantiate_ns;
+  // It ends with the end of its answer; what is not accounted for lies before the instance was made.
+  const began = Math.max(timings.total_ns - timings.guest_ns, prepared);
   const accepted = Date.parse(view.accepted) * 1e6 + subMillisecond(view.accepted);
   const calls = exchangesOf(view.journal.map((entry) => spanOf(entry, began)));
   const total = Math.max(timings.total_ns, view.duration_ns, began + timings.guest_ns, ...calls.map((it) => it.end), 1);
@@ -55,6 +57,7 @@ export function waterfallOf(view: Invocation, options: WaterfallOptions): Waterf
 
 function phasesOf(view: Invocation, began: number): Span[] {
   const { queue_ns, fetch_ns, load_ns, instantiate_ns, guest_ns } = view.timings;
+  const fetched = began - instantiate_ns - load_ns - fetch_ns;
   const waited = view.waited_for?.join(", ");
   const phase = (kind: SpanKind, label: string, detail: string, start: number, took: number): Span => ({
     id: label,
@@ -66,8 +69,9 @@ function phasesOf(view: Invocation, began: number): Span[] {
   });
   return [
     phase("queue", "Queue", waited || "waiting for a slot", 0, queue_ns),
-    phase("load", "Fetch code", view.cold_reason ?? "", queue_ns, fetch_ns),
-    phase("load", "Load code", view.cold_reason ?? "", queue_ns + fetch_ns, load_ns),
+    phase("queue", "Set up", "its start is written down", queue_ns, fetched - queue_ns),
+    phase("load", "Fetch code", view.cold_reason ?? "", fetched, fetch_ns),
+    phase("load", "Load code", view.cold_reason ?? "", fetched + fetch_ns, load_ns),
     phase("load", "Make instance", "", began - instantiate_ns, instantiate_ns),
     phase("guest", "Run", view.function, began, guest_ns),
   ].filter((span) => span.end > span.start);
@@ -94,13 +98,14 @@ function spanOf(entry: JournalEntry, began: number): Span {
 function exchangesOf(calls: Span[]): Span[] {
   const spans: Span[] = [];
   let open: Span[] = [];
+  let uncertain = 0;
   for (const call of calls) {
     const answered = call.label.endsWith("future-incoming-response.get") && /^(\d{3},|failed)/.test(call.detail);
     const [request] = open;
     if (call.kind === "http") {
       open.push(call);
       spans.push(call);
-    } else if (answered && request && open.length === 1) {
+    } else if (answered && request && open.length === 1 && uncertain === 0) {
       request.end = Math.max(call.end, request.start);
       request.detail += ` → ${call.detail.replace(/, \d+ headers$/, "")}`;
       open = [];
@@ -110,7 +115,10 @@ function exchangesOf(calls: Span[]): Span[] {
         if (span && within(span)) spans.splice(index--, 1);
       }
     } else {
-      if (answered) open.pop();
+      if (answered) {
+        uncertain = Math.max(uncertain + open.length - 1, 0);
+        open = [];
+      }
       spans.push(call);
     }
   }

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Activity, SearchX } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import { queries } from "~/api/queries";
 import type { InvocationRow } from "~/api/types";
@@ -12,6 +12,7 @@ import { VirtualTable } from "~/components/VirtualTable";
 import { useLiveRows } from "~/hooks/useLiveRows";
 import { command, curl, withQuery } from "~/lib/cli";
 import type { InvocationFilters } from "~/lib/filters";
+import { rememberOrder } from "~/lib/listOrder";
 import { Button } from "~/ui/Button";
 import { Command } from "~/ui/Copy";
 import { Empty, Loading, Page } from "~/ui/layout";
@@ -35,6 +36,7 @@ export function InvocationsPage() {
     reading,
     path: paused || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
   });
+  useEffect(() => rememberOrder(live.rows.map(idOf)), [live.rows]);
   const setFilters = (next: InvocationFilters) => void navigate({ search: next, replace: true });
 
   return (
