@@ -1,8 +1,11 @@
-import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 
 import type { DeadFilters, EventFilters, InvocationFilters } from "~/lib/filters";
 import { boundOf } from "~/lib/time";
+import { withQuery } from "~/lib/cli";
 import { api, take } from "./client";
+import { getJson } from "./upcoming";
+import type { Change, Graph, NodeView, Session, Stats } from "./types";
 
 /** How many rows a page of a list holds. */
 export const PAGE_ROWS = 100;
@@ -115,6 +118,34 @@ export const queries = {
       queryFn: () =>
         take(api.GET("/api/v1/projects/{project}/events/{event}", { params: { path: { project, event } } })),
     }),
+
+  graph: (project: string, id: string) =>
+    queryOptions({
+      queryKey: [project, "graph", id],
+      refetchInterval: 3_000,
+      queryFn: () =>
+        getJson<Graph>(`/api/v1/projects/${project}/${id.startsWith("evt_") ? "events" : "invocations"}/${id}/graph?nodes=200`),
+    }),
+
+  stats: (project: string, query: { since?: string; until?: string; function?: string; buckets?: number }) =>
+    queryOptions({
+      queryKey: [project, "stats", query],
+      refetchInterval: 5_000,
+      placeholderData: keepPreviousData,
+      queryFn: () => getJson<Stats>(withQuery(`/api/v1/projects/${project}/stats`, { ...bounded(query) })),
+    }),
+
+  changes: (project: string, limit: number) =>
+    queryOptions({
+      queryKey: [project, "changes", limit],
+      refetchInterval: 15_000,
+      queryFn: () => getJson<{ items: Change[]; next?: string }>(withQuery(`/api/v1/projects/${project}/changes`, { limit })),
+    }),
+
+  nodes: () =>
+    queryOptions({ queryKey: ["nodes"], refetchInterval: 3_000, queryFn: () => getJson<{ items: NodeView[] }>("/api/v1/nodes") }),
+
+  session: () => queryOptions({ queryKey: ["session"], queryFn: () => getJson<Session>("/api/v1/session"), staleTime: 60_000 }),
 
   deadLetters: (project: string, filters: DeadFilters) =>
     queryOptions({

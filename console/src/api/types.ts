@@ -27,3 +27,4 @@ export type Scope = Schemas["Scope"];
 export type Limit = Schemas["Limit"];
 export type World = Schemas["World"];
 export type Deployed = Schemas["Deployed"];
+export type { Change, EventSearch, Graph, GraphNode, InvocationSearch, NodeView, Session, Stats, StatsBucket, Totals } from "./upcoming";
