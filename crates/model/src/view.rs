@@ -4,6 +4,8 @@
 //! they are not text.
 
 mod delivery;
+mod history;
+mod node;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +14,13 @@ pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
     PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
 };
+
+pub use history::{
+    ChangeView, CountView, DeliveryCounts, DeliveryWord, EventSearch, FunctionStats, GraphEdge,
+    GraphNode, GraphView, InvocationSearch, LoadView, NowView, SearchPage, StatsBucket, StatsView,
+    TotalsView,
+};
+pub use node::{DiskView, NodeLimits, NodeLog, NodeView};
 
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name, whole};
 use super::invoke::answer;
+use super::session::SignedIn;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::{Fault, INVOCATION_HEADER};
 
@@ -116,6 +118,7 @@ struct ProgressQuery {
 async fn progress(
     State(app): State<App>,
     Caller(ctx): Caller,
+    Extension(reader): Extension<SignedIn>,
     Path(path): InvocationPath,
     Query(query): Query<ProgressQuery>,
     headers: HeaderMap,
@@ -123,7 +126,7 @@ async fn progress(
     let (project, id) = ids(path)?;
     let after = sse::resume(&headers, query.after.as_deref())?;
     let items = app.node.follow_progress(&ctx, (&project, id), after).await?;
-    Ok(sse::stream(&app, "progress", items))
+    Ok(sse::stream((&app, reader), "progress", items))
 }
 
 /// Why it is stopped.

@@ -1,5 +1,6 @@
 //! What functions wrote.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Project, Query, name, page_limit};
+use super::session::SignedIn;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::Fault;
 
@@ -75,6 +77,7 @@ struct LogStream {
 async fn follow(
     State(app): State<App>,
     Caller(ctx): Caller,
+    Extension(reader): Extension<SignedIn>,
     project: Project,
     Query(query): Query<LogStream>,
     headers: HeaderMap,
@@ -82,5 +85,5 @@ async fn follow(
     let after = sse::resume(&headers, query.after.as_deref())?;
     let filter = filter(project, query.function.as_deref(), None)?;
     let lines = app.node.follow_logs(&ctx, filter, after).await?;
-    Ok(sse::stream(&app, "log", lines))
+    Ok(sse::stream((&app, reader), "log", lines))
 }

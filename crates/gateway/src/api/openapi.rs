@@ -56,6 +56,9 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     });
     match endpoint.access {
         Access::Open => operation["security"] = json!([]),
+        Access::Token("") => {
+            operation["description"] = "Needs a token or session, with any scope.".into();
+        }
         Access::Token(scope) => {
             operation["description"] = format!("Needs the scope `{scope}`.").into();
         }
