@@ -5,6 +5,8 @@
 
 mod comparison;
 mod delivery;
+mod history;
+mod node;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +21,13 @@ pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
     PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
 };
+
+pub use history::{
+    ChangeView, CountView, DeliveryCounts, DeliveryWord, EventSearch, FunctionStats, GraphEdge,
+    GraphNode, GraphView, InvocationSearch, LoadView, NowView, SearchPage, StatsBucket, StatsView,
+    TotalsView,
+};
+pub use node::{DiskView, NodeLimits, NodeLog, NodeView};
 
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};

@@ -89,6 +89,8 @@ pub struct Identity {
     pub scopes: std::sync::Arc<[Scope]>,
     /// The only project they reach; `None` for all.
     pub project: Option<Name>,
+    /// From when on they are nobody any more; `None` for never.
+    pub expires: Option<Timestamp>,
 }
 
 /// A token to be made.
