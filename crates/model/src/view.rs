@@ -3,11 +3,17 @@
 //! Nothing here is stored. Times are RFC 3339 in UTC, durations nanoseconds, bytes base 64 where
 //! they are not text.
 
+mod debug;
 mod delivery;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use debug::{
+    BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
+    LineBreakpoint, MemoryInfo, MemoryView, OperationView, StepBy, StopReason, TimelineEntry,
+    Variable,
+};
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
     PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
@@ -223,6 +229,10 @@ pub struct FailureView {
     /// The guest's stack, innermost frame first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<String>,
+    /// The same with source files and lines, where the component has debug information; functions
+    /// that were inlined have frames of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameView>,
 }
 
 /// One journal entry for people.

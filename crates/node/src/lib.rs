@@ -14,6 +14,7 @@
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
+//!   debug.rs, profile.rs                                   looking into what ran
 //! ```
 
 mod admission;
@@ -27,6 +28,7 @@ mod calls;
 mod catalog;
 mod config;
 mod dead_letters;
+mod debug;
 mod deferred;
 mod delivery;
 mod deploy;
@@ -45,6 +47,7 @@ mod keys;
 mod loaded;
 mod node;
 mod outbound;
+mod profile;
 mod record;
 mod redact;
 mod replay;
@@ -76,6 +79,7 @@ pub use deferred::ResultOf;
 pub use error::Error;
 pub use keys::MasterKey;
 pub use node::{BlobArtifacts, Node};
+pub use profile::ProfileFormat;
 pub use tasks::Tasks;
 pub use types::{
     AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput, LogFilter,

@@ -59,7 +59,7 @@ impl Node {
         Ok(view)
     }
 
-    async fn prepare_recorded(
+    pub(crate) async fn prepare_recorded(
         &self,
         project: &Name,
         record: &InvocationRecord,

@@ -10,16 +10,16 @@ use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
 use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
 use nexus_model::resource::World;
 use nexus_model::view::{DivergenceView, ReplayView, Verdict};
-use nexus_model::{Digest, Event, InvocationId, Name, Timestamp, VersionId};
+use nexus_model::{Clock, Digest, Event, InvocationId, Name, Timestamp, VersionId};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::invoke::{
     Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
 };
-use crate::ledger::{Ledger, Tape, lock};
+use crate::ledger::{Ledger, Shared, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
-use crate::state::{StopAt, Work};
+use crate::state::{State, StopAt, Work};
 use crate::{engine, event, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
@@ -37,11 +37,9 @@ pub(crate) async fn replay(
     record: &InvocationRecord,
     event: Option<Event>,
 ) -> Result<Replayed, Error> {
-    let mut journal = read_journal(record)?;
-    check_identity(&journal, &ready.unit)?;
-    let unit = Arc::new(unit_of(&journal, &ready.unit)?);
-    journal.unmask(|env| secret(&unit, env));
-    let input = input_of(record, event, (&journal, &unit))?;
+    let recorded = Recorded::read(ready, record)?;
+    let (journal, unit) = (&recorded.journal, &recorded.unit);
+    let input = input_of(record, event, (journal, unit))?;
     let verify = journal.header.verify;
     let flavour = match verify {
         true => ready.inner.verifying(unit.component).await?,
@@ -49,34 +47,15 @@ pub(crate) async fn replay(
     };
     let slot = flavour.registry.slot(unit.component, unit.world);
     let loaded = flavour.registry.get(&slot).await?;
-    let context = Arc::new(context_of(&journal, record, &unit));
     let struck = journal.ending.is_struck();
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
-    let seed = journal.header.seed;
-    let durable = journal.header.durable.then(Box::default);
-    let tape = Tape::Replay(Box::new(Player::new(journal)));
-    let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
-    ledger.whole_input = input.body;
-    let ledger = Arc::new(std::sync::Mutex::new(ledger));
-    let state = Setting {
-        context: context.clone(),
-        unit: unit.clone(),
-        host: None,
-        clock: clock.clone(),
-        ledger: ledger.clone(),
-        seed,
-        durable,
-        work: Work::of(input.event.as_ref()),
-        stop_at: StopAt {
-            deadline: started + TIME_MAX,
-            struck_budget: struck.then_some(STRUCK_BUDGET),
-        },
-        cancel: Cancel::default(),
-        stdin: input.stdin.clone(),
-        arguments: input.arguments,
-    }
-    .state();
+    let tape = Tape::Replay(Box::new(Player::new(recorded.journal.clone())));
+    let ledger = Recorded::ledger(tape, &input, clock.clone());
+    let stop_at =
+        StopAt { deadline: started + TIME_MAX, struck_budget: struck.then_some(STRUCK_BUDGET) };
+    let state = recorded.state(&input, ledger.clone(), (clock.clone(), stop_at));
+    let Recorded { unit, context, .. } = recorded;
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
     let ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let end = End::of(&ledger, &executed, struck);
@@ -96,6 +75,55 @@ pub(crate) async fn replay(
     };
     let view = view(record, (divergence, struck), (played, started.elapsed(), &ended));
     Ok(Replayed { view, ended })
+}
+
+/// A recording that can be replayed here, with its secrets.
+pub(crate) struct Recorded {
+    pub(crate) journal: Journal,
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) context: Arc<CallContext>,
+}
+
+impl Recorded {
+    pub(crate) fn read(ready: &Ready, record: &InvocationRecord) -> Result<Self, Error> {
+        let mut journal = read_journal(record)?;
+        check_identity(&journal, &ready.unit)?;
+        let unit = Arc::new(unit_of(&journal, &ready.unit)?);
+        journal.unmask(|env| secret(&unit, env));
+        let context = Arc::new(context_of(&journal, record, &unit));
+        Ok(Recorded { journal, unit, context })
+    }
+
+    /// What a store begins with whose outside world is `ledger`.
+    pub(crate) fn state(
+        &self,
+        input: &Input,
+        ledger: Shared,
+        (clock, stop_at): (Arc<dyn Clock>, StopAt),
+    ) -> State {
+        let setting = Setting {
+            context: self.context.clone(),
+            unit: self.unit.clone(),
+            host: None,
+            clock,
+            ledger,
+            seed: self.journal.header.seed,
+            durable: self.journal.header.durable.then(Box::default),
+            work: Work::of(input.event.as_ref()),
+            stop_at,
+            cancel: Cancel::default(),
+            stdin: input.stdin.clone(),
+            arguments: input.arguments.clone(),
+        };
+        setting.state()
+    }
+
+    /// A ledger that plays `tape`.
+    pub(crate) fn ledger(tape: Tape, input: &Input, clock: Arc<dyn Clock>) -> Shared {
+        let mut ledger = Ledger::new(tape, true, (Logs::new(clock), Instant::now()));
+        ledger.whole_input = input.body.clone();
+        Arc::new(std::sync::Mutex::new(ledger))
+    }
 }
 
 /// How a replay came to its end.
@@ -217,15 +245,15 @@ fn unreachable_id() -> InvocationId {
 }
 
 /// What the guest is given again.
-struct Input {
-    guest: GuestInput,
-    body: Bytes,
-    stdin: Bytes,
-    arguments: Vec<String>,
-    event: Option<Event>,
+pub(crate) struct Input {
+    pub(crate) guest: GuestInput,
+    pub(crate) body: Bytes,
+    pub(crate) stdin: Bytes,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) event: Option<Event>,
 }
 
-fn input_of(
+pub(crate) fn input_of(
     record: &InvocationRecord,
     event: Option<Event>,
     (journal, unit): (&Journal, &Unit),
@@ -317,7 +345,7 @@ fn differs(what: &str, expected: impl ToString, actual: impl ToString) -> Option
 }
 
 /// Compares everything that an invocation leaves behind.
-fn compare(record: &InvocationRecord, ended: &Ended) -> Option<Divergence> {
+pub(crate) fn compare(record: &InvocationRecord, ended: &Ended) -> Option<Divergence> {
     let status = Status::try_from(record.status).unwrap_or(Status::Unknown);
     if status != ended.status {
         return differs("status", status.word(), ended.status.word());
