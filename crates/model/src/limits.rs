@@ -194,6 +194,14 @@ pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Invocations of one batch of replays.
+pub const REPLAY_INVOCATIONS_MAX: u64 = 100_000;
+/// Batches of replays that run or pause at the same time.
+pub const REPLAYS_RUNNING_MAX: usize = 4;
+/// Batches of replays that a project keeps; the oldest that ended go.
+pub const REPLAYS_KEPT_MAX: usize = 100;
+/// Recordings of one suite.
+pub const SUITE_CASES_MAX: usize = 10_000;
 /// JSON paths that a comparison of two versions ignores.
 pub const DIFF_PATHS_MAX: usize = 64;
 /// One such path, in bytes.
@@ -594,6 +602,25 @@ pub const ALL: &[Limit] = &[
         "bytes",
         "estimated work of a transformation",
     ),
+    limit(
+        "replay-invocations-max",
+        REPLAY_INVOCATIONS_MAX,
+        "invocations",
+        "invocations of one batch of replays",
+    ),
+    limit(
+        "replays-running-max",
+        REPLAYS_RUNNING_MAX as u64,
+        "batches",
+        "batches of replays at the same time",
+    ),
+    limit(
+        "replays-kept-max",
+        REPLAYS_KEPT_MAX as u64,
+        "batches",
+        "batches of replays that a project keeps",
+    ),
+    limit("suite-cases-max", SUITE_CASES_MAX as u64, "recordings", "recordings of one suite"),
     limit("diff-paths-max", DIFF_PATHS_MAX as u64, "paths", "JSON paths that a comparison ignores"),
     limit("diff-path-bytes-max", DIFF_PATH_BYTES_MAX as u64, "bytes", "one such path"),
     limit(
