@@ -128,6 +128,23 @@ impl Node {
         suite_view(&self.suite_resource(project, name).await?)
     }
 
+    /// Removes a suite.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not write there.
+    pub async fn delete_suite(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<(), Error> {
+        nexus_policy::authorize(ctx, Scope::Write, Some(project))?;
+        self.suite_resource(project, name).await?;
+        let op = Op::delete(suite_key(project, name));
+        self.parts.store.apply(Change::new(ctx.principal.clone(), vec![op])).await?;
+        Ok(())
+    }
+
     async fn suite_resource(&self, project: &Name, name: &Name) -> Result<Resource, Error> {
         let found = self.parts.store.get(&suite_key(project, name)).await?;
         found.ok_or_else(|| {
