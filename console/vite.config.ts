@@ -29,8 +29,8 @@ export default defineConfig({
     target: "es2023",
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
-    rollupOptions: { input: { console: path("./index.html") } },
+    rollupOptions: { input: { console: path("./index.html"), docs: path("./docs/index.html") } },
   },
-  server: { port: 5173, proxy: { "/api": proxy, "/healthz": proxy, "/readyz": proxy, "/docs": proxy } },
+  server: { port: 5173, proxy: { "/api": proxy, "/healthz": proxy, "/readyz": proxy } },
   preview: { proxy: { "/api": proxy } },
 });
