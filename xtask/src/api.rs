@@ -17,7 +17,8 @@ use crate::{demo, http, setup};
 const START_MAX: Duration = Duration::from_secs(120);
 /// What answers must be.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-     response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth";
+     response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth,\
+     negative_data_rejection";
 /// Operations that are left out: streams that do not end.
 const STREAMS: &[&str] =
     &["event_follow", "invocation_follow", "log_follow", "invocation_progress"];

@@ -86,7 +86,10 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     }
     if !endpoint.request.is_empty() {
         operation["requestBody"] =
-            json!({ "required": true, "content": contents(&endpoint.request, generator) });
+            json!({
+                "required": endpoint.body_required,
+                "content": contents(&endpoint.request, generator),
+            });
     }
     let mut answer = json!({ "description": endpoint.summary });
     if !endpoint.answer.is_empty() {
