@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use nexus_exec::journal::{Divergence, Function, Header, Outcome, Player, Recorder, Stop};
+use nexus_exec::rehearsal::Script;
 use nexus_exec::{CapturedBody, Piece};
 use nexus_model::limits;
 use tokio::sync::watch;
 
+use crate::debug::Explorer;
 use crate::logs::Logs;
+use crate::witness::Witness;
 
 /// The journal as one invocation uses it.
 #[derive(Debug)]
@@ -21,8 +24,12 @@ pub(crate) enum Tape {
     Record(Box<Recorder>),
     /// Operations are answered from a recording.
     Replay(Box<Player>),
+    /// Operations are answered for a debugger: from a recording, with answers edited.
+    Explore(Box<Explorer>),
     /// Operations are answered from what was persisted, until that ends; then they are written.
     Resume(Box<Resuming>),
+    /// Operations are answered by what a recording of another version knows.
+    Rehearse(Box<Script>),
 }
 
 /// The persisted part of a journal while it is repeated.
@@ -114,6 +121,8 @@ pub(crate) struct Ledger {
     pub(crate) emitted: usize,
     /// Signals that were recorded and are in no piece yet.
     pub(crate) signals: Vec<[u8; 16]>,
+    /// Watches a replay for what it asks of the world.
+    pub(crate) witness: Option<Box<Witness>>,
     /// The zero of the guest's monotonic clock. It moves when a journal was repeated: the time in
     /// which the guest was not there does not count.
     pub(crate) origin: Instant,
@@ -145,6 +154,7 @@ impl Ledger {
             stop: None,
             emitted: 0,
             signals: Vec::new(),
+            witness: None,
             origin,
             live,
         };
@@ -163,7 +173,9 @@ impl Ledger {
             Tape::Off(count) => *count,
             Tape::Record(recorder) => recorder.operations(),
             Tape::Replay(player) => player.operations(),
+            Tape::Explore(explorer) => explorer.operations(),
             Tape::Resume(resuming) => resuming.player.operations(),
+            Tape::Rehearse(script) => script.operations(),
         }
     }
 
@@ -180,6 +192,7 @@ impl Ledger {
     pub(crate) fn monotonic(&self) -> Duration {
         match &self.tape {
             Tape::Resume(resuming) => Duration::from_nanos(resuming.player.monotonic_ns()),
+            Tape::Rehearse(script) => Duration::from_nanos(script.monotonic_ns()),
             _ => self.origin.elapsed(),
         }
     }
@@ -235,7 +248,7 @@ impl Ledger {
     }
 
     pub(crate) fn is_replay(&self) -> bool {
-        matches!(self.tape, Tape::Replay(_))
+        matches!(self.tape, Tape::Replay(_) | Tape::Explore(_))
     }
 
     /// In a replay, and while a journal is repeated, the recorded outcome of this operation;
@@ -246,8 +259,17 @@ impl Ledger {
         arguments: u64,
         text: &str,
     ) -> wasmtime::Result<Option<Outcome>> {
-        let Some(player) = self.player() else { return Ok(None) };
-        match player.next(function, arguments, text) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            return Ok(script.local(function, arguments, text));
+        }
+        let next = match &mut self.tape {
+            Tape::Explore(explorer) => explorer.next(function, arguments, text),
+            _ => match self.player() {
+                Some(player) => player.next(function, arguments, text),
+                None => return Ok(None),
+            },
+        };
+        match next {
             Ok(outcome) => {
                 self.go_live_at_the_end();
                 Ok(Some(outcome))
@@ -263,7 +285,7 @@ impl Ledger {
         match &mut self.tape {
             Tape::Replay(player) => Some(player),
             Tape::Resume(resuming) => Some(&mut resuming.player),
-            Tape::Off(_) | Tape::Record(_) => None,
+            Tape::Off(_) | Tape::Record(_) | Tape::Explore(_) | Tape::Rehearse(_) => None,
         }
     }
 
@@ -279,7 +301,43 @@ impl Ledger {
         match &mut self.tape {
             Tape::Off(count) => *count += 1,
             Tape::Record(recorder) => recorder.push(function, arguments, text, outcome),
-            Tape::Replay(_) | Tape::Resume(_) => {}
+            Tape::Rehearse(script) => script.count(),
+            Tape::Replay(_) | Tape::Explore(_) | Tape::Resume(_) => {}
+        }
+    }
+
+    /// Tells the witness of a replay, if there is one.
+    pub(crate) fn watch(&mut self, tell: impl FnOnce(&mut Witness)) {
+        if let Some(witness) = &mut self.witness {
+            tell(witness);
+        }
+    }
+
+    /// In a rehearsal, the guest waits for whatever comes first.
+    pub(crate) fn idle(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.idle();
+        }
+    }
+
+    /// In a rehearsal, a request is about to go. Said before it goes: it may arrive at once.
+    pub(crate) fn sends(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.send();
+        }
+    }
+
+    /// In a rehearsal, the request did not go.
+    pub(crate) fn not_sent(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.take_back();
+        }
+    }
+
+    /// In a rehearsal, the guest has the answer to a request.
+    pub(crate) fn arrived(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.arrive();
         }
     }
 

@@ -10,6 +10,7 @@
 mod answer;
 mod code;
 mod config;
+mod debug;
 mod drive;
 mod durable;
 mod engine;
@@ -24,9 +25,11 @@ mod load;
 mod logs;
 mod memory;
 mod random;
+mod rehearse;
 mod replay;
 mod runtime;
 mod state;
+mod witness;
 
 pub use config::{Config, Error};
 pub use fs::check_bundle;

@@ -96,6 +96,12 @@ struct DeployQuery {
     /// What it was written in: `rust`, `javascript`, `python`.
     #[serde(default)]
     language: String,
+    /// What the new version is called: a semantic version.
+    #[serde(default)]
+    label: String,
+    /// Only make the version; calls go on running the one that is live.
+    #[serde(default)]
+    candidate: bool,
 }
 
 /// The parts of a deployment in `multipart/form-data`.
@@ -126,6 +132,8 @@ async fn deploy(
         config: upload.spec,
         language: query.language,
         bundle: upload.bundle,
+        label: query.label,
+        candidate: query.candidate,
     };
     Ok(Answer(app.node.deploy(&ctx, deploy).await?))
 }
