@@ -97,7 +97,7 @@ function Filters({ filters, onChange }: { filters: DeadFilters; onChange: (filte
 }
 
 function Letters({ project, letters }: { project: string; letters: DeadLetter[] }) {
-  const shown = useMemo(() => letters.slice(0, SHOWN_MAX), [letters]);
+  const shown = useMemo(() => letters.toSorted((one, other) => other.at.localeCompare(one.at)), [letters]);
   return (
     <div className="flex flex-col gap-2">
       <Table
@@ -122,7 +122,7 @@ function Letters({ project, letters }: { project: string; letters: DeadLetter[] 
         ))}
       </Table>
       {letters.length >= SHOWN_MAX && (
-        <p className="text-xs text-ink-3">The newest {formatCount(SHOWN_MAX)}. Redrive and drop take all that match.</p>
+        <p className="text-xs text-ink-3">{formatCount(SHOWN_MAX)} of them. Redrive and drop take all that match.</p>
       )}
     </div>
   );

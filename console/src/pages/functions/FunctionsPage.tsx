@@ -91,7 +91,7 @@ function FunctionRow({ view, totals }: { view: FunctionView; totals: Totals | un
       <Cell>
         <TriggerChips triggers={view.on} />
       </Cell>
-      <Cell className="text-ink-2">
+      <Cell className="whitespace-nowrap text-ink-2">
         {view.version ? `v${view.version.number}` : "none"} <span className="text-ink-3">{view.version?.language}</span>
       </Cell>
       <Cell right className="text-ink-2">

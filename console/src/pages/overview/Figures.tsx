@@ -33,7 +33,7 @@ export function Figures({ project, stats, range }: { project: string; stats: Sta
       <Figure
         name="Duration"
         value={totals.p50_ns ? formatDuration(totals.p50_ns) : "none"}
-        note={totals.p99_ns ? `95 %: ${formatDuration(totals.p95_ns ?? 0)}, 99 %: ${formatDuration(totals.p99_ns)}` : "nothing ran"}
+        note={totals.p99_ns ? `p95 ${formatDuration(totals.p95_ns ?? 0)}, p99 ${formatDuration(totals.p99_ns)}` : "nothing ran"}
       />
       <Figure
         name="Cold starts"
