@@ -47,7 +47,7 @@ export function InvocationsPage() {
     <Page
       fill
       title="Invocations"
-      about={count.data && !searches ? `${plural(count.data.count, "invocation")}, newest first, as they end` : "Newest first, as they end"}
+      about={count.data && !searches ? `${plural(count.data.count, "invocation")}, newest first, as they end` : "Newest first"}
       actions={
         <>
           {!searches && <LiveLight state={live.state} paused={paused} onToggle={() => setPaused(!paused)} />}

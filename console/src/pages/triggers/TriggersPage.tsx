@@ -165,7 +165,7 @@ function Schedules({ project }: { project: string }) {
               <Clock at={schedule.due} />
             </Cell>
             <Cell className="w-full font-mono text-xs">{schedule.event.type}</Cell>
-            <Cell className="text-ink-2">{schedule.target || "whoever asks for it"}</Cell>
+            <Cell className="whitespace-nowrap text-ink-2">{schedule.target || "whoever asks for it"}</Cell>
             <Cell right>
               <IconButton label="Take it back" icon={X} onClick={() => cancel.mutate(schedule.id)} />
             </Cell>
