@@ -13,6 +13,7 @@ mod call;
 mod calls;
 mod host;
 pub mod journal;
+pub mod rehearsal;
 mod runtime;
 mod state;
 

@@ -174,6 +174,12 @@ pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// JSON paths that a comparison of two versions ignores.
+pub const DIFF_PATHS_MAX: usize = 64;
+/// One such path, in bytes.
+pub const DIFF_PATH_BYTES_MAX: usize = 512;
+/// Changes that a comparison shows; it counts the rest.
+pub const COMPARISON_CHANGES_MAX: usize = 200;
 /// A CloudEvents SQL expression, in bytes.
 pub const CESQL_BYTES_MAX: usize = 4 << 10;
 /// Brackets, functions and signs around each other in a CloudEvents SQL expression.
@@ -567,6 +573,14 @@ pub const ALL: &[Limit] = &[
         TRANSFORM_WORK_BYTES_MAX,
         "bytes",
         "estimated work of a transformation",
+    ),
+    limit("diff-paths-max", DIFF_PATHS_MAX as u64, "paths", "JSON paths that a comparison ignores"),
+    limit("diff-path-bytes-max", DIFF_PATH_BYTES_MAX as u64, "bytes", "one such path"),
+    limit(
+        "comparison-changes-max",
+        COMPARISON_CHANGES_MAX as u64,
+        "changes",
+        "changes that a comparison shows",
     ),
     limit("schema-bytes-max", SCHEMA_BYTES_MAX as u64, "bytes", "one schema of an event type"),
     limit("schema-depth-max", SCHEMA_DEPTH_MAX as u64, "levels", "nesting in a schema"),

@@ -3,13 +3,20 @@
 //! Nothing here is stored. Times are RFC 3339 in UTC, durations nanoseconds, bytes base 64 where
 //! they are not text.
 
+mod comparison;
 mod delivery;
 mod history;
 mod node;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use comparison::{
+    ChangeView, CompareRules, Comparison, Cost, EffectChange, EffectView, Part, Sameness,
+    VersionDiff, VersionRef,
+};
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
     PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
@@ -292,6 +299,10 @@ pub struct FunctionView {
     /// The version that new calls run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionView>,
+    /// Own names of versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub aliases: BTreeMap<Name, VersionId>,
     /// Limits, environment and recording of new deploys.
     pub config: FunctionConfig,
     /// The store's revision; send it back to guard a change.
@@ -307,6 +318,15 @@ pub struct VersionView {
     pub id: VersionId,
     /// 1 for the first.
     pub number: u64,
+    /// What its manifest called it, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// Whether new calls run it.
+    #[serde(default)]
+    pub live: bool,
+    /// Own names of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<Name>,
     /// How it is called.
     pub world: World,
     /// What it was written in, or empty.
@@ -327,6 +347,8 @@ pub struct VersionView {
 pub struct Deployed {
     /// The function as it is now.
     pub function: FunctionView,
+    /// The version that was made, or that was the same already.
+    pub version: VersionView,
     /// Whether the same code and configuration were there already.
     pub unchanged: bool,
     /// How long compiling took in this deploy; 0 when the machine code was stored before.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::journal::{Divergence, EnvEntry, Journal, Player, Stop};
+use nexus_exec::rehearsal::Effect;
 use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
 use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
 use nexus_model::resource::World;
@@ -20,10 +21,11 @@ use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
 use crate::state::{StopAt, Work};
+use crate::witness::Witness;
 use crate::{engine, event, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
-const TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a replay may compute after the last operation of a recording that was stopped.
 const STRUCK_BUDGET: Duration = Duration::from_millis(20);
 
@@ -31,17 +33,17 @@ fn not_replayable(reason: impl Into<String>) -> Error {
     Error::NotReplayable { reason: reason.into() }
 }
 
-/// Runs a record again.
+/// Runs a record again. With a witness it also tells what was asked of the world.
 pub(crate) async fn replay(
     ready: &Ready,
-    record: &InvocationRecord,
-    event: Option<Event>,
-) -> Result<Replayed, Error> {
+    (record, event): (&InvocationRecord, Option<Event>),
+    witness: Option<Box<Witness>>,
+) -> Result<(Replayed, Vec<Effect>), Error> {
     let mut journal = read_journal(record)?;
     check_identity(&journal, &ready.unit)?;
     let unit = Arc::new(unit_of(&journal, &ready.unit)?);
     journal.unmask(|env| secret(&unit, env));
-    let input = input_of(record, event, (&journal, &unit))?;
+    let input = input_of((record, event), (&journal, &unit), unit.world)?;
     let verify = journal.header.verify;
     let flavour = match verify {
         true => ready.inner.verifying(unit.component).await?,
@@ -58,6 +60,7 @@ pub(crate) async fn replay(
     let tape = Tape::Replay(Box::new(Player::new(journal)));
     let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
     ledger.whole_input = input.body;
+    ledger.witness = witness;
     let ledger = Arc::new(std::sync::Mutex::new(ledger));
     let state = Setting {
         context: context.clone(),
@@ -78,7 +81,8 @@ pub(crate) async fn replay(
     }
     .state();
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
-    let ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
+    let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
+    let effects = ledger.witness.take().map(|witness| witness.finish(&unit)).unwrap_or_default();
     let end = End::of(&ledger, &executed, struck);
     let played = ledger.operations();
     let facts = finish::Facts {
@@ -95,7 +99,7 @@ pub(crate) async fn replay(
         End::Complete => compare(record, &ended),
     };
     let view = view(record, (divergence, struck), (played, started.elapsed(), &ended));
-    Ok(Replayed { view, ended })
+    Ok((Replayed { view, ended }, effects))
 }
 
 /// How a replay came to its end.
@@ -134,7 +138,7 @@ impl End {
     }
 }
 
-fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
+pub(crate) fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
     if !record.not_replayable.is_empty() {
         return Err(not_replayable(record.not_replayable.clone()));
     }
@@ -195,7 +199,7 @@ pub(crate) fn secret(unit: &Unit, env: u32) -> Option<&[u8]> {
     var.secret.as_ref().map(|_| var.value.as_bytes())
 }
 
-fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> CallContext {
+pub(crate) fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> CallContext {
     CallContext {
         id: InvocationId::try_from(&journal.header.invocation[..])
             .unwrap_or_else(|_| unreachable_id()),
@@ -217,18 +221,19 @@ fn unreachable_id() -> InvocationId {
 }
 
 /// What the guest is given again.
-struct Input {
-    guest: GuestInput,
-    body: Bytes,
-    stdin: Bytes,
-    arguments: Vec<String>,
-    event: Option<Event>,
+pub(crate) struct Input {
+    pub(crate) guest: GuestInput,
+    pub(crate) body: Bytes,
+    pub(crate) stdin: Bytes,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) event: Option<Event>,
 }
 
-fn input_of(
-    record: &InvocationRecord,
-    event: Option<Event>,
+/// `unit` is what ran and knows the secrets, `world` how the guest is called now.
+pub(crate) fn input_of(
+    (record, event): (&InvocationRecord, Option<Event>),
     (journal, unit): (&Journal, &Unit),
+    world: World,
 ) -> Result<Input, Error> {
     let form = record.input.as_ref().and_then(|input| input.form.as_ref());
     let kept = |body: &Body| {
@@ -251,7 +256,7 @@ fn input_of(
         }
         _ => None,
     };
-    match (unit.world, form, event) {
+    match (world, form, event) {
         (World::Http, Some(input::Form::Http(request)), _) => {
             let guest = GuestInput::Http(Box::new(with_host(request_of(request)?)));
             Ok(input(guest, kept(&request.body)?))

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nexus_exec::rehearsal::{Effect, Rehearsed};
 use nexus_exec::{
     Artifacts, Call, Compiled, Ended, Error as ExecError, Host, Inspected, Prepared, Replayed,
     RuntimeStats, Unit,
@@ -221,6 +222,24 @@ impl Prepared for Ready {
         record: &InvocationRecord,
         event: Option<Event>,
     ) -> Result<Replayed, ExecError> {
-        crate::replay::replay(self, record, event).await
+        let replayed = crate::replay::replay(self, (record, event), None).await?;
+        Ok(replayed.0)
+    }
+
+    async fn witness(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+    ) -> Result<(Replayed, Vec<Effect>), ExecError> {
+        crate::replay::replay(self, (record, event), Some(Box::default())).await
+    }
+
+    async fn rehearse(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+        effects: Vec<Effect>,
+    ) -> Result<Rehearsed, ExecError> {
+        crate::rehearse::rehearse(self, (record, event), effects).await
     }
 }

@@ -35,13 +35,22 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes_as::<Vec<Event>>("application/cloudevents-batch+json")
             .takes_bytes("*/*")
             .status(202)
-            .answers::<Accepted>(),
+            .answers::<Accepted>()
+            .fails(&[
+                Code::BadEvent,
+                Code::SchemaViolated,
+                Code::Conflict,
+                Code::QueueFull,
+                Code::RecordingPressure,
+            ]),
         Endpoint::get(ALL, ["event_list", "List events, newest first"], list)
             .query::<EventQuery>()
-            .answers::<Page<EventView>>(),
+            .answers::<Page<EventView>>()
+            .fails(&[Code::CursorExpired]),
         Endpoint::get(STREAM, ["event_follow", "Follow events as they come"], follow)
             .query::<EventStream>()
-            .answers_as::<EventView>("text/event-stream"),
+            .answers_as::<EventView>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
         Endpoint::get(COUNT, ["event_count", "Count events"], count)
             .query::<EventCountQuery>()
             .answers::<CountView>(),
@@ -52,7 +61,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("read-payload")
         .query::<EventSearchQuery>()
-        .answers::<EventSearch>(),
+        .answers::<EventSearch>()
+        .fails(&[Code::CursorExpired]),
         Endpoint::get(GRAPH, ["event_graph", "Show what an event led to"], graph)
             .query::<GraphQuery>()
             .answers::<GraphView>(),

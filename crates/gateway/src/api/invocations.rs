@@ -37,10 +37,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get(ALL, ["invocation_list", "List invocations, newest first"], list)
             .query::<InvocationQuery>()
-            .answers::<Page<InvocationRow>>(),
+            .answers::<Page<InvocationRow>>()
+            .fails(&[Code::CursorExpired]),
         Endpoint::get(STREAM, ["invocation_follow", "Follow invocations as they end"], follow)
             .query::<InvocationStream>()
-            .answers_as::<InvocationRow>("text/event-stream"),
+            .answers_as::<InvocationRow>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
         Endpoint::get(COUNT, ["invocation_count", "Count invocations that have ended"], count)
             .query::<InvocationCountQuery>()
             .answers::<CountView>(),
@@ -51,7 +53,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("read-payload")
         .query::<InvocationSearchQuery>()
-        .answers::<InvocationSearch>(),
+        .answers::<InvocationSearch>()
+        .fails(&[Code::CursorExpired]),
         Endpoint::get(GRAPH, ["invocation_graph", "Show what an invocation led to"], graph)
             .query::<GraphQuery>()
             .answers::<GraphView>(),
@@ -64,7 +67,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("replay")
         .query::<ReplayQuery>()
-        .answers::<ReplayView>(),
+        .answers::<ReplayView>()
+        .fails(&[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone]),
     ]
 }
 

@@ -6,7 +6,7 @@ use http::header::{
     TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use nexus_model::{InvocationId, Name, limits};
+use nexus_model::{Code, InvocationId, Name, limits};
 use nexus_node::{InvokeInput, InvokeOutput};
 use schemars::JsonSchema;
 
@@ -27,9 +27,32 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .scope("invoke")
         .query::<InvokeQuery>()
         .takes_bytes("*/*")
-        .answers_bytes("*/*"),
+        .answers_bytes("*/*")
+        .also(&[(202, "With `async`: it is durable, and `location` leads to the result.")])
+        .answers_as_functions_do(RESULT_CODES),
     ]
 }
+
+/// How a call can fail that was understood.
+pub(super) const RESULT_CODES: &[Code] = &[
+    Code::GuestTrapped,
+    Code::GuestFailed,
+    Code::GuestRefused,
+    Code::GuestTimedOut,
+    Code::GuestOutOfMemory,
+    Code::GuestNoAnswer,
+    Code::Cancelled,
+    Code::OutputTooLarge,
+    Code::Crashed,
+    Code::CallTooDeep,
+    Code::JournalTooLarge,
+    Code::GoesOn,
+    Code::Overloaded,
+    Code::Throttled,
+    Code::RecordingPressure,
+    Code::QueueFull,
+    Code::BreakerOpen,
+];
 
 /// How to call; the body is the request body, the event's data or the standard input.
 #[derive(Default, JsonSchema)]

@@ -4,8 +4,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
-use nexus_model::Timestamp;
 use nexus_model::view::LogView;
+use nexus_model::{Code, Timestamp};
 use nexus_node::LogFilter;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,11 +21,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const STREAM: &str = "/api/v1/projects/{project}/logs/stream";
     vec![
         Endpoint::get(ALL, ["log_list", "Show the newest log lines, oldest first"], list)
+            .scope("read-payload")
             .query::<LogQuery>()
             .answers::<Items<LogView>>(),
         Endpoint::get(STREAM, ["log_follow", "Follow log lines as invocations end"], follow)
+            .scope("read-payload")
             .query::<LogStream>()
-            .answers_as::<LogView>("text/event-stream"),
+            .answers_as::<LogView>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
     ]
 }
 

@@ -34,13 +34,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .access(Access::Open)
         .takes::<SessionRequest>()
         .status(201)
-        .answers::<SessionView>(),
+        .answers::<SessionView>()
+        .fails(&[Code::Unauthenticated, Code::CrossSite, Code::TooManySessions]),
         Endpoint::delete(
             SESSION,
             ["session_close", "Sign out: the cookie is worth nothing"],
             close,
         )
-        .scope(""),
+        .scope("")
+        .fails(&[Code::NotFound]),
         Endpoint::post(
             LINKS,
             ["session_link", "Make a link that signs in as the caller, once"],
@@ -48,7 +50,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("")
         .status(201)
-        .answers::<LinkView>(),
+        .answers::<LinkView>()
+        .fails(&[Code::TooManySessions]),
     ]
 }
 

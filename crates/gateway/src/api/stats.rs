@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use nexus_model::view::{ChangeView, NodeView, StatsView};
-use nexus_model::{Page, Timestamp};
+use nexus_model::{Code, Page, Timestamp};
 use nexus_node::{PageOptions, StatsQuery};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,7 +29,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .answers::<StatsView>(),
         Endpoint::get(CHANGES, ["change_list", "List what changed, newest first"], changes)
             .query::<ChangeQuery>()
-            .answers::<Page<ChangeView>>(),
+            .answers::<Page<ChangeView>>()
+            .fails(&[Code::CursorExpired]),
         Endpoint::get("/api/v1/nodes", ["node_list", "List the servers and how they are"], nodes)
             .answers::<Items<NodeView>>(),
     ]

@@ -136,6 +136,8 @@ impl World {
             config: spec.map(|spec| serde_json::from_value(spec).unwrap()),
             language: String::new(),
             bundle: None,
+            label: String::new(),
+            candidate: false,
         };
         self.node.deploy(&OpContext::system("test"), deploy).await.unwrap();
     }
