@@ -77,7 +77,7 @@ function Members({ members, path, depth }: { members: Member[]; path: string; de
         <button
           type="button"
           onClick={() => setShown(shown + MEMBERS_SHOWN * 5)}
-          className="pl-4.5 text-accent hover:underline"
+          className="pl-4.5 link"
         >
           {formatCount(members.length - shown)} more
         </button>
@@ -113,7 +113,7 @@ function Key({ name, path }: { name?: string | undefined; path: string }) {
         type="button"
         title={copied ? "Copied" : `Copy ${path}`}
         onClick={() => copy(path)}
-        className="rounded-sm text-ink-2 hover:text-accent hover:underline"
+        className="rounded-sm text-ink-2 hover:link"
       >
         {name}
       </button>
@@ -130,7 +130,7 @@ function Leaf({ value }: { value: Json }) {
       <span className="break-words whitespace-pre-wrap text-ok">
         {JSON.stringify(cut ? value.slice(0, TEXT_SHOWN) : value)}
         {cut && (
-          <button type="button" onClick={() => setWhole(true)} className="ml-1 text-accent hover:underline">
+          <button type="button" onClick={() => setWhole(true)} className="ml-1 link">
             {formatCount(value.length - TEXT_SHOWN)} characters more
           </button>
         )}

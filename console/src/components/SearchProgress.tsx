@@ -46,7 +46,7 @@ export function SearchProgress({ search }: { search: Search }) {
       )}
       {isFetchingNextPage && <span>Searching…</span>}
       {hasNextPage && !isFetchingNextPage && (
-        <button type="button" onClick={() => void search.fetchNextPage()} className="font-medium text-accent hover:underline">
+        <button type="button" onClick={() => void search.fetchNextPage()} className="font-medium link">
           Search further
         </button>
       )}

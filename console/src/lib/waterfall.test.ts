@@ -112,6 +112,14 @@ test("what a call is follows from its interface", () => {
   for (const [name, kind] of cases) assert.equal(kindOf(name), kind, name);
 });
 
+test("a durable function that slept says so, and its sleep is folded", () => {
+  const timings = { queue_ns: 0, fetch_ns: 0, load_ns: 0, instantiate_ns: MS, first_answer_ns: 0, guest_ns: 5 * MS, total_ns: 60_000 * MS };
+  const view = invocation({ timings, duration_ns: timings.total_ns, resumes: 1, journal: [call(0, "nexus:function/durable.sleep", "60 s", 1)] });
+  assert.deepEqual(spans(view), ["wait Asleep 0-59994", "load Make instance 59994-59995", "guest Run 59995-60000", "wait durable.sleep 59996-59996"]);
+  const axis = axisOf(waterfallOf(view, { instant: false, logs: true }), true);
+  assert.deepEqual(axis.pieces.map((piece) => piece.folded), [true, false]);
+});
+
 test("long waiting is folded; work and short waits are not", () => {
   const day = 86_400_000;
   const timings = { queue_ns: 0, fetch_ns: 0, load_ns: 0, instantiate_ns: 0, first_answer_ns: 0, guest_ns: (day + 20) * MS, total_ns: (day + 20) * MS };

@@ -13,6 +13,7 @@ import { ProblemView } from "~/components/ProblemView";
 import { SearchProgress } from "~/components/SearchProgress";
 import { VirtualTable } from "~/components/VirtualTable";
 import { useLiveRows } from "~/hooks/useLiveRows";
+import { useMay } from "~/hooks/useMay";
 import { command, curl, withQuery } from "~/lib/cli";
 import type { EventFilters } from "~/lib/filters";
 import { Button } from "~/ui/Button";
@@ -45,9 +46,18 @@ export function EventsPage() {
   });
   const showsSystem = filters.system === true || Boolean(filters.type?.startsWith("dev.nexus"));
   const rows = useMemo(() => (showsSystem ? live.rows : live.rows.filter((row) => !isSystem(row))), [live.rows, showsSystem]);
+  const disabledReason = useMay()("emit");
   const emit = useMemo(
-    (): Action => ({ id: "emit", label: "Emit an event", group: "Events", icon: Plus, keys: "c", perform: () => setEmits(true) }),
-    [],
+    (): Action => ({
+      id: "emit",
+      label: "Emit an event",
+      group: "Events",
+      icon: Plus,
+      keys: "c",
+      disabledReason,
+      perform: () => setEmits(true),
+    }),
+    [disabledReason],
   );
   useActions(useMemo(() => [emit], [emit]));
   const setFilters = (next: EventFilters) => void navigate({ search: next, replace: true });

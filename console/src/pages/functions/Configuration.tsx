@@ -72,7 +72,7 @@ function Environment({ project, env }: { project: string; env: NonNullable<Funct
             to="/p/$project/settings"
             params={{ project }}
             search={{ tab: "secrets" }}
-            className="inline-flex items-center gap-1.5 text-accent hover:underline"
+            className="inline-flex items-center gap-1.5 link"
           >
             <KeyRound aria-hidden className="size-3.5" />
             {value.secret}

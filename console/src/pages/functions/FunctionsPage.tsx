@@ -11,6 +11,7 @@ import { CliButton } from "~/components/CliButton";
 import { ProblemView } from "~/components/ProblemView";
 import { Ago } from "~/components/Time";
 import { TriggerChips } from "~/components/TriggerChips";
+import { useMay } from "~/hooks/useMay";
 import { command, curl } from "~/lib/cli";
 import { formatBytes, formatCount, formatShare, plural } from "~/lib/format";
 import { formatDuration } from "~/lib/time";
@@ -25,9 +26,10 @@ export function FunctionsPage() {
   const functions = useQuery(queries.functions(project));
   const stats = useQuery(queries.stats(project, { since: "1h", buckets: 60 }));
   const [deploys, setDeploys] = useState<{ file?: File }>();
+  const disabledReason = useMay()("write");
   const deploy = useMemo(
-    (): Action => ({ id: "deploy", label: "Deploy a component", group: "Functions", icon: Upload, keys: "c", words: "upload wasm new", perform: () => setDeploys({}) }),
-    [],
+    (): Action => ({ id: "deploy", label: "Deploy a component", group: "Functions", icon: Upload, keys: "c", words: "upload wasm new", disabledReason, perform: () => setDeploys({}) }),
+    [disabledReason],
   );
   useActions(useMemo(() => [deploy], [deploy]));
   const totals = new Map(stats.data?.functions.map((it) => [it.function, it]));
