@@ -29,7 +29,7 @@ export function LogLines({ lines, project }: { lines: readonly LogLine[]; projec
                 <Link
                   to="/p/$project/invocations/$invocation"
                   params={{ project, invocation: line.invocation }}
-                  className="hover:link"
+                  className="hover:text-accent hover:underline"
                 >
                   {line.function}
                 </Link>

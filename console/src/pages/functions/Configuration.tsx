@@ -19,7 +19,7 @@ export function Configuration({ project, view }: { project: string; view: Functi
   const spec = resource.data?.spec as { delivery?: Json } | undefined;
   return (
     <div className="grid gap-x-10 gap-y-8 lg:grid-cols-2">
-      <div className="flex flex-col gap-8">
+      <div className="flex min-w-0 flex-col gap-8">
         <Section title="Called by">
           <TriggerChips triggers={view.on} />
         </Section>
@@ -46,7 +46,7 @@ export function Configuration({ project, view }: { project: string; view: Functi
           ]}
         />
       </Section>
-      <div className="lg:col-span-2">
+      <div className="min-w-0 lg:col-span-2">
         <Section title="As a resource" about="What nexus apply takes">
           {resource.data && <JsonView value={resource.data as unknown as Json} label="the resource" />}
         </Section>
