@@ -19,7 +19,8 @@ const START_MAX: Duration = Duration::from_secs(120);
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
      response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth";
 /// Operations that are left out: streams that do not end.
-const STREAMS: &[&str] = &["event_follow", "invocation_follow", "log_follow", "invocation_progress"];
+const STREAMS: &[&str] =
+    &["event_follow", "invocation_follow", "log_follow", "invocation_progress"];
 /// The ids that the document has as examples; real ones take their place.
 const EXAMPLES: [&str; 2] = ["evt_01krs8xj0000000000000000a0", "inv_01krs8xj0000000000000000a0"];
 
@@ -164,9 +165,8 @@ impl Sample {
 fn first(text: &str, prefix: &str) -> Option<String> {
     let values = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let texts = values.map(|value| value.to_string());
-    let mut words = texts.flat_map(|text| {
-        text.split('"').map(str::to_owned).collect::<Vec<String>>()
-    });
+    let mut words =
+        texts.flat_map(|text| text.split('"').map(str::to_owned).collect::<Vec<String>>());
     words.find(|word| word.starts_with(prefix))
 }
 

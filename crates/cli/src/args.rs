@@ -156,6 +156,10 @@ pub enum Command {
     Logs(commands::logs::LogsArgs),
     /// Run an invocation again, exactly, and compare
     Replay(commands::replay::ReplayArgs),
+    /// Look into a past invocation, step by step, forward and back
+    Debug(commands::debug::DebugArgs),
+    /// Show where a past invocation spent its time and memory
+    Profile(commands::profile::ProfileArgs),
     /// List, show and delete functions
     #[command(visible_alias = "fn", alias = "function")]
     Functions(commands::functions::FunctionsArgs),
@@ -357,6 +361,10 @@ mod tests {
             "inv show last",
             "logs hello --follow",
             "replay last --verify",
+            "debug last",
+            "debug --dap",
+            "debug --dap-listen 127.0.0.1:4711 --source-map /ci=.",
+            "profile last --format svg --out flame.svg",
             "invoke hello --async",
             "invoke hello --batch inputs.ndjson --concurrency 4",
             "result last --wait",

@@ -11,6 +11,7 @@ mod args;
 mod client;
 mod commands;
 mod connection;
+mod debugger;
 pub mod env;
 mod error;
 pub mod exit;

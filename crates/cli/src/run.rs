@@ -118,6 +118,8 @@ pub(crate) fn dispatch(session: &mut Session, command: Command) -> Result<(), Er
         Command::Invocations(args) => commands::invocations::run(session, args),
         Command::Logs(args) => commands::logs::run(session, &args),
         Command::Replay(args) => commands::replay::run(session, &args),
+        Command::Debug(args) => commands::debug::run(session, &args),
+        Command::Profile(args) => commands::profile::run(session, &args),
         Command::Functions(args) => commands::functions::run(session, &args),
         Command::Apply(args) => commands::apply::run(session, &args),
         Command::Get(args) => commands::resources::get(session, &args),

@@ -40,6 +40,11 @@ impl Session {
         }
     }
 
+    /// Where the command was given.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The project that the command works on.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 
 mod call;
 mod calls;
+mod debug;
 mod host;
 pub mod journal;
 pub mod rehearsal;
@@ -22,6 +23,10 @@ pub use call::{
     Recording, Signal, Suspension, Wake, empty_body, full_body,
 };
 pub use calls::{CallError, CallFailure, FunctionCall, Progress, StartOptions, Started};
+pub use debug::{
+    DebugRefused, DebugRequest, Debugged, Debugger, MemoryPoint, Profile, ProfileFrame,
+    ProfileOptions,
+};
 pub use host::{EmitError, Host, HttpError, HttpTimeouts, Unavailable};
 pub use runtime::{
     Artifacts, Compiled, EnvVar, Error, Inspected, Prepared, Replayed, Runtime, RuntimeStats, Unit,

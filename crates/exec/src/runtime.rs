@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_model::record::InvocationRecord;
 use nexus_model::resource::World;
-use nexus_model::view::ReplayView;
+use nexus_model::view::{FrameView, ReplayView};
 use nexus_model::{Code, Digest, Event, Name, VersionId};
 
 use crate::rehearsal::{Effect, Rehearsed};
-use crate::{Call, Ended, Host};
+use crate::{Call, Debugger, Ended, Host, Profile, ProfileOptions};
 
 /// A sort of runtime: WASM components now; processes, containers and pods behind the same seam.
 #[async_trait]
@@ -40,6 +40,21 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// No code is stored for this engine, or it cannot be mapped.
     async fn prepare(&self, unit: Arc<Unit>) -> Result<Arc<dyn Prepared>, Error>;
+
+    /// What the debug information of a component says about places in it, given in bytes from its
+    /// beginning: for each its frames, the innermost first. Reads the component; not for the request
+    /// path.
+    ///
+    /// # Errors
+    /// The component's bytes are not kept, or cannot be read.
+    async fn frames(
+        &self,
+        component: Digest,
+        offsets: &[u64],
+    ) -> Result<Vec<Vec<FrameView>>, Error> {
+        let _ = component;
+        Ok(vec![Vec::new(); offsets.len()])
+    }
 
     /// What the runtime holds at this moment.
     fn stats(&self) -> RuntimeStats;
@@ -91,6 +106,34 @@ pub trait Prepared: Send + Sync {
         event: Option<Event>,
         effects: Vec<Effect>,
     ) -> Result<Rehearsed, Error>;
+
+    /// Opens a debugger over a recorded invocation: the guest stands before its beginning. Touches
+    /// nothing, as a replay. The code for debugging is compiled when it is not stored yet.
+    ///
+    /// # Errors
+    /// The record cannot be replayed at all, or this runtime cannot debug.
+    async fn debug(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+    ) -> Result<Debugger, Error> {
+        let _ = (record, event);
+        Err(Error::NotReplayable { reason: "this runtime has no debugger".to_owned() })
+    }
+
+    /// Replays a recorded invocation as often as it takes to see where its time goes.
+    ///
+    /// # Errors
+    /// The record cannot be replayed at all, it diverges, or this runtime cannot profile.
+    async fn profile(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+        options: ProfileOptions,
+    ) -> Result<Profile, Error> {
+        let _ = (record, event, options);
+        Err(Error::NotReplayable { reason: "this runtime takes no profiles".to_owned() })
+    }
 }
 
 /// The result of a replay.

@@ -148,6 +148,10 @@ codes! {
     Diverged = "NX7002", 409, "the replay differs from the recording";
     /// The journal is damaged.
     BadJournal = "NX7003", 422, "the journal is damaged";
+    /// As many debug sessions as a node has room for.
+    DebugSessions = "NX7010", 429, "too many debug sessions are open";
+    /// A debug session that was closed or was left alone for too long.
+    DebugEnded = "NX7011", 410, "the debug session has ended";
 
     // 9xxx: Nexus itself.
     /// The disk failed or is full.

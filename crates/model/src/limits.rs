@@ -104,6 +104,26 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
 pub const PENDING_DELIVERIES_MAX: usize = 1_000_000;
 /// Deliveries that run at the same time on a node, by default.
 pub const DELIVERIES_RUNNING_DEFAULT: usize = 128;
+/// Debug sessions on one node at the same time.
+pub const DEBUG_SESSIONS_MAX: usize = 8;
+/// A debug session without a command for this long ends.
+pub const DEBUG_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
+/// How long a guest computes for one command of a debugger before it stands still.
+pub const DEBUG_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
+/// Instructions between two operations over which a debugger steps back.
+pub const DEBUG_STEPS_MAX: u64 = 5_000_000;
+/// Breakpoints of one debug session.
+pub const DEBUG_BREAKPOINTS_MAX: usize = 256;
+/// Answers that are edited in one debug session.
+pub const DEBUG_EDITS_MAX: usize = 256;
+/// A part of a memory that a debugger shows, in bytes.
+pub const DEBUG_MEMORY_BYTES_MAX: u32 = 64 << 10;
+/// Frames of a stack that a debugger shows.
+pub const DEBUG_FRAMES_MAX: usize = 128;
+/// How long a profile may replay an invocation.
+pub const PROFILE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Samples for which a profile replays a short invocation again.
+pub const PROFILE_SAMPLES: usize = 2_000;
 /// The largest factor between two waits of a retry policy.
 pub const RETRY_FACTOR_MAX: f64 = 10.0;
 /// The oldest event that a retry policy may still try, and the longest wait that it may have.
@@ -597,5 +617,60 @@ pub const ALL: &[Limit] = &[
         INFERRED_NODES_MAX as u64,
         "places",
         "places in an inferred schema",
+    ),
+    limit(
+        "debug-sessions-max",
+        DEBUG_SESSIONS_MAX as u64,
+        "sessions",
+        "debug sessions of a node at the same time",
+    ),
+    limit(
+        "debug-idle-max",
+        DEBUG_IDLE_MAX.as_millis() as u64,
+        "ms",
+        "how long a debug session waits for a command",
+    ),
+    limit(
+        "debug-command-time-max",
+        DEBUG_COMMAND_TIME_MAX.as_millis() as u64,
+        "ms",
+        "how long a guest computes for one command of a debugger",
+    ),
+    limit(
+        "debug-steps-max",
+        DEBUG_STEPS_MAX,
+        "instructions",
+        "instructions after an operation over which a debugger steps back",
+    ),
+    limit(
+        "debug-breakpoints-max",
+        DEBUG_BREAKPOINTS_MAX as u64,
+        "breakpoints",
+        "breakpoints of a debug session",
+    ),
+    limit(
+        "debug-edits-max",
+        DEBUG_EDITS_MAX as u64,
+        "answers",
+        "edited answers of a debug session",
+    ),
+    limit(
+        "debug-memory-bytes-max",
+        DEBUG_MEMORY_BYTES_MAX as u64,
+        "bytes",
+        "a part of a memory that a debugger shows",
+    ),
+    limit("debug-frames-max", DEBUG_FRAMES_MAX as u64, "frames", "a stack that a debugger shows"),
+    limit(
+        "profile-time-max",
+        PROFILE_TIME_MAX.as_millis() as u64,
+        "ms",
+        "how long a profile replays an invocation",
+    ),
+    limit(
+        "profile-samples",
+        PROFILE_SAMPLES as u64,
+        "samples",
+        "samples for which a short invocation is replayed again",
     ),
 ];

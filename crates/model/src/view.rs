@@ -4,6 +4,7 @@
 //! they are not text.
 
 mod comparison;
+mod debug;
 mod delivery;
 mod history;
 mod node;
@@ -14,8 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use comparison::{
-    ChangeView, CompareRules, Comparison, Cost, EffectChange, EffectView, Part, Sameness,
+    CompareRules, Comparison, Cost, DifferenceView, EffectChange, EffectView, Part, Sameness,
     VersionDiff, VersionRef,
+};
+pub use debug::{
+    BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
+    LineBreakpoint, MemoryInfo, MemoryView, OperationView, StepBy, StopReason, TimelineEntry,
+    Variable,
 };
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
@@ -239,6 +245,10 @@ pub struct FailureView {
     /// The guest's stack, innermost frame first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<String>,
+    /// The same with source files and lines, where the component has debug information; functions
+    /// that were inlined have frames of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameView>,
 }
 
 /// One journal entry for people.

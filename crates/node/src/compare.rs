@@ -12,7 +12,7 @@ use nexus_exec::rehearsal::Rehearsed;
 use nexus_exec::{Ended, Prepared, Replayed};
 use nexus_model::resource::VersionSpec;
 use nexus_model::view::{
-    ChangeView, CompareRules, Comparison, Cost, EffectView, Sameness, Verdict, VersionRef,
+    CompareRules, Comparison, Cost, DifferenceView, EffectView, Sameness, Verdict, VersionRef,
 };
 use nexus_model::{Code, InvocationId, Name, OpContext, Scope, VersionId, limits};
 use serde_json::Value;
@@ -180,7 +180,7 @@ fn tell(comparison: &mut Comparison, before: &Ended, rehearsed: Rehearsed, rules
     comparison.output = output_value(&output_of(rehearsed.ended));
 }
 
-fn verdict(changes: &[ChangeView], effects: &[EffectView]) -> Sameness {
+fn verdict(changes: &[DifferenceView], effects: &[EffectView]) -> Sameness {
     let matters = changes.iter().any(|at| at.ignored.is_none())
         || effects.iter().any(|at| at.ignored.is_none());
     match (matters, changes.is_empty() && effects.is_empty()) {
@@ -219,7 +219,7 @@ fn bound(comparison: &mut Comparison) {
     comparison.effects.sort_by_key(|at| at.ignored.is_some());
     let mut left = limits::COMPARISON_CHANGES_MAX;
     let mut omitted = 0;
-    let mut keep = |changes: &mut Vec<ChangeView>| {
+    let mut keep = |changes: &mut Vec<DifferenceView>| {
         omitted += changes.len().saturating_sub(left);
         changes.truncate(left);
         left -= changes.len();

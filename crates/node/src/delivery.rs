@@ -320,7 +320,7 @@ impl Node {
             finished.ended.failure = Some(Failure {
                 code: error.code().as_str().to_owned(),
                 message: format!("its events were not accepted: {}", error.detail()),
-                backtrace: Vec::new(),
+                ..Failure::default()
             });
         }
     }

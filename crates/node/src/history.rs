@@ -173,8 +173,12 @@ impl Node {
             self.fetch_bodies(&mut record).await?;
             event = self.input_event(&record).await?;
         }
-        views::invocation_view(&record, event.as_ref(), payloads)
-            .ok_or_else(|| Error::not_found(format_args!("invocation {id}")))
+        let mut view = views::invocation_view(&record, event.as_ref(), payloads)
+            .ok_or_else(|| Error::not_found(format_args!("invocation {id}")))?;
+        if let (Some(failure), Some(shown)) = (&record.failure, &mut view.failure) {
+            shown.frames = self.failure_frames(&record, failure).await;
+        }
+        Ok(view)
     }
 
     /// A record that the caller may see with `scope`.

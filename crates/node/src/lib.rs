@@ -16,6 +16,7 @@
 //!   sessions.rs   browsers that sign in
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
+//!   debug.rs, profile.rs                                   looking into what ran
 //! ```
 
 mod admission;
@@ -31,6 +32,7 @@ mod changes;
 mod compare;
 mod config;
 mod dead_letters;
+mod debug;
 mod deferred;
 mod delivery;
 mod deploy;
@@ -51,6 +53,7 @@ mod loaded;
 mod node;
 mod nodes;
 mod outbound;
+mod profile;
 mod record;
 mod redact;
 mod replay;
@@ -88,6 +91,7 @@ pub use graph::GraphOptions;
 pub use keys::MasterKey;
 pub use nexus_log::{LogStats, VerifyReport};
 pub use node::{BlobArtifacts, Node};
+pub use profile::ProfileFormat;
 pub use search::Wanted;
 pub use sessions::{OpenedSession, SessionLink, SignIn};
 pub use stats::StatsQuery;

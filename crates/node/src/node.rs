@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
+use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
@@ -61,6 +62,9 @@ pub struct Node {
     pub(crate) results: ResultCache,
     pub(crate) waiters: Waiters,
     pub(crate) taken_down: TakenDown,
+    pub(crate) debuggers: Debuggers,
+    /// Held while a profile is taken: one at a time, so that they do not measure one another.
+    pub(crate) profiling: Mutex<()>,
     pub(crate) under_pressure: AtomicBool,
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
@@ -87,6 +91,8 @@ impl Node {
             results: ResultCache::default(),
             waiters: Waiters::default(),
             taken_down: TakenDown::default(),
+            debuggers: Debuggers::default(),
+            profiling: Mutex::new(()),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
             started: Instant::now(),
@@ -116,6 +122,8 @@ impl Node {
         node.tasks.service("audit", async move { at.audit_loop().await });
         let at = Arc::clone(&node);
         node.tasks.service("unload idle functions", async move { at.unload_loop().await });
+        let at = Arc::clone(&node);
+        node.tasks.service("debug sessions", async move { at.debug_sweep_loop().await });
         Ok(node)
     }
 

@@ -141,7 +141,7 @@ impl Facts {
         ended.failure = Some(Failure {
             code: code.as_str().to_owned(),
             message: format!("the function answered {}", ended.http_status),
-            backtrace: Vec::new(),
+            ..Failure::default()
         });
     }
 

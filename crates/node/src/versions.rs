@@ -2,7 +2,7 @@
 
 use nexus_content::{DiffRules, differences};
 use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, VersionSpec};
-use nexus_model::view::{ChangeView, FunctionView, Part, VersionDiff};
+use nexus_model::view::{DifferenceView, FunctionView, Part, VersionDiff};
 use nexus_model::{Code, Name, OpContext, Scope, VersionId};
 use nexus_store::{Change, Expect, Op};
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,7 @@ impl Node {
         };
         let configs = (json(&from.config)?, json(&to.config)?);
         let changed = differences(&configs.0, &configs.1, &DiffRules::default());
-        let change = |at: nexus_content::Difference| ChangeView {
+        let change = |at: nexus_content::Difference| DifferenceView {
             part: Part::Config,
             path: at.path,
             before: at.before,

@@ -109,6 +109,7 @@ fn failure_view(failure: &Failure) -> FailureView {
         code: failure.code.clone(),
         message: failure.message.clone(),
         backtrace: failure.backtrace.clone(),
+        frames: Vec::new(),
     }
 }
 

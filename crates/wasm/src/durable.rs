@@ -190,7 +190,7 @@ pub(crate) fn not_resumed(error: &ExecError) -> Ended {
 fn ended(status: Status, code: Code, message: String) -> Ended {
     Ended {
         status,
-        failure: Some(Failure { code: code.as_str().to_owned(), message, backtrace: Vec::new() }),
+        failure: Some(Failure { code: code.as_str().to_owned(), message, ..Failure::default() }),
         not_replayable: "it was stopped in the middle of its journal".to_owned(),
         ..Ended::default()
     }

@@ -121,6 +121,29 @@ impl Engine {
             .map_err(|source| Error::Engine { reason: format!("{source:#}") })
     }
 
+    /// The engine of debuggers: its code tells at every instruction where the guest is. Frames are
+    /// larger in it, so the stack is, too: what ran in production must not overflow here.
+    pub(crate) fn debugging(settings: &Config) -> Result<Self, Error> {
+        let mut config = common();
+        config
+            .guest_debug(true)
+            .signals_based_traps(false)
+            .memory_init_cow(false)
+            .max_wasm_stack(8 * STACK_BYTES)
+            .async_stack_size(8 * ASYNC_STACK_BYTES)
+            .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Self::start(&config, settings.tick)
+            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+    }
+
+    /// The engine of profiles: the code of production, asked often where it is.
+    pub(crate) fn sampling(period: Duration) -> Result<Self, Error> {
+        let mut config = common();
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Self::start(&config, period)
+            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+    }
+
     fn start(config: &wasmtime::Config, tick: Duration) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(&wasmtime, tick)?;

@@ -12,6 +12,7 @@ use nexus_wit::{handler, types};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::debug::demangle;
 use crate::drive::Interrupted;
 use crate::event;
 use crate::host::{OutputTooLarge, fields};
@@ -111,8 +112,7 @@ fn whole(bytes: Bytes) -> CapturedBody {
 
 fn fail(ended: &mut Ended, status: Status, code: Code, message: String) {
     ended.status = status;
-    ended.failure =
-        Some(Failure { code: code.as_str().to_owned(), message, backtrace: Vec::new() });
+    ended.failure = Some(Failure { code: code.as_str().to_owned(), message, ..Failure::default() });
 }
 
 fn returned_status(
@@ -264,6 +264,8 @@ fn stopped_status(
         (&mut ended.failure, error.downcast_ref::<WasmBacktrace>())
     {
         failure.backtrace = trace.frames().iter().map(frame).collect();
+        let offset = |frame: &wasmtime::FrameInfo| frame.module_offset().unwrap_or(0) as u64;
+        failure.offsets = trace.frames().iter().map(offset).collect();
     }
     Ending::Trapped
 }
@@ -271,39 +273,9 @@ fn stopped_status(
 fn frame(frame: &wasmtime::FrameInfo) -> String {
     let module = frame.module().name().unwrap_or("wasm");
     match frame.func_name() {
-        Some(name) => format!("{module}!{}", demangled(name)),
+        Some(name) => format!("{module}!{}", demangle(name)),
         None => format!("{module}!function {}", frame.func_index()),
     }
-}
-
-fn demangled(name: &str) -> String {
-    let mut text = String::new();
-    match wasmtime_environ_demangle(&mut text, name) {
-        Ok(()) => text,
-        Err(_) => name.to_owned(),
-    }
-}
-
-/// Rust's legacy and v0 names, readable enough without another dependency: the path parts.
-fn wasmtime_environ_demangle(text: &mut String, name: &str) -> std::fmt::Result {
-    let Some(rest) = name.strip_prefix("_ZN") else {
-        text.push_str(name);
-        return Ok(());
-    };
-    let mut rest = rest;
-    let mut parts = Vec::new();
-    while let Some(digits) = rest.find(|letter: char| !letter.is_ascii_digit()) {
-        let Ok(length) = rest[..digits].parse::<usize>() else { break };
-        let Some(part) = rest.get(digits..digits + length) else { return Err(std::fmt::Error) };
-        parts.push(part);
-        rest = &rest[digits + length..];
-    }
-    // The last part is a hash.
-    if parts.last().is_some_and(|part| part.len() == 17 && part.starts_with('h')) {
-        parts.pop();
-    }
-    text.push_str(&parts.join("::"));
-    Ok(())
 }
 
 /// Values of secrets with the place of their variable.

@@ -131,6 +131,7 @@ impl Setting {
             streams: 0,
             incoming: Vec::new(),
             outgoing: Vec::new(),
+            watch: None,
             broken: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -372,7 +373,7 @@ fn header(ready: &Ready, call: &Call, seed: [u8; 32]) -> Header {
 fn rejected(code: Code, message: String) -> Ended {
     Ended {
         status: Status::Rejected,
-        failure: Some(Failure { code: code.as_str().to_owned(), message, backtrace: Vec::new() }),
+        failure: Some(Failure { code: code.as_str().to_owned(), message, ..Failure::default() }),
         not_replayable: "it never ran".to_owned(),
         ..Ended::default()
     }
@@ -403,12 +404,19 @@ pub(crate) async fn execute(
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
     stop_by_epoch(&mut store);
+    let watch = store.data().watch.clone();
+    if let Some(watch) = &watch {
+        watch.attach(&mut store);
+    }
     let began = Instant::now();
     let mut instantiated = began;
     let result = driver
         .run(async {
             let instance = loaded.pre.instantiate_async(&mut store).await?;
             instantiated = Instant::now();
+            if let Some(watch) = &watch {
+                watch.instantiated(&mut store)?;
+            }
             store.data_mut().limiter.running = true;
             call_guest(&mut store, &instance, (&loaded.entry, input)).await
         })

@@ -11,6 +11,7 @@ use nexus_exec::{CapturedBody, Piece};
 use nexus_model::limits;
 use tokio::sync::watch;
 
+use crate::debug::Explorer;
 use crate::logs::Logs;
 use crate::witness::Witness;
 
@@ -23,6 +24,8 @@ pub(crate) enum Tape {
     Record(Box<Recorder>),
     /// Operations are answered from a recording.
     Replay(Box<Player>),
+    /// Operations are answered for a debugger: from a recording, with answers edited.
+    Explore(Box<Explorer>),
     /// Operations are answered from what was persisted, until that ends; then they are written.
     Resume(Box<Resuming>),
     /// Operations are answered by what a recording of another version knows.
@@ -170,6 +173,7 @@ impl Ledger {
             Tape::Off(count) => *count,
             Tape::Record(recorder) => recorder.operations(),
             Tape::Replay(player) => player.operations(),
+            Tape::Explore(explorer) => explorer.operations(),
             Tape::Resume(resuming) => resuming.player.operations(),
             Tape::Rehearse(script) => script.operations(),
         }
@@ -244,7 +248,7 @@ impl Ledger {
     }
 
     pub(crate) fn is_replay(&self) -> bool {
-        matches!(self.tape, Tape::Replay(_))
+        matches!(self.tape, Tape::Replay(_) | Tape::Explore(_))
     }
 
     /// In a replay, and while a journal is repeated, the recorded outcome of this operation;
@@ -258,8 +262,14 @@ impl Ledger {
         if let Tape::Rehearse(script) = &mut self.tape {
             return Ok(script.local(function, arguments, text));
         }
-        let Some(player) = self.player() else { return Ok(None) };
-        match player.next(function, arguments, text) {
+        let next = match &mut self.tape {
+            Tape::Explore(explorer) => explorer.next(function, arguments, text),
+            _ => match self.player() {
+                Some(player) => player.next(function, arguments, text),
+                None => return Ok(None),
+            },
+        };
+        match next {
             Ok(outcome) => {
                 self.go_live_at_the_end();
                 Ok(Some(outcome))
@@ -275,7 +285,7 @@ impl Ledger {
         match &mut self.tape {
             Tape::Replay(player) => Some(player),
             Tape::Resume(resuming) => Some(&mut resuming.player),
-            Tape::Off(_) | Tape::Record(_) | Tape::Rehearse(_) => None,
+            Tape::Off(_) | Tape::Record(_) | Tape::Explore(_) | Tape::Rehearse(_) => None,
         }
     }
 
@@ -292,7 +302,7 @@ impl Ledger {
             Tape::Off(count) => *count += 1,
             Tape::Record(recorder) => recorder.push(function, arguments, text, outcome),
             Tape::Rehearse(script) => script.count(),
-            Tape::Replay(_) | Tape::Resume(_) => {}
+            Tape::Replay(_) | Tape::Explore(_) | Tape::Resume(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@
 mod answer;
 mod code;
 mod config;
+mod debug;
 mod drive;
 mod durable;
 mod engine;

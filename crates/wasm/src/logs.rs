@@ -98,6 +98,11 @@ impl Logs {
         self.lines.push(line);
     }
 
+    /// The whole lines until now.
+    pub(crate) fn lines(&self) -> &[LogLine] {
+        &self.lines
+    }
+
     /// Ends open lines and gives all, with the number of those that were dropped.
     pub(crate) fn finish(mut self, operations: u32) -> (Vec<LogLine>, u64) {
         for stream in [Stream::Stdout, Stream::Stderr] {

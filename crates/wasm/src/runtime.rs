@@ -1,22 +1,30 @@
 //! The runtime behind the seam.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_exec::rehearsal::{Effect, Rehearsed};
 use nexus_exec::{
-    Artifacts, Call, Compiled, Ended, Error as ExecError, Host, Inspected, Prepared, Replayed,
-    RuntimeStats, Unit,
+    Artifacts, Call, Compiled, Debugger, Ended, Error as ExecError, Host, Inspected, Prepared,
+    Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
 };
 use nexus_model::record::InvocationRecord;
+use nexus_model::view::FrameView;
 use nexus_model::{Clock, Digest, Event};
 use wasmtime::component::Component;
 
 use crate::code::CodeCache;
+use crate::debug::{self, Symbols};
 use crate::engine::{self, Engine};
 use crate::load::{Registry, Slot};
 use crate::{Config, Error, inspect};
+
+/// Components whose symbols stay in memory.
+const SYMBOLS_KEPT: usize = 4;
+/// How often a guest that is profiled is asked where it is.
+const SAMPLE_PERIOD: Duration = Duration::from_micros(250);
 
 /// Runs WebAssembly components. Cheap to share behind an `Arc`; one per process is enough.
 pub struct Runtime {
@@ -36,6 +44,9 @@ pub(crate) struct Inner {
     artifacts: OnceLock<Arc<dyn Artifacts>>,
     pooling: Flavour,
     verifying: OnceLock<Result<Flavour, String>>,
+    debugging: OnceLock<Result<Flavour, String>>,
+    sampling: OnceLock<Result<Flavour, String>>,
+    symbols: Mutex<Vec<(Digest, Arc<Symbols>)>>,
     compiling: Arc<tokio::sync::Semaphore>,
 }
 
@@ -54,19 +65,91 @@ impl Inner {
             let engine = Engine::verifying(&self.config).map_err(|error| error.to_string())?;
             flavour(engine, &self.config).map_err(|error| error.to_string())
         });
-        let refuse = |reason: String| ExecError::NotReplayable { reason };
-        let flavour = made
-            .as_ref()
-            .map_err(|reason| refuse(format!("there is no verifying engine: {reason}")))?;
-        if flavour.code.size(component).is_none() {
-            let artifacts = self.artifacts.get().ok_or_else(|| {
-                refuse("a verifying engine needs the component's bytes, which are not kept".into())
-            })?;
-            let failed = |source| ExecError::Code { operation: "fetch", component, source };
-            let bytes = artifacts.component(component).await.map_err(failed)?;
-            compile(self, (&flavour.engine, &flavour.code), (component, bytes)).await?;
+        Ok(self.special(component, ("verifying", made)).await?.0)
+    }
+
+    /// The engine of debuggers, made when first asked for, with code for this component; whether
+    /// that was compiled just now.
+    pub(crate) async fn debugging(
+        self: &Arc<Self>,
+        component: Digest,
+    ) -> Result<(&Flavour, bool), ExecError> {
+        let made = self.debugging.get_or_init(|| {
+            let engine = Engine::debugging(&self.config).map_err(|error| error.to_string())?;
+            flavour(engine, &self.config).map_err(|error| error.to_string())
+        });
+        self.special(component, ("debugging", made)).await
+    }
+
+    pub(crate) fn made_for_debugging(&self) -> Option<&Result<Flavour, String>> {
+        self.debugging.get()
+    }
+
+    /// The engine of profiles, made when first asked for, with code for this component.
+    pub(crate) async fn sampling(
+        self: &Arc<Self>,
+        component: Digest,
+    ) -> Result<&Flavour, ExecError> {
+        let made = self.sampling.get_or_init(|| {
+            let engine = Engine::sampling(SAMPLE_PERIOD).map_err(|error| error.to_string())?;
+            flavour(engine, &self.config).map_err(|error| error.to_string())
+        });
+        Ok(self.special(component, ("profiling", made)).await?.0)
+    }
+
+    pub(crate) fn made_for_sampling(&self) -> Option<&Result<Flavour, String>> {
+        self.sampling.get()
+    }
+
+    async fn special<'a>(
+        self: &Arc<Self>,
+        component: Digest,
+        (name, made): (&'static str, &'a Result<Flavour, String>),
+    ) -> Result<(&'a Flavour, bool), ExecError> {
+        let flavour = made.as_ref().map_err(|reason| {
+            let reason = format!("there is no {name} engine: {reason}");
+            ExecError::NotReplayable { reason }
+        })?;
+        if flavour.code.size(component).is_some() {
+            return Ok((flavour, false));
         }
-        Ok(flavour)
+        let bytes = self.component(component).await?;
+        let compiled = compile(self, (&flavour.engine, &flavour.code), (component, bytes)).await?;
+        Ok((flavour, !compiled.cached))
+    }
+
+    /// The bytes of a component.
+    pub(crate) async fn component(&self, component: Digest) -> Result<Bytes, ExecError> {
+        let artifacts = self.artifacts.get().ok_or_else(|| ExecError::NotReplayable {
+            reason: "this needs the component's bytes, which are not kept".to_owned(),
+        })?;
+        let failed = |source| ExecError::Code { operation: "fetch", component, source };
+        artifacts.component(component).await.map_err(failed)
+    }
+
+    /// What the custom sections of a component say.
+    pub(crate) async fn symbols(&self, component: Digest) -> Result<Arc<Symbols>, ExecError> {
+        let known = || {
+            let mut kept = self.symbols.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = kept.iter().position(|(digest, _)| *digest == component)?;
+            let found = kept.remove(at);
+            kept.push(found);
+            kept.last().map(|(_, symbols)| symbols.clone())
+        };
+        if let Some(symbols) = known() {
+            return Ok(symbols);
+        }
+        let bytes = self.component(component).await?;
+        let malformed = |reason: String| ExecError::Malformed { reason };
+        let read = niced(move || Symbols::read(&bytes)).await;
+        let read = read.map_err(|error| malformed(error.to_string()))?;
+        let symbols = Arc::new(read.map_err(|error| malformed(error.message().to_owned()))?);
+        let mut kept = self.symbols.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= SYMBOLS_KEPT {
+            kept.remove(0);
+        }
+        kept.push((component, symbols.clone()));
+        Ok(symbols)
     }
 }
 
@@ -113,6 +196,9 @@ impl Runtime {
             artifacts: OnceLock::new(),
             pooling,
             verifying: OnceLock::new(),
+            debugging: OnceLock::new(),
+            sampling: OnceLock::new(),
+            symbols: Mutex::default(),
             compiling: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         Ok(Runtime { inner: Arc::new(inner) })
@@ -191,6 +277,19 @@ impl nexus_exec::Runtime for Runtime {
         Ok(Arc::new(Ready { inner: self.inner.clone(), unit, slot }))
     }
 
+    async fn frames(
+        &self,
+        component: Digest,
+        offsets: &[u64],
+    ) -> Result<Vec<Vec<FrameView>>, ExecError> {
+        let symbols = self.inner.symbols(component).await?;
+        let offsets = offsets.to_vec();
+        let malformed = |error: std::io::Error| ExecError::Malformed { reason: error.to_string() };
+        niced(move || offsets.into_iter().map(|offset| symbols.frames(offset)).collect())
+            .await
+            .map_err(malformed)
+    }
+
     fn stats(&self) -> RuntimeStats {
         let registry = &self.inner.pooling.registry;
         let verifying = self.inner.verifying.get().and_then(|made| made.as_ref().ok());
@@ -241,5 +340,22 @@ impl Prepared for Ready {
         effects: Vec<Effect>,
     ) -> Result<Rehearsed, ExecError> {
         crate::rehearse::rehearse(self, (record, event), effects).await
+    }
+
+    async fn debug(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+    ) -> Result<Debugger, ExecError> {
+        debug::debug(self, record, event).await
+    }
+
+    async fn profile(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+        options: ProfileOptions,
+    ) -> Result<Profile, ExecError> {
+        debug::profile(self, (record, event), options).await
     }
 }

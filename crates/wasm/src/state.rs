@@ -14,6 +14,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView, WasiSocketsView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::debug::Watch;
 use crate::durable::Durable;
 use crate::fs::Files;
 use crate::host::{Hooks, Source, Target};
@@ -53,6 +54,8 @@ pub(crate) struct State {
     /// Whose bodies the guest reads and writes, by their number in the table.
     pub(crate) incoming: Vec<(u32, Source)>,
     pub(crate) outgoing: Vec<(u32, Target)>,
+    /// Who looks on, in a debugger or a profile.
+    pub(crate) watch: Option<Watch>,
     /// Set once the guest failed after its head went out: its body then ends with an error.
     pub(crate) broken: Arc<std::sync::atomic::AtomicBool>,
 }

@@ -149,13 +149,38 @@ fn show_failure(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Er
     for line in failure.message.lines() {
         terminal.line(format_args!("  {line}"))?;
     }
-    for (number, frame) in failure.backtrace.iter().enumerate() {
-        terminal.line(format_args!("  {} {frame}", Paint(Tone::Faint, format!("{number:>3}:"))))?;
-    }
+    show_stack(terminal, failure)?;
     match code.and_then(crate::hint_for) {
         Some(hint) => terminal.line(format_args!("  {} {hint}", Paint(Tone::Good, "hint:"))),
         None => Ok(()),
     }
+}
+
+/// The guest's stack, with source lines where the component has debug information.
+fn show_stack(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Error> {
+    let number = |number: usize| Paint(Tone::Faint, format!("{number:>3}:"));
+    if failure.frames.iter().all(|frame| frame.file.is_none()) {
+        for (at, frame) in failure.backtrace.iter().enumerate() {
+            terminal.line(format_args!("  {} {frame}", number(at)))?;
+        }
+        return Ok(());
+    }
+    for (at, frame) in failure.frames.iter().enumerate() {
+        let inlined = if frame.inlined { " (inlined)" } else { "" };
+        let function = Paint(Tone::Strong, &frame.function);
+        terminal.line(format_args!(
+            "  {} {function}{}",
+            number(at),
+            Paint(Tone::Faint, inlined)
+        ))?;
+        if let Some(file) = &frame.file {
+            let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let column = frame.column.map(|column| format!(":{column}")).unwrap_or_default();
+            let place = Paint(Tone::Key, format!("{file}{line}{column}"));
+            terminal.line(format_args!("       at {place}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn show_timings(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error> {

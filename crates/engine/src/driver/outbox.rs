@@ -261,7 +261,7 @@ impl Driver {
             failure: Some(Failure {
                 code: code.as_str().into(),
                 message: code.title().into(),
-                backtrace: Vec::new(),
+                ..Failure::default()
             }),
             ..InvocationRecord::default()
         };

@@ -111,7 +111,7 @@ impl Bench {
         function: &str,
         outcome: (u32, Status),
     ) -> &mut Self {
-        let failure = Failure { code: "NX5002".into(), message: "no".into(), backtrace: vec![] };
+        let failure = Failure { code: "NX5002".into(), message: "no".into(), ..Failure::default() };
         self.apply(Record::Invocation(Box::new(InvocationRecord {
             id: id(run),
             meta: meta(event),

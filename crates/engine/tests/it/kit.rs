@@ -96,7 +96,7 @@ impl Worker for Obedient {
             _ => Status::Succeeded,
         };
         self.running.lock().unwrap().remove(&id);
-        let failure = Failure { code: "NX5003".into(), message: "no".into(), backtrace: vec![] };
+        let failure = Failure { code: "NX5003".into(), message: "no".into(), ..Failure::default() };
         let record = InvocationRecord {
             id: Bytes::copy_from_slice(id.as_bytes()),
             meta,

@@ -17,13 +17,16 @@
 //! a small number or the first eight bytes of a BLAKE3 hash ([`Function::hashes_arguments`]). The
 //! whole is versioned: an unknown version is refused, never guessed.
 
+mod entries;
 mod function;
 mod outcome;
 mod piece;
 mod read;
+mod value;
 mod view;
 mod write;
 
+pub use entries::Entry;
 pub use function::Function;
 pub use outcome::{Fault, Item, Outcome};
 pub use piece::Partial;

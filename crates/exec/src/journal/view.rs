@@ -3,43 +3,27 @@
 use bytes::Bytes;
 use nexus_model::view::JournalEntryView;
 
-use super::{Error, Function, Journal, Outcome, Player};
+use super::{Entry, Error, Function, Journal, Outcome};
 
 /// The entries of an encoded journal, with short summaries and the times of those that waited.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub fn entries(bytes: &Bytes) -> Result<Vec<JournalEntryView>, Error> {
-    let journal = Journal::decode(bytes)?;
-    let count = journal.operations;
-    let waits = journal.waits.clone();
-    let mut waits = waits.into_iter().peekable();
-    let mut player = Player::new(journal);
-    let mut views = Vec::new();
-    let mut last_ns = 0;
-    for operation in 0..count {
-        let (function, arguments, text, outcome) =
-            player.skip().ok_or(Error::Malformed { part: "entries" })?;
-        let mut duration_ns = 0;
-        if let Some((_, began, waited)) = waits.next_if(|(at, ..)| *at == operation) {
-            last_ns = began.saturating_add(waited);
-            duration_ns = waited;
-        } else if let (Function::MonotonicNow, Outcome::Clock(ns)) = (function, &outcome) {
-            last_ns = u64::try_from(*ns).unwrap_or(last_ns);
-        }
-        views.push(JournalEntryView {
-            operation,
-            function: function.name().to_owned(),
-            summary: summary(function, arguments, &text, &outcome),
-            at_ns: last_ns,
-            duration_ns,
-        });
-    }
-    Ok(views)
+    let entries = Journal::decode(bytes)?.read_entries()?;
+    let view = |(operation, entry): (usize, &Entry)| JournalEntryView {
+        operation: operation as u32,
+        function: entry.function.name().to_owned(),
+        summary: summary(entry.described(), &entry.outcome),
+        at_ns: entry.at_ns,
+        duration_ns: entry.duration_ns,
+    };
+    Ok(entries.iter().enumerate().map(view).collect())
 }
 
-fn summary(function: Function, arguments: u64, text: &str, outcome: &Outcome) -> String {
-    let arguments = match function {
+/// Arguments for people; empty where only a hash of them is known.
+pub(super) fn described(function: Function, arguments: u64, text: &str) -> String {
+    match function {
         Function::SubscribeDuration => format!("{} ms", arguments / 1_000_000),
         Function::Sleep => format!("{arguments} ms"),
         Function::RandomBytes | Function::InsecureBytes => format!("{arguments} bytes"),
@@ -47,7 +31,10 @@ fn summary(function: Function, arguments: u64, text: &str, outcome: &Outcome) ->
         Function::TableRefused => format!("to {arguments} elements: refused"),
         Function::Poll => format!("{arguments} asked for"),
         _ => text.to_owned(),
-    };
+    }
+}
+
+fn summary(arguments: String, outcome: &Outcome) -> String {
     match (arguments.is_empty(), outcome.summary()) {
         (true, result) => result,
         (false, result) if result.is_empty() => arguments,

@@ -5,6 +5,7 @@
 //! ```
 
 mod dead_letters;
+mod debug;
 mod deferred;
 mod endpoint;
 mod events;
@@ -79,6 +80,7 @@ fn endpoints() -> Vec<Endpoint> {
         schedules::endpoints(),
         dead_letters::endpoints(),
         invocations::endpoints(),
+        debug::endpoints(),
         deferred::endpoints(),
         triggers::endpoints(),
         schemas::endpoints(),

@@ -233,6 +233,11 @@ pub struct Failure {
     /// The guest's stack, innermost frame first, where there is one.
     #[prost(string, repeated, tag = "3")]
     pub backtrace: Vec<String>,
+    /// Where the instruction of each frame stands, in bytes from the beginning of the component as
+    /// executed. Empty in records of older builds. Debug information turns it into file and line
+    /// when somebody looks.
+    #[prost(uint64, repeated, tag = "4")]
+    pub offsets: Vec<u64>,
 }
 
 /// One attempt to handle one event or request with one function version.

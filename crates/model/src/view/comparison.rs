@@ -101,7 +101,7 @@ pub enum Part {
 
 /// One difference.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ChangeView {
+pub struct DifferenceView {
     /// Of what.
     pub part: Part,
     /// Where in it: a JSON Pointer, a header's name, or empty for all of it.
@@ -146,7 +146,7 @@ pub struct EffectView {
     /// Its place among the operations of the version that has it.
     pub operation: u32,
     /// What changed in its arguments; for one that was added or removed all of them.
-    pub changes: Vec<ChangeView>,
+    pub changes: Vec<DifferenceView>,
     /// The rule by which it does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
@@ -181,7 +181,7 @@ pub struct Comparison {
     /// For people: one sentence.
     pub summary: String,
     /// What differs in how it ended.
-    pub changes: Vec<ChangeView>,
+    pub changes: Vec<DifferenceView>,
     /// What differs in what it asked of the world.
     pub effects: Vec<EffectView>,
     /// Changes beyond the limit `comparison-changes-max`.
@@ -213,5 +213,5 @@ pub struct VersionDiff {
     /// Imports that only the first has.
     pub imports_removed: Vec<String>,
     /// Changes of limits, environment, recording and allowed hosts.
-    pub config: Vec<ChangeView>,
+    pub config: Vec<DifferenceView>,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nexus_content::{Difference, differences};
 use nexus_exec::Ended;
 use nexus_model::record::{LogLine, StoredEvent};
-use nexus_model::view::{ChangeView, Part};
+use nexus_model::view::{DifferenceView, Part};
 use serde_json::{Value, json};
 
 use super::Rules;
@@ -25,7 +25,7 @@ const HOP_BY_HOP: [&str; 7] = [
 ];
 
 /// Everything that differs, also what the rules ignore.
-pub(super) fn changes(before: &Ended, after: &Ended, rules: &Rules) -> Vec<ChangeView> {
+pub(super) fn changes(before: &Ended, after: &Ended, rules: &Rules) -> Vec<DifferenceView> {
     let mut changes = Vec::new();
     let mut plain = |part, path: &str, before: Value, after: Value| {
         if before != after {
@@ -51,13 +51,13 @@ fn change(
     path: &str,
     (before, after): (Option<Value>, Option<Value>),
     ignored: Option<String>,
-) -> ChangeView {
+) -> DifferenceView {
     let (before, after) = (before.map(shown), after.map(shown));
-    ChangeView { part, path: path.to_owned(), before, after, ignored }
+    DifferenceView { part, path: path.to_owned(), before, after, ignored }
 }
 
 /// A difference between documents as a change.
-pub(super) fn of_document(part: Part, prefix: &str, at: Difference) -> ChangeView {
+pub(super) fn of_document(part: Part, prefix: &str, at: Difference) -> DifferenceView {
     change(part, &format!("{prefix}{}", at.path), (at.before, at.after), at.ignored)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn shown(value: Value) -> Value {
 }
 
 fn headers(
-    changes: &mut Vec<ChangeView>,
+    changes: &mut Vec<DifferenceView>,
     (before, after): (&[(String, Bytes)], &[(String, Bytes)]),
     rules: &Rules,
 ) {
@@ -106,7 +106,7 @@ fn headers(
 }
 
 /// Bodies by their structure where both are JSON, else as a whole.
-fn body(changes: &mut Vec<ChangeView>, before: &Ended, after: &Ended, rules: &Rules) {
+fn body(changes: &mut Vec<DifferenceView>, before: &Ended, after: &Ended, rules: &Rules) {
     let (old, new) = (&before.output, &after.output);
     if old.dropped || new.dropped {
         if old.size != new.size {
@@ -155,7 +155,7 @@ fn whole(bytes: &Bytes) -> Value {
 }
 
 fn events(
-    changes: &mut Vec<ChangeView>,
+    changes: &mut Vec<DifferenceView>,
     (before, after): (&[StoredEvent], &[StoredEvent]),
     rules: &Rules,
 ) {
@@ -179,7 +179,11 @@ fn events(
 }
 
 /// Log lines by what they say. They seldom matter, and often hold what differs in every run.
-fn logs(changes: &mut Vec<ChangeView>, (before, after): (&[LogLine], &[LogLine]), rules: &Rules) {
+fn logs(
+    changes: &mut Vec<DifferenceView>,
+    (before, after): (&[LogLine], &[LogLine]),
+    rules: &Rules,
+) {
     let said = |lines: &[LogLine]| {
         let each =
             |line: &LogLine| json!([&*line.level, &*line.text, &*line.fields].join(" ").trim());
@@ -189,6 +193,6 @@ fn logs(changes: &mut Vec<ChangeView>, (before, after): (&[LogLine], &[LogLine])
     for at in differences(&said(before), &said(after), &rules.documents) {
         let change = of_document(Part::Logs, "", at);
         let ignored = change.ignored.clone().or_else(|| ignored.clone());
-        changes.push(ChangeView { ignored, ..change });
+        changes.push(DifferenceView { ignored, ..change });
     }
 }

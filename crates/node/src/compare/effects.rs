@@ -3,7 +3,7 @@
 use nexus_content::differences;
 use nexus_exec::journal::Function;
 use nexus_exec::rehearsal::{Answered, Asked, Effect, Rehearsed};
-use nexus_model::view::{ChangeView, EffectChange, EffectView, Part};
+use nexus_model::view::{DifferenceView, EffectChange, EffectView, Part};
 use serde_json::Value;
 
 use super::{Rules, changes};
@@ -52,7 +52,7 @@ fn of_question(known: &[Effect], asked: &Asked, rules: &Rules) -> Option<EffectV
 }
 
 /// The differences between the arguments of two effects.
-fn arguments(before: &Effect, after: &Effect, rules: &Rules) -> Vec<ChangeView> {
+fn arguments(before: &Effect, after: &Effect, rules: &Rules) -> Vec<DifferenceView> {
     let (mut before, mut after) = (before.details.clone(), after.details.clone());
     let mut found = Vec::new();
     if before.is_object() && after.is_object() && before.get("headers").is_some() {
@@ -62,7 +62,7 @@ fn arguments(before: &Effect, after: &Effect, rules: &Rules) -> Vec<ChangeView> 
             let by_name = rules.headers.contains(&name).then(|| format!("header {name}"));
             let change = changes::of_document(Part::Request, "/headers", at);
             let ignored = by_name.or(change.ignored.clone());
-            found.push(ChangeView { ignored, ..change });
+            found.push(DifferenceView { ignored, ..change });
         }
         // What rules say about documents, they say about the body.
         let (old, new) = (before["body"].take(), after["body"].take());
@@ -111,8 +111,8 @@ fn reordered(known: &[Effect], asked: &[Asked]) -> Vec<EffectView> {
     found
 }
 
-fn argument((before, after): (Option<Value>, Option<Value>)) -> ChangeView {
-    ChangeView {
+fn argument((before, after): (Option<Value>, Option<Value>)) -> DifferenceView {
+    DifferenceView {
         part: Part::Request,
         path: String::new(),
         before: before.map(changes::shown),
@@ -124,7 +124,7 @@ fn argument((before, after): (Option<Value>, Option<Value>)) -> ChangeView {
 fn view(
     kind: EffectChange,
     effect: &Effect,
-    changes: Vec<ChangeView>,
+    changes: Vec<DifferenceView>,
     ignored: Option<String>,
 ) -> EffectView {
     EffectView {

@@ -81,7 +81,7 @@ fn failure_of(error: &Error) -> Failure {
     Failure {
         code: error.code().as_str().to_owned(),
         message: error.detail().to_owned(),
-        backtrace: Vec::new(),
+        ..Failure::default()
     }
 }
 

@@ -1,0 +1,58 @@
+//! A debug session on a server.
+
+use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
+use nexus_model::{InvocationId, view};
+
+use crate::client::{Place, Send};
+use crate::{Client, Error, Session};
+
+/// An open session. Closed when dropped.
+pub(crate) struct Remote<'a> {
+    client: &'a Client,
+    place: Place,
+    /// What the server said when it was opened.
+    pub(crate) opened: DebugOpened,
+}
+
+impl<'a> Remote<'a> {
+    /// Opens a session over an invocation.
+    pub(crate) fn open(session: &'a Session, id: InvocationId) -> Result<Self, Error> {
+        let place = session.place(["invocations", &id.to_string(), "debug"])?;
+        let body = Some(Vec::new());
+        let send = Send { method: "POST", place: place.clone(), content_type: "", body };
+        let opened: DebugOpened = session.client.json(send)?;
+        let place = place.join(&opened.session);
+        Ok(Remote { client: &session.client, place, opened })
+    }
+
+    /// Does one command.
+    pub(crate) fn run(&self, command: &DebugCommand) -> Result<DebugState, Error> {
+        let body = serde_json::to_vec(command).map_err(|error| Error::Protocol {
+            what: "a command".to_owned(),
+            reason: error.to_string(),
+        })?;
+        self.client.json(Send {
+            method: "POST",
+            place: self.place.clone(),
+            content_type: "application/json",
+            body: Some(body),
+        })
+    }
+
+    /// The recorded operation with this number.
+    pub(crate) fn operation(&self, number: u32) -> Option<&view::OperationView> {
+        self.opened.timeline.iter().find_map(|entry| match entry {
+            view::TimelineEntry::Operation(operation) if operation.operation == number => {
+                Some(operation)
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Drop for Remote<'_> {
+    fn drop(&mut self) {
+        // It would end by itself after a while.
+        let _ = self.client.delete(self.place.clone());
+    }
+}
