@@ -7,6 +7,7 @@ import { stackOf } from "./failure";
 import { formatBytes, formatCompact, formatRate, formatShare, plural, shortId } from "./format";
 import { best, score } from "./fuzzy";
 import { place } from "./graph";
+import { hexRows } from "./hex";
 import { matchesPattern } from "./pattern";
 import { dataOf, payloadOf } from "./payload";
 
@@ -82,4 +83,12 @@ test("patterns of triggers and payloads of recordings", () => {
   assert.deepEqual(payload, { method: "GET", headers: [["a", "b"]], body: { size: 2, dropped: false, json: { x: 1 } } });
   assert.equal(dataOf(payload), '{\n  "x": 1\n}');
   assert.equal(dataOf(payloadOf({ event: { data: "text" } })), "text");
+});
+
+test("memory is shown sixteen bytes a line", () => {
+  assert.deepEqual(hexRows(0x1f0, btoa("Hello, memory! \u0000\u00ff")), [
+    { address: "000001f0", bytes: "48 65 6c 6c 6f 2c 20 6d 65 6d 6f 72 79 21 20 00", text: "Hello, memory! ·" },
+    { address: "00000200", bytes: "ff".padEnd(47), text: "·" },
+  ]);
+  assert.deepEqual(hexRows(0, ""), []);
 });
