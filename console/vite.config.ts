@@ -28,9 +28,13 @@ export default defineConfig({
   build: {
     target: "es2023",
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 700,
-    rollupOptions: { input: { console: path("./index.html") } },
+    chunkSizeWarningLimit: 900,
+    rollupOptions: { input: { console: path("./index.html"), docs: path("./docs/index.html") } },
   },
-  server: { port: 5173, proxy: { "/api": proxy, "/healthz": proxy, "/readyz": proxy, "/docs": proxy } },
+  // Loaded late, so Vite would find them late, and load the page again in the middle of it.
+  optimizeDeps: {
+    include: ["@xyflow/react", "uplot", "@codemirror/lang-json", "@codemirror/lint", "@codemirror/view", "@codemirror/commands"],
+  },
+  server: { port: 5173, proxy: { "/api": proxy, "/healthz": proxy, "/readyz": proxy } },
   preview: { proxy: { "/api": proxy } },
 });

@@ -17,10 +17,13 @@ use crate::{demo, http, setup};
 const START_MAX: Duration = Duration::from_secs(120);
 /// What answers must be.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-     response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth";
+     response_headers_conformance,response_schema_conformance,unsupported_method,ignored_auth,\
+     negative_data_rejection";
 /// Operations that are left out: streams that do not end.
 const STREAMS: &[&str] =
     &["event_follow", "invocation_follow", "log_follow", "invocation_progress"];
+/// The function of the sample: it takes whatever comes, so that a server error is never its own.
+const FUNCTION: &str = "export default { async fetch() { return new Response(\"ok\\n\"); } };\n";
 /// The ids that the document has as examples; real ones take their place.
 const EXAMPLES: [&str; 2] = ["evt_01krs8xj0000000000000000a0", "inv_01krs8xj0000000000000000a0"];
 
@@ -79,6 +82,9 @@ impl Sample {
         let nexus = workspace.nexus("debug");
         let new = ["new", "shop", "--lang", "javascript"];
         shell::run(Command::new(&nexus).args(new).current_dir(&folder))?;
+        let function = folder.join("shop/hello/index.js");
+        fs::write(&function, FUNCTION)
+            .with_context(|| format!("failed to write {}", function.display()))?;
         let [ingress, admin] = [http::free_port()?, http::free_port()?];
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (ingress, admin) = (local(ingress), local(admin));

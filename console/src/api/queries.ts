@@ -2,10 +2,8 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 
 import type { DeadFilters, EventFilters, InvocationFilters } from "~/lib/filters";
 import { boundOf } from "~/lib/time";
-import { withQuery } from "~/lib/cli";
 import { api, take } from "./client";
-import { getJson } from "./upcoming";
-import type { Change, Graph, NodeView, Session, Stats } from "./types";
+import type { EventRow, InvocationRow } from "./types";
 
 /** How many rows a page of a list holds. */
 export const PAGE_ROWS = 100;
@@ -66,15 +64,34 @@ export const queries = {
     infiniteQueryOptions({
       queryKey: [project, "invocations", filters],
       initialPageParam: undefined as string | undefined,
-      queryFn: ({ pageParam, signal }) =>
-        take(
-          api.GET("/api/v1/projects/{project}/invocations", {
-            signal,
-            params: { path: { project }, query: { ...bounded(filters), cursor: pageParam, limit: PAGE_ROWS } },
-          }),
-        ),
+      queryFn: ({ pageParam, signal }): Promise<Found<InvocationRow>> => {
+        const { text, where, ...rest } = bounded(filters);
+        const query = { ...rest, limit: PAGE_ROWS, ...(pageParam ? { cursor: pageParam } : {}) };
+        const path = { project };
+        return text || where
+          ? take(
+              api.GET("/api/v1/projects/{project}/invocations/search", {
+                signal,
+                params: { path, query: { ...query, ...(text ? { text } : {}), ...(where ? { where } : {}) } },
+              }),
+            )
+          : take(api.GET("/api/v1/projects/{project}/invocations", { signal, params: { path, query } }));
+      },
       getNextPageParam: (page) => page.next ?? undefined,
       staleTime: Infinity,
+    }),
+
+  invocationCount: (project: string, { text: _text, where: _where, ...filters }: InvocationFilters) =>
+    queryOptions({
+      queryKey: [project, "invocations", "count", filters],
+      placeholderData: keepPreviousData,
+      queryFn: ({ signal }) =>
+        take(
+          api.GET("/api/v1/projects/{project}/invocations/count", {
+            signal,
+            params: { path: { project }, query: bounded(filters) },
+          }),
+        ),
     }),
 
   invocation: (project: string, invocation: string) =>
@@ -98,16 +115,19 @@ export const queries = {
     infiniteQueryOptions({
       queryKey: [project, "events", filters],
       initialPageParam: undefined as string | undefined,
-      queryFn: ({ pageParam, signal }) =>
-        take(
-          api.GET("/api/v1/projects/{project}/events", {
-            signal,
-            params: {
-              path: { project },
-              query: { ...bounded(eventQuery(filters)), cursor: pageParam, limit: PAGE_ROWS },
-            },
-          }),
-        ),
+      queryFn: ({ pageParam, signal }): Promise<Found<EventRow>> => {
+        const { text, where, system: _system, ...rest } = bounded(filters);
+        const query = { ...rest, limit: PAGE_ROWS, ...(pageParam ? { cursor: pageParam } : {}) };
+        const path = { project };
+        return text || where
+          ? take(
+              api.GET("/api/v1/projects/{project}/events/search", {
+                signal,
+                params: { path, query: { ...query, ...(text ? { text } : {}), ...(where ? { where } : {}) } },
+              }),
+            )
+          : take(api.GET("/api/v1/projects/{project}/events", { signal, params: { path, query } }));
+      },
       getNextPageParam: (page) => page.next ?? undefined,
       staleTime: Infinity,
     }),
@@ -124,7 +144,13 @@ export const queries = {
       queryKey: [project, "graph", id],
       refetchInterval: 3_000,
       queryFn: () =>
-        getJson<Graph>(`/api/v1/projects/${project}/${id.startsWith("evt_") ? "events" : "invocations"}/${id}/graph?nodes=200`),
+        take(
+          id.startsWith("evt_")
+            ? api.GET("/api/v1/projects/{project}/events/{event}/graph", { params: { path: { project, event: id } } })
+            : api.GET("/api/v1/projects/{project}/invocations/{invocation}/graph", {
+                params: { path: { project, invocation: id } },
+              }),
+        ),
     }),
 
   stats: (project: string, query: { since?: string; until?: string; function?: string; buckets?: number }) =>
@@ -132,20 +158,22 @@ export const queries = {
       queryKey: [project, "stats", query],
       refetchInterval: 5_000,
       placeholderData: keepPreviousData,
-      queryFn: () => getJson<Stats>(withQuery(`/api/v1/projects/${project}/stats`, { ...bounded(query) })),
+      queryFn: () =>
+        take(api.GET("/api/v1/projects/{project}/stats", { params: { path: { project }, query: bounded(query) } })),
     }),
 
   changes: (project: string, limit: number) =>
     queryOptions({
       queryKey: [project, "changes", limit],
       refetchInterval: 15_000,
-      queryFn: () => getJson<{ items: Change[]; next?: string }>(withQuery(`/api/v1/projects/${project}/changes`, { limit })),
+      queryFn: () =>
+        take(api.GET("/api/v1/projects/{project}/changes", { params: { path: { project }, query: { limit } } })),
     }),
 
   nodes: () =>
-    queryOptions({ queryKey: ["nodes"], refetchInterval: 3_000, queryFn: () => getJson<{ items: NodeView[] }>("/api/v1/nodes") }),
+    queryOptions({ queryKey: ["nodes"], refetchInterval: 3_000, queryFn: () => take(api.GET("/api/v1/nodes")) }),
 
-  session: () => queryOptions({ queryKey: ["session"], queryFn: () => getJson<Session>("/api/v1/session"), staleTime: 60_000 }),
+  session: () => queryOptions({ queryKey: ["session"], queryFn: () => take(api.GET("/api/v1/session")), staleTime: 60_000 }),
 
   deadLetters: (project: string, filters: DeadFilters) =>
     queryOptions({
@@ -220,6 +248,10 @@ function bounded<T extends { since?: string; until?: string }>(filters: T): T {
   return { ...filters, since: boundOf(filters.since, now), until: boundOf(filters.until, now) };
 }
 
-function eventQuery({ system: _system, ...query }: EventFilters) {
-  return query;
+/** A page of a list; one of a search says how far it has looked. */
+interface Found<T> {
+  items: T[];
+  next?: string | null;
+  looked_at?: number;
+  back_to?: string | null;
 }

@@ -27,12 +27,11 @@ export function TopBar({ project, onSearch, onMenu }: Props) {
       <button
         type="button"
         onClick={onSearch}
-        aria-label="Search and commands"
         className="mx-auto flex h-8 min-w-8 items-center gap-2 rounded-md border border-line bg-surface px-2 text-sm text-ink-3 transition-colors hover:border-line-strong hover:text-ink-2 md:w-88"
       >
         <Search aria-hidden className="size-4" />
-        <span className="hidden flex-1 text-left md:inline">Search, paste an id, run a command</span>
-        <span className="hidden md:inline">
+        <span className="sr-only flex-1 text-left md:not-sr-only">Search, paste an id, run a command</span>
+        <span className="hidden md:inline" aria-hidden>
           <Keys keys={shownKeys("mod+k")} />
         </span>
       </button>

@@ -1,21 +1,18 @@
 import { lazy, Suspense } from "react";
 
-import { TextArea } from "~/ui/fields";
-
 const Editor = lazy(() => import("./CodeEditor"));
 
 interface Props {
-  id?: string;
   label: string;
   value: string;
   onChange: (value: string) => void;
 }
 
-/** An editor for JSON. It is loaded when it is needed; until then a plain field does the same. */
-export function JsonEditor({ id, label, value, onChange }: Props) {
+/** An editor for JSON, loaded when it is needed. */
+export function JsonEditor({ label, value, onChange }: Props) {
   return (
     <Suspense
-      fallback={<TextArea id={id} aria-label={label} value={value} onChange={(event) => onChange(event.target.value)} rows={10} />}
+      fallback={<div role="status" aria-label="Loading" className="skeleton h-48 rounded-md" />}
     >
       <Editor label={label} value={value} onChange={onChange} />
     </Suspense>

@@ -17,7 +17,7 @@ const OPEN_DEPTH = 3;
 export function JsonView({ value, label }: { value: Json; label: string }) {
   const text = useMemo(() => JSON.stringify(value, null, 2) ?? "", [value]);
   return (
-    <div className="group/json relative min-w-0 rounded-lg bg-sunken py-2 pr-9 pl-2 font-mono text-xs leading-5">
+    <div className="group/json relative min-w-0 rounded-lg bg-sunken py-2 pr-9 pl-2 font-mono text-xs leading-6">
       <CopyButton text={text} label={`Copy ${label}`} className="absolute top-1.5 right-1.5" />
       <div className="overflow-x-auto" role="group" aria-label={label}>
         <Node value={value} path="" depth={0} />
@@ -45,7 +45,7 @@ function Node({ name, value, path, depth }: { name?: string; value: Json; path: 
           aria-expanded={open}
           aria-label={`${open ? "Close" : "Open"} ${path || "the value"}`}
           onClick={() => setOpen(!open)}
-          className="flex size-4.5 shrink-0 items-center justify-center rounded text-ink-3 hover:text-ink"
+          className="-mr-1.5 flex size-6 shrink-0 items-center justify-center rounded text-ink-3 hover:text-ink"
         >
           <ChevronRight aria-hidden className={cx("size-3 transition-transform", open && "rotate-90")} />
         </button>
@@ -56,7 +56,7 @@ function Node({ name, value, path, depth }: { name?: string; value: Json; path: 
       </div>
       {open && (
         <>
-          <div className="ml-[0.55rem] border-l border-line pl-2">
+          <div className="ml-[0.72rem] border-l border-line pl-2">
             <Members members={members} path={path} depth={depth} />
           </div>
           <div className="pl-4.5 text-ink-3">{end}</div>
@@ -77,7 +77,7 @@ function Members({ members, path, depth }: { members: Member[]; path: string; de
         <button
           type="button"
           onClick={() => setShown(shown + MEMBERS_SHOWN * 5)}
-          className="pl-4.5 text-accent hover:underline"
+          className="pl-4.5 link"
         >
           {formatCount(members.length - shown)} more
         </button>
@@ -113,7 +113,7 @@ function Key({ name, path }: { name?: string | undefined; path: string }) {
         type="button"
         title={copied ? "Copied" : `Copy ${path}`}
         onClick={() => copy(path)}
-        className="rounded-sm text-ink-2 hover:text-accent hover:underline"
+        className="inline-block min-w-6 rounded-sm text-left text-ink-2 hover:text-accent hover:underline"
       >
         {name}
       </button>
@@ -130,7 +130,7 @@ function Leaf({ value }: { value: Json }) {
       <span className="break-words whitespace-pre-wrap text-ok">
         {JSON.stringify(cut ? value.slice(0, TEXT_SHOWN) : value)}
         {cut && (
-          <button type="button" onClick={() => setWhole(true)} className="ml-1 text-accent hover:underline">
+          <button type="button" onClick={() => setWhole(true)} className="ml-1 link">
             {formatCount(value.length - TEXT_SHOWN)} characters more
           </button>
         )}

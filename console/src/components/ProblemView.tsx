@@ -18,7 +18,7 @@ export function ProblemView({ error, onRetry }: { error: unknown; onRetry?: () =
       {problem && (
         <p className="flex flex-wrap items-center justify-center gap-x-3 gap-y-1 text-xs text-ink-3">
           {problem.help && (
-            <a href={problem.help} target="_blank" rel="noreferrer" className="font-medium text-accent hover:underline">
+            <a href={problem.help} target="_blank" rel="noreferrer" className="font-medium link">
               {problem.code}: what it means
             </a>
           )}

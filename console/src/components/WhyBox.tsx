@@ -67,7 +67,7 @@ function linked(reason: string, index: number) {
       {index > 0 && ", "}
       {before}
       {id && (
-        <Link from="/p/$project" to="./invocations/$invocation" params={{ invocation: id }} className="text-accent hover:underline">
+        <Link from="/p/$project" to="./invocations/$invocation" params={{ invocation: id }} className="link">
           {id}
         </Link>
       )}

@@ -66,6 +66,9 @@ export const TRIGGERS = ["http", "event", "invoke"] as const satisfies readonly 
 /** How invocations end that did not do what they should. */
 export const FAILURES = ["failed", "refused", "trapped", "timed-out", "out-of-memory", "crashed", "rejected"] as const;
 
+/** Those that have not ended: they are listed only when they are asked for. */
+export const UNFINISHED = ["running", "queued", "suspended"] as const;
+
 type Search = Record<string, unknown>;
 
 /** Reads a search; whatever makes no sense is dropped, because a URL may come from anywhere. */

@@ -42,11 +42,10 @@ export function waterfallOf(view: Invocation, options: WaterfallOptions): Waterf
   const prepared = timings.queue_ns + timings.fetch_ns + timings.load_ns + timings.instantiate_ns;
   // It ends with the end of its answer; what is not accounted for lies before the instance was made.
   const began = Math.max(timings.total_ns - timings.guest_ns, prepared);
-  const accepted = Date.parse(view.accepted) * 1e6 + subMillisecond(view.accepted);
   const calls = exchangesOf(view.journal.map((entry) => spanOf(entry, began)));
   const total = Math.max(timings.total_ns, view.duration_ns, began + timings.guest_ns, ...calls.map((it) => it.end), 1);
-  const shown = calls.filter((span) => options.instant || span.end > span.start || isEffect(span.kind));
-  const logs = options.logs ? view.logs.map((line, index) => markOf(line, index, accepted, total)) : [];
+  const shown = calls.filter((span) => options.instant || span.end > span.start || isTelling(span));
+  const logs = options.logs ? view.logs.map((line, index) => markOf(line, index, view.accepted, total)) : [];
   const inside = [
     ...shown.map((span): [number, WaterfallRow] => [span.start, { type: "span", span, depth: 1 }]),
     ...logs.map((mark): [number, WaterfallRow] => [mark.at, { type: "log", mark }]),
@@ -69,7 +68,9 @@ function phasesOf(view: Invocation, began: number): Span[] {
   });
   return [
     phase("queue", "Queue", waited || "waiting for a slot", 0, queue_ns),
-    phase("queue", "Set up", "its start is written down", queue_ns, fetched - queue_ns),
+    view.resumes
+      ? phase("wait", "Asleep", "a durable function takes nothing while it waits", queue_ns, fetched - queue_ns)
+      : phase("queue", "Set up", "its start is written down", queue_ns, fetched - queue_ns),
     phase("load", "Fetch code", view.cold_reason ?? "", fetched, fetch_ns),
     phase("load", "Load code", view.cold_reason ?? "", fetched + fetch_ns, load_ns),
     phase("load", "Make instance", "", began - instantiate_ns, instantiate_ns),
@@ -137,8 +138,9 @@ export function kindOf(name: string): SpanKind {
   return "read";
 }
 
-function isEffect(kind: SpanKind): boolean {
-  return kind === "http" || kind === "call" || kind === "state" || kind === "event";
+/** What says what a function does, however little time it took. */
+function isTelling({ kind, label }: Span): boolean {
+  return label.startsWith("durable.") || kind === "http" || kind === "call" || kind === "state" || kind === "event";
 }
 
 /** `nexus:function/state.get` → `state.get` */
@@ -146,8 +148,10 @@ export function nameOf(name: string): string {
   return name.slice(name.indexOf("/") + 1);
 }
 
-function markOf(line: LogLine, index: number, accepted: number, total: number): LogMark {
-  const at = Date.parse(line.at) * 1e6 + subMillisecond(line.at) - accepted;
+function markOf(line: LogLine, index: number, accepted: string, total: number): LogMark {
+  // Nanoseconds since 1970 are beyond what a number holds exactly; their difference is not.
+  const milliseconds = Date.parse(line.at) - Date.parse(accepted);
+  const at = milliseconds * 1e6 + subMillisecond(line.at) - subMillisecond(accepted);
   return { id: `log-${index}`, at: Math.min(Math.max(at, 0), total), line };
 }
 

@@ -86,7 +86,7 @@ export async function deployShop(nexus: Nexus, provider: string, folder: string)
   cpSync(SHOP, folder, { recursive: true });
   const manifest = join(folder, "nexus.toml");
   writeFileSync(manifest, readFileSync(manifest, "utf8").replaceAll("http://127.0.0.1:9", provider));
-  await nexus.request("PUT", "/api/v1/projects/shop", { description: "A small shop", default: true });
+  await nexus.request("PUT", "/api/v1/projects/shop", { description: "A small shop" });
   await nexus.request("PUT", "/api/v1/projects/shop/secrets/provider-key", "sk_test_4242");
   await nexus.run("deploy", folder);
 }

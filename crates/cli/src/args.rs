@@ -150,6 +150,8 @@ pub enum Command {
     /// What ran: list, follow and show invocations
     #[command(visible_alias = "inv", alias = "invocation")]
     Invocations(commands::invocations::InvocationsArgs),
+    /// Count what ran: how often, how it ended, how long it took
+    Stats(commands::stats::StatsArgs),
     /// Say why an event or invocation is as it is
     Why(commands::why::WhyArgs),
     /// What functions wrote
@@ -390,6 +392,10 @@ mod tests {
             "serve --config nexus-server.toml --set log.retention.max-age=30d",
             "completion bash",
             "console --no-open",
+            "invocations --count --trigger http,event --cold --max-duration 2s",
+            "invocations --text ada --where '.output.status==404' --cold=false",
+            "events --count --type com.shop.*",
+            "stats hello --since 1d",
         ] {
             let words = std::iter::once("nexus").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(words) {

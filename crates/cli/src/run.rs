@@ -111,6 +111,7 @@ pub(crate) fn dispatch(session: &mut Session, command: Command) -> Result<(), Er
         Command::Signal(args) => commands::deferred::signal(session, &args),
         Command::Emit(args) => commands::emit::run(session, &args),
         Command::Schedules(args) => commands::schedules::run(session, &args),
+        Command::Stats(args) => commands::stats::run(session, &args),
         Command::Why(args) => commands::why::run(session, &args),
         Command::Triggers(args) => commands::triggers::run(session, &args),
         Command::Schemas(args) => commands::schemas::run(session, args),

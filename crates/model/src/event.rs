@@ -399,7 +399,7 @@ impl schemars::JsonSchema for Event {
                 "datacontenttype": { "type": "string", "minLength": 1 },
                 "dataschema": { "type": "string", "format": "uri", "minLength": 1 },
                 "data": {},
-                "data_base64": { "type": "string", "contentEncoding": "base64" }
+                "data_base64": { "type": ["string", "null"], "contentEncoding": "base64" }
             },
             "additionalProperties": { "type": ["string", "boolean", "integer"] }
         })

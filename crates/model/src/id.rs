@@ -204,7 +204,7 @@ macro_rules! ids {
                 schemars::json_schema!({
                     "type": "string",
                     "description": "A UUIDv7 in Crockford base 32 behind its prefix.",
-                    "pattern": concat!("^", $prefix, "_[0-9a-hjkmnp-tv-z]{26}$")
+                    "pattern": concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$")
                 })
             }
         }

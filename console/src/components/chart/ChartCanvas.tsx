@@ -28,8 +28,8 @@ export default function ChartCanvas(props: ChartProps & { height: number }) {
     padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: Boolean(props.onRange), y: false, setScale: false } },
-    scales: { x: { time: true }, y: scaleOf(logarithmic) },
-    axes: [timeAxis(zone), valueAxis(format)],
+    scales: { x: { time: true, range: wholeStretches }, y: scaleOf(logarithmic) },
+    axes: [timeAxis(zone), valueAxis(format, logarithmic)],
     series: [{}, ...series.map(seriesOf)],
     hooks: {
       setCursor: [
@@ -116,6 +116,13 @@ function seriesOf({ label, colour, shape }: ChartProps["series"][number]): UPlot
   return { label, stroke: ink, width: 1.5, points: { show: false }, spanGaps: true, ...fill };
 }
 
+/** Each value stands for the stretch around its time: the first and last are shown as a whole, too. */
+function wholeStretches(self: UPlot, min: number, max: number): [number, number] {
+  const [one = 0, other = 0] = self.data[0];
+  const half = (other - one) / 2;
+  return [min - half, max + half];
+}
+
 function scaleOf(logarithmic = false): UPlot.Scale {
   if (logarithmic)
     return { distr: 3, log: 10, range: (_, min, max) => [10 ** Math.floor(Math.log10(min || 1)), 10 ** Math.ceil(Math.log10(max || 10))] };
@@ -123,6 +130,11 @@ function scaleOf(logarithmic = false): UPlot.Scale {
 }
 
 const FONT = "11px 'Geist Variable', sans-serif";
+
+function powersOfTen(min: number, max: number): number[] {
+  const first = Math.round(Math.log10(min));
+  return Array.from({ length: Math.round(Math.log10(max)) - first + 1 }, (_, index) => 10 ** (first + index));
+}
 
 function timeAxis(zone: Zone): UPlot.Axis {
   const days = (splits: number[]) => (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 36 * 3_600;
@@ -138,8 +150,9 @@ function timeAxis(zone: Zone): UPlot.Axis {
   };
 }
 
-function valueAxis(format: (value: number) => string): UPlot.Axis {
+function valueAxis(format: (value: number) => string, logarithmic = false): UPlot.Axis {
   return {
+    ...(logarithmic ? { splits: (_, __, min, max) => powersOfTen(min, max) } : {}),
     stroke: token("ink-3"),
     font: FONT,
     size: 52,

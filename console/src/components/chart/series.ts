@@ -1,8 +1,10 @@
 import type { Stats } from "~/api/types";
 import type { Series } from "./Chart";
 
+/** The middle of each stretch. */
 export function timesOf(stats: Stats): number[] {
-  return stats.buckets.map((bucket) => Date.parse(bucket.at));
+  const half = stats.bucket_ns / 2e6;
+  return stats.buckets.map((bucket) => Date.parse(bucket.at) + half);
 }
 
 /** All invocations, and over them those that did not succeed. */

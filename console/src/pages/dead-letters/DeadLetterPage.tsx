@@ -37,7 +37,7 @@ function Gone({ project, event }: { project: string; event: string }) {
     <Page title="No dead letter any more">
       <p className="text-sm text-ink-2">
         It was redriven or dropped.{" "}
-        <Link to="/p/$project/events/$event" params={{ project, event }} className="text-accent hover:underline">
+        <Link to="/p/$project/events/$event" params={{ project, event }} className="link">
           What became of the event
         </Link>
       </p>
@@ -79,7 +79,7 @@ function Letter({ project, letters, first }: { project: string; letters: DeadLet
       about={
         <>
           Given up by {letters.map((it) => it.function).join(", ")}, <Ago at={first.at} />.{" "}
-          <Link to="/p/$project/events/$event" params={{ project, event: first.event }} className="text-accent hover:underline">
+          <Link to="/p/$project/events/$event" params={{ project, event: first.event }} className="link">
             Open the event
           </Link>
         </>

@@ -10,6 +10,7 @@ import { FilterChip } from "~/components/FilterChip";
 import { ProblemView } from "~/components/ProblemView";
 import { Ago } from "~/components/Time";
 import { TimeFilter } from "~/components/TimeFilter";
+import { useMay } from "~/hooks/useMay";
 import { command, curl, withQuery } from "~/lib/cli";
 import { stackOf } from "~/lib/failure";
 import { compact, type DeadFilters } from "~/lib/filters";
@@ -32,6 +33,7 @@ export function DeadLettersPage() {
   const letters = useQuery(queries.deadLetters(project, filters));
   const counts = useQuery(queries.deadLetterCounts(project));
   const [opened, setOpened] = useState<"redrive" | "drop">();
+  const may = useMay();
   const setFilters = (next: DeadFilters) => void navigate({ search: next, replace: true });
   const total = counts.data?.items.reduce((sum, it) => sum + it.count, 0) ?? 0;
   const filtered = Object.keys(filters).length > 0;
@@ -47,10 +49,10 @@ export function DeadLettersPage() {
             command={command("nexus", "dead-letters", ["--project", project], ["--function", filters.function], ["--code", filters.code], ["--type", filters.type])}
             request={curl(location.origin, withQuery(`/api/v1/projects/${project}/dead-letters`, { ...filters }))}
           />
-          <Button icon={Trash2} disabledReason={none ? "There is nothing to drop" : undefined} onClick={() => setOpened("drop")}>
+          <Button icon={Trash2} disabledReason={none ? "There is nothing to drop" : may("write")} onClick={() => setOpened("drop")}>
             Drop{filtered ? " these" : " all"}
           </Button>
-          <Button look="solid" icon={RotateCcw} disabledReason={none ? "There is nothing to redrive" : undefined} onClick={() => setOpened("redrive")}>
+          <Button look="solid" icon={RotateCcw} disabledReason={none ? "There is nothing to redrive" : may("write")} onClick={() => setOpened("redrive")}>
             Redrive{filtered ? " these" : " all"}
           </Button>
         </>
@@ -97,7 +99,7 @@ function Filters({ filters, onChange }: { filters: DeadFilters; onChange: (filte
 }
 
 function Letters({ project, letters }: { project: string; letters: DeadLetter[] }) {
-  const shown = useMemo(() => letters.slice(0, SHOWN_MAX), [letters]);
+  const shown = useMemo(() => letters.toSorted((one, other) => other.at.localeCompare(one.at)), [letters]);
   return (
     <div className="flex flex-col gap-2">
       <Table
@@ -122,7 +124,7 @@ function Letters({ project, letters }: { project: string; letters: DeadLetter[] 
         ))}
       </Table>
       {letters.length >= SHOWN_MAX && (
-        <p className="text-xs text-ink-3">The newest {formatCount(SHOWN_MAX)}. Redrive and drop take all that match.</p>
+        <p className="text-xs text-ink-3">{formatCount(SHOWN_MAX)} of them. Redrive and drop take all that match.</p>
       )}
     </div>
   );

@@ -2,21 +2,24 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense } from "react";
 
 import { queries } from "~/api/queries";
+import type { Graph } from "~/api/types";
 import { ProblemLine } from "~/components/ProblemView";
 
 const GraphCanvas = lazy(() => import("./GraphCanvas"));
 
-const PLACE = "h-80 rounded-lg border border-line bg-canvas";
+const PLACE = "rounded-lg border border-line bg-canvas";
+/** A graph gets as much room as its rows need, within bounds. */
+const HEIGHT = { row: 64, around: 96, min: 170, max: 460 };
 
 /** What an event or invocation caused, as a graph. */
 export function EffectGraph({ project, root }: { project: string; root: string }) {
   const graph = useQuery(queries.graph(project, root));
   if (graph.isError) return <ProblemLine error={graph.error} />;
-  if (graph.isPending) return <div className={PLACE} />;
+  if (graph.isPending) return <div className={PLACE} style={{ height: HEIGHT.min }} />;
   if (graph.data.nodes.length <= 1) return <p className="text-sm text-ink-3">Nothing: no function asked for it, or none has begun.</p>;
   return (
     <>
-      <div className={PLACE}>
+      <div className={PLACE} style={{ height: heightOf(graph.data) }}>
         <Suspense fallback={null}>
           <GraphCanvas key={root} project={project} graph={graph.data} />
         </Suspense>
@@ -24,4 +27,10 @@ export function EffectGraph({ project, root }: { project: string; root: string }
       {graph.data.truncated && <p className="mt-1.5 text-xs text-ink-3">Not the whole graph: {graph.data.truncated}.</p>}
     </>
   );
+}
+
+function heightOf({ nodes, edges }: Graph): number {
+  const causes = new Set(edges.map(({ from }) => from));
+  const rows = nodes.filter(({ id }) => !causes.has(id)).length;
+  return Math.min(Math.max(rows * HEIGHT.row + HEIGHT.around, HEIGHT.min), HEIGHT.max);
 }

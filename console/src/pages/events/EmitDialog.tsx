@@ -153,7 +153,7 @@ function ExampleButton({ project, type, onExample }: { project: string; type: st
   const schema = useSchemaOf(project, type);
   if (schema === undefined) return null;
   return (
-    <button type="button" className="text-accent hover:underline" onClick={() => onExample(JSON.stringify(exampleOf(schema), null, 2))}>
+    <button type="button" className="link" onClick={() => onExample(JSON.stringify(exampleOf(schema), null, 2))}>
       Fill in an example of its schema
     </button>
   );

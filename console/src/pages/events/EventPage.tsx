@@ -15,6 +15,7 @@ import { ProblemView } from "~/components/ProblemView";
 import { StatusMark } from "~/components/StatusMark";
 import { Clock, Moment } from "~/components/Time";
 import { WhyBox } from "~/components/WhyBox";
+import { useMay } from "~/hooks/useMay";
 import { command, curl } from "~/lib/cli";
 import type { Json } from "~/lib/diff";
 import { formatBytes } from "~/lib/format";
@@ -44,9 +45,10 @@ function OneEvent({ project, view }: { project: string; view: EventRow }) {
     ...queries.why(project, view.id),
     refetchInterval: (query) => (query.state.data?.items.every((it) => ENDED.has(it.state)) ? false : ASK_MS),
   });
+  const disabledReason = useMay()("emit");
   const again = useMemo(
-    (): Action => ({ id: "again", label: "Send again", group: "This event", icon: Send, keys: "r", perform: () => setSends(true) }),
-    [],
+    (): Action => ({ id: "again", label: "Send again", group: "This event", icon: Send, keys: "r", disabledReason, perform: () => setSends(true) }),
+    [disabledReason],
   );
   useActions(useMemo(() => [again], [again]));
   const { event } = view;
@@ -113,7 +115,7 @@ function Cause({ project, view }: { project: string; view: EventRow }) {
     <Link
       to="/p/$project/invocations/$invocation"
       params={{ project, invocation: view.cause ?? "" }}
-      className="text-accent hover:underline"
+      className="link"
     >
       {senderOf(view.principal)}
     </Link>
@@ -123,7 +125,7 @@ function Cause({ project, view }: { project: string; view: EventRow }) {
 function TraceLink({ project, traceparent }: { project: string; traceparent: string }) {
   const trace = traceparent.split("-")[1] ?? "";
   return (
-    <Link to="/p/$project/invocations" params={{ project }} search={{ trace }} className="font-mono text-xs break-all text-accent hover:underline">
+    <Link to="/p/$project/invocations" params={{ project }} search={{ trace }} className="font-mono text-xs break-all link">
       {trace}
     </Link>
   );

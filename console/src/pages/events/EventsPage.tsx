@@ -10,8 +10,10 @@ import { ActionButton } from "~/components/ActionButton";
 import { CliButton } from "~/components/CliButton";
 import { LiveLight } from "~/components/LiveLight";
 import { ProblemView } from "~/components/ProblemView";
+import { SearchProgress } from "~/components/SearchProgress";
 import { VirtualTable } from "~/components/VirtualTable";
 import { useLiveRows } from "~/hooks/useLiveRows";
+import { useMay } from "~/hooks/useMay";
 import { command, curl, withQuery } from "~/lib/cli";
 import type { EventFilters } from "~/lib/filters";
 import { Button } from "~/ui/Button";
@@ -34,18 +36,28 @@ export function EventsPage() {
   const [emits, setEmits] = useState(false);
   const list = useInfiniteQuery(queries.events(project, filters));
   const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
+  const searches = Boolean(filters.text ?? filters.where);
   const live = useLiveRows({
     loaded,
     kind: "event",
     idOf,
     reading,
-    path: paused || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
+    path: paused || searches || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
   });
   const showsSystem = filters.system === true || Boolean(filters.type?.startsWith("dev.nexus"));
   const rows = useMemo(() => (showsSystem ? live.rows : live.rows.filter((row) => !isSystem(row))), [live.rows, showsSystem]);
+  const disabledReason = useMay()("emit");
   const emit = useMemo(
-    (): Action => ({ id: "emit", label: "Emit an event", group: "Events", icon: Plus, keys: "c", perform: () => setEmits(true) }),
-    [],
+    (): Action => ({
+      id: "emit",
+      label: "Emit an event",
+      group: "Events",
+      icon: Plus,
+      keys: "c",
+      disabledReason,
+      perform: () => setEmits(true),
+    }),
+    [disabledReason],
   );
   useActions(useMemo(() => [emit], [emit]));
   const setFilters = (next: EventFilters) => void navigate({ search: next, replace: true });
@@ -57,7 +69,7 @@ export function EventsPage() {
       about="What happened, newest first. Each is on disk before it is acknowledged."
       actions={
         <>
-          <LiveLight state={live.state} paused={paused} onToggle={() => setPaused(!paused)} />
+          {!searches && <LiveLight state={live.state} paused={paused} onToggle={() => setPaused(!paused)} />}
           <CliButton command={cliOf(project, filters)} request={curl(location.origin, listPath(project, filters))} />
           <ActionButton action={emit} look="solid" />
         </>
@@ -81,6 +93,7 @@ export function EventsPage() {
           onReading={setReading}
           hasMore={list.hasNextPage}
           onMore={() => !list.isFetchingNextPage && void list.fetchNextPage()}
+          footer={searches ? <SearchProgress search={list} /> : undefined}
           isFresh={(row) => live.fresh.has(row.id)}
         >
           {(row) => <EventCells row={row} project={project} />}
@@ -109,12 +122,13 @@ function NothingYet({ project, filtered, onClear }: { project: string; filtered:
   );
 }
 
-function streamPath(project: string, { since: _s, until: _u, text: _t, where: _w, system: _y, ...rest }: EventFilters): string {
+function streamPath(project: string, { since: _since, until: _until, system: _system, ...rest }: EventFilters): string {
   return withQuery(`/api/v1/projects/${project}/events/stream`, rest);
 }
 
-function listPath(project: string, { text: _t, where: _w, system: _y, ...rest }: EventFilters): string {
-  return withQuery(`/api/v1/projects/${project}/events`, rest);
+function listPath(project: string, { system: _system, ...rest }: EventFilters): string {
+  const path = `/api/v1/projects/${project}/events`;
+  return withQuery(rest.text || rest.where ? `${path}/search` : path, rest);
 }
 
 function cliOf(project: string, filters: EventFilters): string {

@@ -13,7 +13,7 @@ import { cx } from "~/ui/cx";
 
 type Box = Node<{ node: GraphNode; project: string; root: boolean }, "box">;
 
-const SIZES = { column: 268, row: 76 };
+const SIZES = { column: 226, row: 70 };
 const TYPES = { box: BoxView };
 
 /** Draws a graph of causes; the layout is ours, because causes form a tree. */
@@ -36,7 +36,7 @@ export default function GraphCanvas({ project, graph }: { project: string; graph
       edges={edges}
       nodeTypes={TYPES}
       fitView
-      fitViewOptions={{ maxZoom: 1, padding: 0.12 }}
+      fitViewOptions={{ minZoom: 0.6, maxZoom: 1, padding: 0.05 }}
       minZoom={0.15}
       nodesDraggable={false}
       nodesConnectable={false}
@@ -45,10 +45,9 @@ export default function GraphCanvas({ project, graph }: { project: string; graph
       edgesFocusable={false}
       zoomOnScroll={false}
       preventScrolling={false}
-      proOptions={{ hideAttribution: true }}
       aria-label="Graph of what it caused"
     >
-      <Controls showInteractive={false} position="bottom-right" />
+      <Controls showInteractive={false} position="bottom-left" />
     </ReactFlow>
   );
 }
@@ -57,7 +56,7 @@ function BoxView({ data: { node, project, root } }: NodeProps<Box>) {
   return (
     <div
       className={cx(
-        "flex h-14 w-56 flex-col justify-center rounded-lg border bg-surface px-3 text-xs",
+        "flex h-14 w-48 flex-col justify-center rounded-lg border bg-surface px-3 text-xs",
         root ? "border-accent" : "border-line-strong",
       )}
     >

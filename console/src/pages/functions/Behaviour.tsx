@@ -69,7 +69,7 @@ function Latest({ project, name }: { project: string; name: string }) {
     <Section
       title="Latest invocations"
       actions={
-        <Link to="/p/$project/invocations" params={{ project }} search={{ function: name }} className="text-xs text-accent hover:underline">
+        <Link to="/p/$project/invocations" params={{ project }} search={{ function: name }} className="text-xs link">
           All of them
         </Link>
       }

@@ -19,9 +19,19 @@ export function Configuration({ project, view }: { project: string; view: Functi
   const spec = resource.data?.spec as { delivery?: Json } | undefined;
   return (
     <div className="grid gap-x-10 gap-y-8 lg:grid-cols-2">
-      <Section title="Called by">
-        <TriggerChips triggers={view.on} />
-      </Section>
+      <div className="flex min-w-0 flex-col gap-8">
+        <Section title="Called by">
+          <TriggerChips triggers={view.on} />
+        </Section>
+        <Section title="Environment">
+          <Environment project={project} env={config.env ?? {}} />
+        </Section>
+        {spec?.delivery !== undefined && Object.keys(spec.delivery ?? {}).length > 0 && (
+          <Section title="Delivery" about="How its events are delivered">
+            <JsonView value={spec.delivery} label="the delivery settings" />
+          </Section>
+        )}
+      </div>
       <Section title="Limits">
         <Facts
           items={[
@@ -36,15 +46,7 @@ export function Configuration({ project, view }: { project: string; view: Functi
           ]}
         />
       </Section>
-      <Section title="Environment">
-        <Environment project={project} env={config.env ?? {}} />
-      </Section>
-      {spec?.delivery !== undefined && Object.keys(spec.delivery ?? {}).length > 0 && (
-        <Section title="Delivery" about="How its events are delivered">
-          <JsonView value={spec.delivery} label="the delivery settings" />
-        </Section>
-      )}
-      <div className="lg:col-span-2">
+      <div className="min-w-0 lg:col-span-2">
         <Section title="As a resource" about="What nexus apply takes">
           {resource.data && <JsonView value={resource.data as unknown as Json} label="the resource" />}
         </Section>
@@ -70,7 +72,7 @@ function Environment({ project, env }: { project: string; env: NonNullable<Funct
             to="/p/$project/settings"
             params={{ project }}
             search={{ tab: "secrets" }}
-            className="inline-flex items-center gap-1.5 text-accent hover:underline"
+            className="inline-flex items-center gap-1.5 link"
           >
             <KeyRound aria-hidden className="size-3.5" />
             {value.secret}

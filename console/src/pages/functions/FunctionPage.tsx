@@ -11,6 +11,7 @@ import { ActionButton } from "~/components/ActionButton";
 import { CliButton } from "~/components/CliButton";
 import { ConfirmDialog } from "~/components/ConfirmDialog";
 import { ProblemView } from "~/components/ProblemView";
+import { useMay } from "~/hooks/useMay";
 import { command, curl } from "~/lib/cli";
 import { IconButton } from "~/ui/Button";
 import { CopyButton } from "~/ui/Copy";
@@ -38,14 +39,16 @@ function OneFunction({ project, view }: { project: string; view: FunctionView })
   const { tab = "behaviour" } = useSearch({ from: "/p/$project/functions/$function" });
   const navigate = useNavigate({ from: "/p/$project/functions/$function" });
   const [opened, setOpened] = useState<Opened>();
+  const may = useMay();
+  const [mayInvoke, mayWrite] = [may("invoke"), may("write")];
   const actions = useMemo(() => {
     const group = `Function ${view.name}`;
     return {
-      invoke: { id: "invoke", label: "Call", group, icon: Play, keys: "c", perform: () => setOpened("invoke") },
-      deploy: { id: "deploy", label: "Deploy", group, icon: Upload, keys: "u", perform: () => setOpened("deploy") },
-      remove: { id: "delete", label: "Delete the function", group, icon: Trash2, perform: () => setOpened("delete") },
+      invoke: { id: "invoke", label: "Call", group, icon: Play, keys: "c", disabledReason: mayInvoke, perform: () => setOpened("invoke") },
+      deploy: { id: "deploy", label: "Deploy", group, icon: Upload, keys: "u", disabledReason: mayWrite, perform: () => setOpened("deploy") },
+      remove: { id: "delete", label: "Delete the function", group, icon: Trash2, disabledReason: mayWrite, perform: () => setOpened("delete") },
     } satisfies Record<string, Action>;
-  }, [view.name]);
+  }, [view.name, mayInvoke, mayWrite]);
   useActions(useMemo(() => Object.values(actions), [actions]));
   const close = () => setOpened(undefined);
   return (
@@ -54,7 +57,7 @@ function OneFunction({ project, view }: { project: string; view: FunctionView })
       about={<About view={view} />}
       actions={
         <>
-          <IconButton label="Delete the function" icon={Trash2} onClick={actions.remove.perform} />
+          {!mayWrite && <IconButton label="Delete the function" icon={Trash2} onClick={actions.remove.perform} />}
           <CliButton
             command={command("nexus", "functions", "show", view.name, ["--project", project])}
             request={curl(location.origin, `/api/v1/projects/${project}/functions/${view.name}`)}
@@ -95,13 +98,13 @@ function About({ view }: { view: FunctionView }) {
         )}
         {view.urls.map((url) => (
           <span key={url} className="flex items-center gap-0.5">
-            <a href={url} target="_blank" rel="noreferrer" className="font-mono text-accent hover:underline">
+            <a href={url} target="_blank" rel="noreferrer" className="font-mono link">
               {url}
             </a>
             <CopyButton text={url} label="Copy the address" />
           </span>
         ))}
-        <Link from="/p/$project" to="./invocations" search={{ function: view.name }} className="text-accent hover:underline">
+        <Link from="/p/$project" to="./invocations" search={{ function: view.name }} className="link">
           Its invocations
         </Link>
       </p>

@@ -11,6 +11,7 @@ import { CliButton } from "~/components/CliButton";
 import { ProblemView } from "~/components/ProblemView";
 import { Ago } from "~/components/Time";
 import { TriggerChips } from "~/components/TriggerChips";
+import { useMay } from "~/hooks/useMay";
 import { command, curl } from "~/lib/cli";
 import { formatBytes, formatCount, formatShare, plural } from "~/lib/format";
 import { formatDuration } from "~/lib/time";
@@ -25,9 +26,10 @@ export function FunctionsPage() {
   const functions = useQuery(queries.functions(project));
   const stats = useQuery(queries.stats(project, { since: "1h", buckets: 60 }));
   const [deploys, setDeploys] = useState<{ file?: File }>();
+  const disabledReason = useMay()("write");
   const deploy = useMemo(
-    (): Action => ({ id: "deploy", label: "Deploy a component", group: "Functions", icon: Upload, keys: "c", words: "upload wasm new", perform: () => setDeploys({}) }),
-    [],
+    (): Action => ({ id: "deploy", label: "Deploy a component", group: "Functions", icon: Upload, keys: "c", words: "upload wasm new", disabledReason, perform: () => setDeploys({}) }),
+    [disabledReason],
   );
   useActions(useMemo(() => [deploy], [deploy]));
   const totals = new Map(stats.data?.functions.map((it) => [it.function, it]));
@@ -91,7 +93,7 @@ function FunctionRow({ view, totals }: { view: FunctionView; totals: Totals | un
       <Cell>
         <TriggerChips triggers={view.on} />
       </Cell>
-      <Cell className="text-ink-2">
+      <Cell className="whitespace-nowrap text-ink-2">
         {view.version ? `v${view.version.number}` : "none"} <span className="text-ink-3">{view.version?.language}</span>
       </Cell>
       <Cell right className="text-ink-2">

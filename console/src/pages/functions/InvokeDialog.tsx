@@ -115,7 +115,7 @@ export function InvokeDialog({ project, view, body: given = "", onClose }: { pro
 
 function InvocationLink({ project, invocation }: { project: string; invocation: string }) {
   return (
-    <Link to="/p/$project/invocations/$invocation" params={{ project, invocation }} className="text-sm text-accent hover:underline">
+    <Link to="/p/$project/invocations/$invocation" params={{ project, invocation }} className="text-sm link">
       What happened in it
     </Link>
   );

@@ -38,7 +38,7 @@ export function Versions({ project, view }: { project: string; view: FunctionVie
             <Ago at={version.created} />
           </Cell>
           <Cell right>
-            <Link to="/p/$project/invocations" params={{ project }} search={{ function: view.name, version: version.id }} className="text-xs text-accent hover:underline">
+            <Link to="/p/$project/invocations" params={{ project }} search={{ function: view.name, version: version.id }} className="text-xs link">
               Invocations
             </Link>
           </Cell>

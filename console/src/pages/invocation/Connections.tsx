@@ -37,7 +37,7 @@ export function Connections({ project, view }: { project: string; view: Invocati
           title="Same event"
           about="Every attempt of every function that handled it"
           actions={
-            <Link to="/p/$project/events/$event" params={{ project, event: view.cause_event }} className="text-xs text-accent hover:underline">
+            <Link to="/p/$project/events/$event" params={{ project, event: view.cause_event }} className="text-xs link">
               Open the event
             </Link>
           }

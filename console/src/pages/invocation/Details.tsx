@@ -29,7 +29,7 @@ export function Details({ project, view }: { project: string; view: Invocation }
                 to="/p/$project/invocations"
                 params={{ project }}
                 search={{ trace: view.trace_id }}
-                className="truncate font-mono text-xs text-accent hover:underline"
+                className="truncate font-mono text-xs link"
               >
                 {view.trace_id}
               </Link>

@@ -12,6 +12,7 @@ import { CliButton } from "~/components/CliButton";
 import { StatusMark } from "~/components/StatusMark";
 import { Ago } from "~/components/Time";
 import { WhyBox } from "~/components/WhyBox";
+import { useMay } from "~/hooks/useMay";
 import { command, curl } from "~/lib/cli";
 import { formatBytes } from "~/lib/format";
 import { neighbours } from "~/lib/listOrder";
@@ -80,10 +81,11 @@ function isTelling(view: Invocation, answers: readonly Why[]): boolean {
 function useInvocationActions(project: string, view: Invocation, replay: ReplayMutation) {
   const navigate = useNavigate();
   const { mutate } = replay;
+  const mayReplay = useMay()("replay");
   return useMemo(() => {
     const group = "This invocation";
     const cannot = view.not_replayable || (view.level === "none" ? "only its row was kept" : undefined);
-    const reason = cannot ? `It cannot be replayed: ${cannot}` : undefined;
+    const reason = cannot ? `It cannot be replayed: ${cannot}` : mayReplay;
     const go = (id: string | undefined) =>
       id && void navigate({ to: "/p/$project/invocations/$invocation", params: { project, invocation: id } });
     const near = () => neighbours(view.id);
@@ -111,7 +113,7 @@ function useInvocationActions(project: string, view: Invocation, replay: ReplayM
       older: { id: "older", label: "Older in the list", group: "List", keys: "]", perform: () => go(near().older) },
     } satisfies Record<string, Action>;
     return { ...actions, all: Object.values(actions) as Action[] };
-  }, [project, view, mutate, navigate]);
+  }, [project, view, mutate, navigate, mayReplay]);
 }
 
 function Figures({ project, view }: { project: string; view: Invocation }) {
@@ -146,7 +148,7 @@ function callerOf(project: string, view: Invocation): ReactNode {
       <Link
         to="/p/$project/events/$event"
         params={{ project, event: view.cause_event }}
-        className="text-accent hover:underline"
+        className="link"
       >
         an event
       </Link>
@@ -156,7 +158,7 @@ function callerOf(project: string, view: Invocation): ReactNode {
       <Link
         to="/p/$project/invocations/$invocation"
         params={{ project, invocation: view.cause_invocation }}
-        className="text-accent hover:underline"
+        className="link"
       >
         a function
       </Link>

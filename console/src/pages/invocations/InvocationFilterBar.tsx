@@ -5,7 +5,7 @@ import { FilterChip } from "~/components/FilterChip";
 import { SearchBox } from "~/components/SearchBox";
 import { TimeFilter } from "~/components/TimeFilter";
 import { sentence } from "~/lib/format";
-import { compact, FAILURES, STATUSES, toggled, TRIGGERS, type InvocationFilters } from "~/lib/filters";
+import { compact, FAILURES, STATUSES, toggled, TRIGGERS, UNFINISHED, type InvocationFilters } from "~/lib/filters";
 import { MenuCheck, MenuChoice, MenuItem, MenuLine } from "~/ui/Menu";
 
 interface Props {
@@ -16,12 +16,14 @@ interface Props {
 
 const SLOW = ["10ms", "100ms", "500ms", "1s", "5s"] as const;
 const ALL_FAILURES = FAILURES.join(",");
+const IN_PROGRESS = UNFINISHED.join(",");
 
 export function InvocationFilterBar({ project, filters, onChange }: Props) {
   const functions = useQuery(queries.functions(project));
   const set = (change: Partial<Record<keyof InvocationFilters, unknown>>) =>
     onChange(compact({ ...filters, ...change }) as InvocationFilters);
-  const statuses = filters.status === ALL_FAILURES ? "all failures" : filters.status?.replaceAll(",", ", ");
+  const presets = { [ALL_FAILURES]: "all failures", [IN_PROGRESS]: "in progress" };
+  const statuses = filters.status && (presets[filters.status] ?? filters.status.replaceAll(",", ", "));
   return (
     <div className="flex flex-wrap items-center gap-1.5 px-4 pb-3 md:px-7">
       <SearchBox
@@ -32,6 +34,7 @@ export function InvocationFilterBar({ project, filters, onChange }: Props) {
       />
       <FilterChip label="Status" value={statuses} onClear={() => set({ status: undefined })}>
         <MenuItem onSelect={() => set({ status: ALL_FAILURES })}>All failures</MenuItem>
+        <MenuItem onSelect={() => set({ status: IN_PROGRESS })}>In progress</MenuItem>
         <MenuLine />
         {STATUSES.map((status) => (
           <MenuCheck

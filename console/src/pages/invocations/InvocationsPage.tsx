@@ -1,4 +1,4 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Activity, SearchX } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
@@ -8,10 +8,12 @@ import type { InvocationRow } from "~/api/types";
 import { CliButton } from "~/components/CliButton";
 import { LiveLight } from "~/components/LiveLight";
 import { ProblemView } from "~/components/ProblemView";
+import { SearchProgress } from "~/components/SearchProgress";
 import { VirtualTable } from "~/components/VirtualTable";
 import { useLiveRows } from "~/hooks/useLiveRows";
 import { command, curl, withQuery } from "~/lib/cli";
 import type { InvocationFilters } from "~/lib/filters";
+import { plural } from "~/lib/format";
 import { rememberOrder } from "~/lib/listOrder";
 import { Button } from "~/ui/Button";
 import { Command } from "~/ui/Copy";
@@ -29,12 +31,14 @@ export function InvocationsPage() {
   const [reading, setReading] = useState(false);
   const list = useInfiniteQuery(queries.invocations(project, filters));
   const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
+  const searches = Boolean(filters.text ?? filters.where);
+  const count = useQuery({ ...queries.invocationCount(project, filters), enabled: !searches, refetchInterval: 10_000 });
   const live = useLiveRows({
     loaded,
     kind: "invocation",
     idOf,
     reading,
-    path: paused || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
+    path: paused || searches || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
   });
   useEffect(() => rememberOrder(live.rows.map(idOf)), [live.rows]);
   const setFilters = (next: InvocationFilters) => void navigate({ search: next, replace: true });
@@ -43,10 +47,10 @@ export function InvocationsPage() {
     <Page
       fill
       title="Invocations"
-      about="Everything that ran, newest first, as it ends."
+      about={count.data && !searches ? `${plural(count.data.count, "invocation")}, newest first, as they end` : "Newest first"}
       actions={
         <>
-          <LiveLight state={live.state} paused={paused} onToggle={() => setPaused(!paused)} />
+          {!searches && <LiveLight state={live.state} paused={paused} onToggle={() => setPaused(!paused)} />}
           <CliButton command={cliOf(project, filters)} request={curl(location.origin, listPath(project, filters))} />
         </>
       }
@@ -54,7 +58,8 @@ export function InvocationsPage() {
       <InvocationFilterBar project={project} filters={filters} onChange={setFilters} />
       {list.isPending && <Loading rows={12} />}
       {list.isError && <ProblemView error={list.error} onRetry={() => void list.refetch()} />}
-      {list.isSuccess && live.rows.length === 0 && (
+      {list.isSuccess && live.rows.length === 0 && list.hasNextPage && <SearchProgress search={list} />}
+      {list.isSuccess && live.rows.length === 0 && !list.hasNextPage && (
         <NothingYet project={project} filters={filters} onClear={() => setFilters({})} />
       )}
       {list.isSuccess && live.rows.length > 0 && (
@@ -69,6 +74,7 @@ export function InvocationsPage() {
           onReading={setReading}
           hasMore={list.hasNextPage}
           onMore={() => !list.isFetchingNextPage && void list.fetchNextPage()}
+          footer={searches ? <SearchProgress search={list} /> : undefined}
           isFresh={(row) => live.fresh.has(row.id)}
         >
           {(row) => <InvocationCells row={row} project={project} />}
@@ -97,12 +103,13 @@ function NothingYet({ project, filters, onClear }: { project: string; filters: I
 }
 
 function streamPath(project: string, filters: InvocationFilters): string {
-  const { since: _since, until: _until, text: _text, where: _where, ...rest } = filters;
+  const { since: _since, until: _until, ...rest } = filters;
   return withQuery(`/api/v1/projects/${project}/invocations/stream`, rest);
 }
 
-function listPath(project: string, { text: _text, where: _where, ...rest }: InvocationFilters): string {
-  return withQuery(`/api/v1/projects/${project}/invocations`, { ...rest });
+function listPath(project: string, filters: InvocationFilters): string {
+  const path = `/api/v1/projects/${project}/invocations`;
+  return withQuery(filters.text || filters.where ? `${path}/search` : path, { ...filters });
 }
 
 function cliOf(project: string, filters: InvocationFilters): string {

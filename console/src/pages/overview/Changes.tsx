@@ -16,8 +16,8 @@ const LOOKS = {
 
 /** What was deployed and changed lately: the first suspects when something fails. */
 export function Changes({ project }: { project: string }) {
-  const changes = useQuery(queries.changes(project, 12));
-  const items = changes.data?.items.filter((change) => change.kind !== "Version" || change.action !== "updated") ?? [];
+  const changes = useQuery(queries.changes(project, 60));
+  const items = distinct(changes.data?.items ?? []);
   return (
     <Section title="What changed lately">
       <Card>
@@ -30,6 +30,29 @@ export function Changes({ project }: { project: string }) {
       </Card>
     </Section>
   );
+}
+
+/**
+ * A deployment makes a version and then changes the function a few times (its specification, its state): for people that
+ * is one change.
+ */
+function distinct(changes: readonly Change[]): Change[] {
+  const kept: Change[] = [];
+  for (const change of changes) {
+    const last = kept.at(-1);
+    if (change.kind === "Version") continue;
+    if (last && last.kind === change.kind && last.name === change.name && isNear(last, change)) {
+      if (change.action === "created") kept[kept.length - 1] = change;
+    } else kept.push(change);
+  }
+  return kept;
+}
+
+/** Changes that belong together come within this time. */
+const NEAR_MS = 60_000;
+
+function isNear(one: Change, other: Change): boolean {
+  return Math.abs(Date.parse(one.at) - Date.parse(other.at)) < NEAR_MS;
 }
 
 function Line({ project, change }: { project: string; change: Change }) {

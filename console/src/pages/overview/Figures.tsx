@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
 import type { Stats } from "~/api/types";
-import { FAILURES } from "~/lib/filters";
+import { FAILURES, UNFINISHED } from "~/lib/filters";
 import { formatCompact, formatCount, formatRate, formatShare } from "~/lib/format";
 import { formatDuration, parseSpan } from "~/lib/time";
 import { cx } from "~/ui/cx";
@@ -33,7 +33,7 @@ export function Figures({ project, stats, range }: { project: string; stats: Sta
       <Figure
         name="Duration"
         value={totals.p50_ns ? formatDuration(totals.p50_ns) : "none"}
-        note={totals.p99_ns ? `95 %: ${formatDuration(totals.p95_ns ?? 0)}, 99 %: ${formatDuration(totals.p99_ns)}` : "nothing ran"}
+        note={totals.p99_ns ? `p95 ${formatDuration(totals.p95_ns ?? 0)}, p99 ${formatDuration(totals.p99_ns)}` : "nothing ran"}
       />
       <Figure
         name="Cold starts"
@@ -46,7 +46,9 @@ export function Figures({ project, stats, range }: { project: string; stats: Sta
         name="Waiting"
         value={formatCompact(waiting)}
         note={`${now.deliveries.running} running, ${now.deliveries.suspended} asleep`}
-      />
+      >
+        <Link to={to} params={params} search={{ status: UNFINISHED.join(",") }} className="absolute inset-0" aria-label="Show what is in progress" />
+      </Figure>
       <Figure name="Dead letters" value={formatCompact(now.dead_letters)} note="wait for a decision" bad={now.dead_letters > 0}>
         <Link to="/p/$project/dead-letters" params={params} className="absolute inset-0" aria-label="Show the dead letters" />
       </Figure>

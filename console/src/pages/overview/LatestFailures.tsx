@@ -25,7 +25,7 @@ export function LatestFailures({ project, range }: { project: string; range: str
     <Section
       title="Latest failures"
       actions={
-        <Link to="/p/$project/invocations" params={{ project }} search={{ since: range, status }} className="text-xs text-accent hover:underline">
+        <Link to="/p/$project/invocations" params={{ project }} search={{ since: range, status }} className="text-xs link">
           All of them
         </Link>
       }

@@ -95,7 +95,7 @@ function FirstSteps({ project }: { project: string }) {
       <Command text={command("nexus", "deploy", ["--server", location.origin], ["--project", project])} />
       <p>
         Or{" "}
-        <Link to="/p/$project/functions" params={{ project }} className="text-accent hover:underline">
+        <Link to="/p/$project/functions" params={{ project }} className="link">
           drop a component
         </Link>{" "}
         that you have built already.

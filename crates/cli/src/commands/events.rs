@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use nexus_model::view::EventView;
 use nexus_model::{EventId, InvocationId};
 
-use super::history::{self, Item, Places, RangeArgs};
+use super::history::{self, Item, Places, RangeArgs, SearchArgs};
 use crate::client::Place;
 use crate::render;
-use crate::{Error, Session};
+use crate::{Error, Session, Terminal};
 
 /// What happened: list, follow and show events
 #[derive(Args, Debug)]
@@ -49,6 +49,9 @@ pub struct EventsFilter {
     /// With the data of each event, in JSON output
     #[arg(long)]
     pub with_data: bool,
+    /// Whether to count or to look into payloads
+    #[command(flatten)]
+    pub search: SearchArgs,
     /// When and how many
     #[command(flatten)]
     pub range: RangeArgs,
@@ -78,22 +81,37 @@ fn place(
         .maybe("type", filter.ty.as_ref())
         .maybe("source", filter.source.as_ref())
         .maybe("subject", filter.subject.as_ref())
-        .maybe("cause", filter.cause)
-        .maybe("data", filter.with_data.then_some("true")))
+        .maybe("cause", filter.cause))
 }
 
 fn list(session: &mut Session, filter: &EventsFilter) -> Result<(), Error> {
-    let place = place(session, filter, &["events"])?;
-    let place = filter.range.filter(place, &session.terminal)?;
-    let Session { client, terminal, .. } = session;
+    let segments: &[&str] = match (filter.search.count, filter.search.is_search()) {
+        (true, _) => &["events", "count"],
+        (_, true) => &["events", "search"],
+        _ => &["events"],
+    };
+    let place = place(session, filter, segments)?;
+    let place = filter.search.filter(filter.range.filter(place, &session.terminal)?);
+    if filter.search.count {
+        return history::count(session, place);
+    }
+    let place = place.maybe("data", filter.with_data.then_some("true"));
     let mut table = render::event_table();
-    let more = client.pages(place, filter.range.limit, &mut |view: EventView| {
+    let mut show = |terminal: &mut Terminal, view: EventView| {
         if terminal.json() {
             return terminal.value(&view);
         }
         table.row(render::event_row(terminal, &view));
         Ok(())
-    })?;
+    };
+    let limit = filter.range.limit;
+    let more = if filter.search.is_search() {
+        history::search(session, place, limit, &mut show)?
+    } else {
+        let Session { client, terminal, .. } = session;
+        client.pages(place, limit, &mut |view| show(terminal, view))?
+    };
+    let terminal = &mut session.terminal;
     table.print(terminal)?;
     if table.is_empty() && !terminal.json() {
         terminal.say("no events");
@@ -107,7 +125,10 @@ fn list(session: &mut Session, filter: &EventsFilter) -> Result<(), Error> {
 fn follow(session: &mut Session, filter: &EventsFilter) -> Result<(), Error> {
     let list = place(session, filter, &["events"])?;
     let places = Places {
-        list: filter.range.filter(list, &session.terminal)?,
+        list: filter
+            .range
+            .filter(list, &session.terminal)?
+            .maybe("data", filter.with_data.then_some("true")),
         stream: place(session, filter, &["events", "stream"])?,
         past: filter.range.past(),
     };

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
+use nexus_model::view::{CountView, SearchPage};
 use nexus_model::{Timestamp, limits};
 use serde::de::DeserializeOwned;
 
@@ -50,6 +51,71 @@ impl RangeArgs {
             (true, None) => self.limit.min(10),
             _ => self.limit,
         }
+    }
+}
+
+/// Flags of lists of history that count, or look into payloads.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SearchArgs {
+    /// With this text somewhere in what was recorded, in any case of letters
+    #[arg(long, value_name = "TEXT", conflicts_with = "follow")]
+    pub text: Option<String>,
+    /// For which this jq expression holds: '.data.total > 100', '.output.status == 404'
+    #[arg(long = "where", value_name = "JQ", conflicts_with = "follow")]
+    pub expression: Option<String>,
+    /// Print only how many there are
+    #[arg(long, conflicts_with_all = ["follow", "text", "expression"])]
+    pub count: bool,
+}
+
+impl SearchArgs {
+    /// Whether payloads have to be looked into.
+    pub(crate) fn is_search(&self) -> bool {
+        self.text.is_some() || self.expression.is_some()
+    }
+
+    /// Adds what is searched for to a place.
+    pub(crate) fn filter(&self, place: Place) -> Place {
+        place.maybe("text", self.text.as_ref()).maybe("where", self.expression.as_ref())
+    }
+}
+
+/// Prints how many there are.
+pub(crate) fn count(session: &mut Session, place: Place) -> Result<(), Error> {
+    let found: CountView = session.client.get(place)?;
+    match session.terminal.json() {
+        true => session.terminal.value(&found),
+        false => session.terminal.line(found.count),
+    }
+}
+
+/// Shows hits of a search as they are found, and how far it has come. Says whether there may be more
+/// than `limit`.
+pub(crate) fn search<T: DeserializeOwned>(
+    session: &mut Session,
+    place: Place,
+    limit: usize,
+    show: &mut dyn FnMut(&mut Terminal, T) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    let (mut left, mut cursor, mut looked_at) = (limit, None::<String>, 0);
+    loop {
+        let place = place.clone().with("limit", left.clamp(1, limits::PAGE_ITEMS_MAX));
+        let part: SearchPage<T> = session.client.get(place.maybe("cursor", cursor.as_ref()))?;
+        looked_at += part.looked_at;
+        for item in part.items {
+            left = left.saturating_sub(1);
+            show(&mut session.terminal, item)?;
+        }
+        let Some(next) = part.next else { return Ok(false) };
+        if left == 0 {
+            return Ok(true);
+        }
+        if let Some(back_to) = part.back_to {
+            let back_to = session.terminal.time(back_to);
+            let progress = format!("searched back to {back_to}: {looked_at} looked at");
+            session.terminal.say(Paint(Tone::Faint, progress));
+        }
+        cursor = Some(next);
     }
 }
 

@@ -1,14 +1,14 @@
 //! `nexus invocations`: what ran.
 
 use clap::{Args, Subcommand};
-use nexus_model::record::Status;
+use nexus_model::record::{Status, Trigger};
 use nexus_model::view::{InvocationRow, InvocationView};
 use nexus_model::{EventId, VersionId};
 
-use super::history::{self, Item, Places, RangeArgs};
+use super::history::{self, Item, Places, RangeArgs, SearchArgs};
 use crate::client::Place;
 use crate::render;
-use crate::{Error, Session, units};
+use crate::{Error, Session, Terminal, units};
 
 /// What ran: list, follow and show invocations
 #[derive(Args, Debug)]
@@ -47,12 +47,32 @@ pub struct InvocationsFilter {
     /// That took at least this long
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub min_duration: Option<std::time::Duration>,
+    /// That took at most this long
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub max_duration: Option<std::time::Duration>,
+    /// Set off by one of these, comma-separated: http, event, invoke
+    #[arg(long, value_name = "TRIGGER", value_delimiter = ',', value_parser = trigger)]
+    pub trigger: Vec<Trigger>,
+    /// Whose code had to be loaded first (or, with =false, had not)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub cold: Option<bool>,
+    /// That belong to this trace
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
     /// That handled this event
     #[arg(long, value_name = "ID")]
     pub event: Option<EventId>,
+    /// Whether to count or to look into payloads
+    #[command(flatten)]
+    pub search: SearchArgs,
     /// When and how many
     #[command(flatten)]
     pub range: RangeArgs,
+}
+
+fn trigger(word: &str) -> Result<Trigger, String> {
+    Trigger::from_word(word)
+        .ok_or_else(|| format!("the triggers are {}", Trigger::WORDS.join(", ")))
 }
 
 fn status(word: &str) -> Result<Status, String> {
@@ -82,27 +102,48 @@ fn place(
 ) -> Result<Place, Error> {
     let words: Vec<_> = filter.status.iter().map(|status| status.word()).collect();
     let statuses = (!words.is_empty()).then(|| words.join(","));
+    let words: Vec<_> = filter.trigger.iter().map(|trigger| trigger.word()).collect();
+    let triggers = (!words.is_empty()).then(|| words.join(","));
     Ok(session
         .history(filter.range.all_projects, segments.iter().copied())?
         .maybe("function", filter.function.as_ref())
         .maybe("version", filter.version)
         .maybe("status", statuses)
         .maybe("min_duration", filter.min_duration.map(units::exact_duration))
+        .maybe("max_duration", filter.max_duration.map(units::exact_duration))
+        .maybe("trigger", triggers)
+        .maybe("cold", filter.cold)
+        .maybe("trace", filter.trace.as_ref())
         .maybe("event", filter.event))
 }
 
 fn list(session: &mut Session, filter: &InvocationsFilter) -> Result<(), Error> {
-    let place = place(session, filter, &["invocations"])?;
-    let place = filter.range.filter(place, &session.terminal)?;
-    let Session { client, terminal, .. } = session;
+    let segments: &[&str] = match (filter.search.count, filter.search.is_search()) {
+        (true, _) => &["invocations", "count"],
+        (_, true) => &["invocations", "search"],
+        _ => &["invocations"],
+    };
+    let place = place(session, filter, segments)?;
+    let place = filter.search.filter(filter.range.filter(place, &session.terminal)?);
+    if filter.search.count {
+        return history::count(session, place);
+    }
     let mut table = render::invocation_table();
-    let more = client.pages(place, filter.range.limit, &mut |row: InvocationRow| {
+    let mut show = |terminal: &mut Terminal, row: InvocationRow| {
         if terminal.json() {
             return terminal.value(&row);
         }
         table.row(render::invocation_row(terminal, &row));
         Ok(())
-    })?;
+    };
+    let limit = filter.range.limit;
+    let more = if filter.search.is_search() {
+        history::search(session, place, limit, &mut show)?
+    } else {
+        let Session { client, terminal, .. } = session;
+        client.pages(place, limit, &mut |row| show(terminal, row))?
+    };
+    let terminal = &mut session.terminal;
     table.print(terminal)?;
     if table.is_empty() && !terminal.json() {
         terminal.say("no invocations");

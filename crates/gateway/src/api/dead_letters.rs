@@ -148,6 +148,7 @@ async fn counts(
     project: Project,
     Query(query): Query<DeadQuery>,
 ) -> Listing<DeadLetterCount> {
+    page_limit(query.limit)?;
     listing(app.node.dead_letter_counts(&ctx, query.filter(&project)).await?)
 }
 

@@ -48,6 +48,7 @@ pub(super) struct Endpoint {
     pub(super) access: Access,
     pub(super) query: Option<SchemaOf>,
     pub(super) request: Vec<Content>,
+    pub(super) body_required: bool,
     pub(super) status: u16,
     pub(super) answer: Vec<Content>,
     /// Further statuses of success, with what they mean.
@@ -81,6 +82,7 @@ impl Endpoint {
             access: Access::Token("read"),
             query: None,
             request: Vec::new(),
+            body_required: false,
             status: 200,
             answer: Vec::new(),
             also: &[],
@@ -140,16 +142,24 @@ impl Endpoint {
     pub(super) fn takes<T: JsonSchema>(mut self) -> Self {
         self.request
             .push(Content { media_type: "application/json", schema: Some(T::json_schema_of) });
+        self.body_required = true;
         self
     }
 
     /// Takes JSON of this shape under another media type.
     pub(super) fn takes_as<T: JsonSchema>(mut self, media_type: &'static str) -> Self {
         self.request.push(Content { media_type, schema: Some(T::json_schema_of) });
+        self.body_required = true;
         self
     }
 
-    /// Takes bytes.
+    /// The body may be left out.
+    pub(super) fn body_may_be_empty(mut self) -> Self {
+        self.body_required = false;
+        self
+    }
+
+    /// Takes bytes, or none.
     pub(super) fn takes_bytes(mut self, media_type: &'static str) -> Self {
         self.request.push(Content { media_type, schema: None });
         self

@@ -85,8 +85,10 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
         operation["parameters"] = parameters.into();
     }
     if !endpoint.request.is_empty() {
-        operation["requestBody"] =
-            json!({ "required": true, "content": contents(&endpoint.request, generator) });
+        operation["requestBody"] = json!({
+            "required": endpoint.body_required,
+            "content": contents(&endpoint.request, generator),
+        });
     }
     let mut answer = json!({ "description": endpoint.summary });
     if !endpoint.answer.is_empty() {

@@ -23,6 +23,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::put(ONE, ["project_put", "Create or replace a project"], put)
             .scope("write")
             .takes::<ProjectSpec>()
+            .body_may_be_empty()
             .answers::<Resource>()
             .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::delete(ONE, ["project_delete", "Delete a project with its functions"], delete)

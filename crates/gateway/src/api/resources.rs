@@ -41,10 +41,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ]),
         Endpoint::get(ALL, ["resource_list", "List the resources of a kind"], list)
             .query::<InProject>()
-            .answers::<Items<Resource>>(),
+            .answers::<Items<Resource>>()
+            .fails(&[Code::BadResource]),
         Endpoint::get(ONE, ["resource_show", "Show a resource"], show)
             .query::<InProject>()
-            .answers::<Resource>(),
+            .answers::<Resource>()
+            .fails(&[Code::BadResource]),
     ]
 }
 

@@ -27,7 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes::<TokenRequest>()
             .status(201)
             .answers::<TokenCreated>()
-            .fails(&[Code::BadResource, Code::Conflict]),
+            .fails(&[Code::BadResource, Code::Conflict, Code::NotFound]),
         Endpoint::delete(ONE, ["token_delete", "Delete a token: it stops working at once"], delete)
             .scope("admin")
             .query::<Guard>()

@@ -136,7 +136,7 @@ async fn searches_look_into_payloads() {
         ("text=zebra&where=.input.body.json.number%20%3D%3D%200", 1),
         ("text=zebra&function=bad", 0),
         // What fails on a record does not hold for it.
-        ("where=.input.body.json.number%20%2B%20%7B%7D", 0),
+        ("function=hello&where=.input.body.json.number%20%2B%20%7B%7D", 0),
     ] {
         let found = get(&world, &format!("invocations/search?{query}")).await;
         assert_eq!(found["items"].as_array().unwrap().len(), hits, "{query}: {found}");

@@ -8,5 +8,5 @@ export default {
 
 async function nameInBody(request) {
   const text = await request.text();
-  return text ? JSON.parse(text).name : undefined;
+  return text ? JSON.parse(text)?.name : undefined;
 }

@@ -12,5 +12,5 @@ export default {
 
 async function nameInBody(request: Request): Promise<string | undefined> {
   const text = await request.text();
-  return text ? (JSON.parse(text) as Greeting).name : undefined;
+  return text ? (JSON.parse(text) as Greeting | null)?.name : undefined;
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 /// The forms of ids and names in paths and queries.
 const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-const EVENT: &str = "^evt_[0-9a-hjkmnp-tv-z]{26}$";
-const INVOCATION: &str = "^inv_[0-9a-hjkmnp-tv-z]{26}$";
+const EVENT: &str = "^evt_[0-7][0-9a-hjkmnp-tv-z]{25}$";
+const INVOCATION: &str = "^inv_[0-7][0-9a-hjkmnp-tv-z]{25}$";
 
 /// Examples of ids, the same in every example.
 pub(super) const EVENT_EXAMPLE: &str = "evt_01krs8xj0000000000000000a0";
@@ -43,7 +43,7 @@ pub(super) fn in_path(name: &str) -> Value {
         ),
         _ => (
             "An event or invocation.",
-            text("^(evt|inv)_[0-9a-hjkmnp-tv-z]{26}$"),
+            text("^(evt|inv)_[0-7][0-9a-hjkmnp-tv-z]{25}$"),
             INVOCATION_EXAMPLE,
         ),
     };
@@ -65,7 +65,7 @@ pub(super) fn in_query(parameter: &mut Value) {
         "buckets" => json!({ "minimum": 1, "maximum": limits::STATS_BUCKETS_MAX }),
         "depth" => json!({ "minimum": 1, "maximum": limits::GRAPH_DEPTH_MAX }),
         "nodes" => json!({ "minimum": 1, "maximum": limits::GRAPH_NODES_MAX }),
-        "cursor" | "after" => json!({ "pattern": "^c1-[0-9a-f]{1,4}-[0-9a-f]{1,16}$" }),
+        "cursor" | "after" => json!({ "pattern": "^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16})?$" }),
         "trace" => json!({ "pattern": "^[0-9a-f]{32}$" }),
         "text" => json!({ "maxLength": limits::SEARCH_TEXT_BYTES_MAX }),
         _ => json!({}),

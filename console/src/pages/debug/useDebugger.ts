@@ -1,0 +1,49 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+
+import { closeDebugger, openDebugger, tellDebugger, type DebugCommand, type DebugState } from "~/api/debug";
+
+// A session whose page is gone is closed a moment later: a page that is only drawn anew takes it up again.
+const closing = new Map<string, ReturnType<typeof setTimeout>>();
+const CLOSE_MS = 1_000;
+
+/** A session of the debugger: opened with the page, closed with it. */
+export function useDebugger(project: string, invocation: string) {
+  const opening = useQuery({
+    queryKey: [project, "debugger", invocation],
+    staleTime: Infinity,
+    gcTime: 0,
+    retry: false,
+    queryFn: () => openDebugger(project, invocation),
+  });
+  const session = opening.data?.session;
+  useEffect(() => {
+    if (!session) return undefined;
+    clearTimeout(closing.get(session));
+    closing.delete(session);
+    return () => {
+      const close = () => void closeDebugger(project, invocation, session).catch(() => undefined);
+      closing.set(session, setTimeout(close, CLOSE_MS));
+    };
+  }, [project, invocation, session]);
+  // While a command is under way, and when one was refused, the page shows where the guest stood before.
+  const [state, setState] = useState<DebugState>();
+  const telling = useMutation({
+    meta: { shownInPlace: true },
+    onSuccess: setState,
+    mutationFn: (command: DebugCommand) => tellDebugger(project, invocation, session ?? "", command),
+  });
+  const { mutate } = telling;
+  return {
+    opening,
+    opened: opening.data,
+    state: state ?? opening.data?.state,
+    busy: telling.isPending,
+    problem: telling.error,
+    tell: (command: DebugCommand) => {
+      if (!telling.isPending) mutate(command);
+    },
+  };
+}
+
+export type Debugger = ReturnType<typeof useDebugger>;
