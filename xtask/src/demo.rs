@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::shell::{self, Workspace};
-use crate::{http, setup};
+use crate::{console, http, setup};
 
 /// How long building and starting the sample may take.
 const START_MAX: Duration = Duration::from_secs(600);
@@ -37,6 +37,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     let missing = setup::for_demo(workspace)?;
     anyhow::ensure!(missing.is_empty(), "missing: {}", missing.join(", "));
     if !options.no_build {
+        console::build(workspace)?;
         build(workspace, &options.profile)?;
     }
     let tour = Tour::prepare(workspace, options)?;

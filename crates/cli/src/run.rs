@@ -129,6 +129,7 @@ pub(crate) fn dispatch(session: &mut Session, command: Command) -> Result<(), Er
         Command::Secrets(args) => commands::secrets::run(session, &args),
         Command::Tokens(args) => commands::tokens::run(session, &args),
         Command::DeadLetters(args) => commands::dead_letters::run(session, &args),
+        Command::Console(args) => commands::console::run(session, &args),
         Command::Limits(_) => commands::limits::run(session),
         Command::Log(args) => commands::log::run(session, &args.command),
         Command::Status(_) => commands::status::run(session),

@@ -6,6 +6,7 @@
 
 mod cesql;
 mod content;
+mod diff;
 mod filter;
 mod index;
 mod key;
@@ -14,6 +15,7 @@ mod transform;
 
 pub use cesql::{ErrorKind, Evaluation, EvaluationError, Expression, ParseError, Value};
 pub use content::Content;
+pub use diff::{DiffRules, DiffRulesError, Difference, differences};
 pub use filter::{CompiledFilter, DataPattern, Filter, FilterError};
 pub use index::{CompiledSelector, Index, Selector};
 pub use key::{KeyError, KeyExpression};

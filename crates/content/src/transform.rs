@@ -120,10 +120,17 @@ impl Transformation {
     /// # Errors
     /// The expression fails on this event, yields nothing, or would touch or yield too much.
     pub fn apply(&self, content: &Content<'_>) -> Result<serde_json::Value, TransformError> {
-        let event = run::event(content);
+        self.apply_to(run::event(content))
+    }
+
+    /// The first output of the expression for any value.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_to(&self, value: serde_json::Value) -> Result<serde_json::Value, TransformError> {
         let term = admitted(&self.text)?;
-        estimate::check(&term, run::size(&event))?;
-        run::run(&self.filter, event)
+        estimate::check(&term, run::size(&value))?;
+        run::run(&self.filter, value)
     }
 }
 

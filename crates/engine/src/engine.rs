@@ -23,7 +23,7 @@ pub use durable::WaitingSignalAt;
 use crate::driver::{CancelRequest, Cancellation, Driver, OutcomeOf, Question, Shared, Why};
 use crate::lanes::DeclaredKey;
 use crate::shard::{DeliveryKey, DeliveryState, Ended};
-use crate::snapshot::{DeliveryFilter, PendingDelivery, Snapshot};
+use crate::snapshot::{DeliveryCounts, DeliveryFilter, PendingDelivery, Snapshot};
 use crate::{Error, Worker};
 
 /// Questions that may wait for the driver.
@@ -154,6 +154,14 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<PendingDelivery>, Error> {
         self.look(move |state| state.deliveries(&filter, (after.as_ref(), limit))).await
+    }
+
+    /// How many unfinished deliveries are in each state.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn delivery_counts(&self, filter: DeliveryFilter) -> Result<DeliveryCounts, Error> {
+        self.look(move |state| state.delivery_counts(&filter)).await
     }
 
     /// Why a delivery is where it is; `None` when it is not unfinished.

@@ -50,6 +50,7 @@ pub use retry::Retry;
 pub use scheduler::Reason;
 pub use shard::{DeliveryKey, DeliveryState, Ended};
 pub use snapshot::{
-    DeadCount, DeadFilter, DeadLetter, DeliveryFilter, PendingDelivery, ScheduledEvent,
+    DeadCount, DeadFilter, DeadLetter, DeliveryCounts, DeliveryFilter, PendingDelivery,
+    ScheduledEvent,
 };
 pub use worker::{Delivery, Resume, Wake, Worker};

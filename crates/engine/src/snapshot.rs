@@ -57,6 +57,19 @@ pub struct PendingDelivery {
     pub state: DeliveryState,
 }
 
+/// How many unfinished deliveries are in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeliveryCounts {
+    /// They wait for their first turn.
+    pub ready: u64,
+    /// They failed and wait for their next attempt.
+    pub waiting: u64,
+    /// They run.
+    pub running: u64,
+    /// They sleep or wait for a signal.
+    pub suspended: u64,
+}
+
 /// Which dead letters. Everything that is stated must hold.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeadFilter {
@@ -193,6 +206,33 @@ impl Snapshot {
         first(found.collect(), limit, |at| (at.due, at.id))
     }
 
+    fn is_wanted(&self, filter: &DeliveryFilter, id: &Id) -> bool {
+        let lane = self.lane(id.lane);
+        filter.event.is_none_or(|event| event == id.event)
+            && is(filter.project.as_ref(), &lane.project)
+            && is(filter.function.as_ref(), &lane.function)
+            && is(filter.trigger.as_ref(), &lane.trigger)
+    }
+
+    /// How many unfinished deliveries are in each state.
+    pub(crate) fn delivery_counts(&self, filter: &DeliveryFilter) -> DeliveryCounts {
+        let mut counts = DeliveryCounts::default();
+        for (_, pending) in self.deliveries.iter().filter(|(id, _)| self.is_wanted(filter, id)) {
+            let count = match &pending.state {
+                State::Queued { failed: None, .. } => &mut counts.ready,
+                State::Queued { failed: Some(_), .. } => &mut counts.waiting,
+                State::Running { run, .. }
+                    if self.runs.get(run).is_some_and(|run| run.suspension.is_some()) =>
+                {
+                    &mut counts.suspended
+                }
+                State::Running { .. } | State::Settling(_) => &mut counts.running,
+            };
+            *count += 1;
+        }
+        counts
+    }
+
     /// Unfinished deliveries by key.
     pub(crate) fn deliveries(
         &self,
@@ -200,12 +240,7 @@ impl Snapshot {
         (after, limit): (Option<&DeliveryKey>, usize),
     ) -> Vec<PendingDelivery> {
         let wanted = |(id, _): &(&Id, &Pending)| {
-            let lane = self.lane(id.lane);
-            filter.event.is_none_or(|event| event == id.event)
-                && is(filter.project.as_ref(), &lane.project)
-                && is(filter.function.as_ref(), &lane.function)
-                && is(filter.trigger.as_ref(), &lane.trigger)
-                && after.is_none_or(|after| self.key(**id) > *after)
+            self.is_wanted(filter, id) && after.is_none_or(|after| self.key(**id) > *after)
         };
         let ids: Vec<Id> = self.deliveries.iter().filter(wanted).map(|(id, _)| *id).collect();
         let ids = first(ids, limit, |id| self.key(*id));

@@ -14,6 +14,7 @@ mod calls;
 mod debug;
 mod host;
 pub mod journal;
+pub mod rehearsal;
 mod runtime;
 mod state;
 

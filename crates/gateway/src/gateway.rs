@@ -10,6 +10,7 @@ use nexus_observe::Listener as Which;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiOptions};
+use crate::console::Pages;
 use crate::forwarded::Proxies;
 use crate::ingress::Ingress;
 use crate::request::RequestIds;
@@ -44,6 +45,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// `/metrics` needs no token.
     pub metrics_open: bool,
+    /// Finds the files of the web console, which are served beside the API.
+    pub console: Pages,
 }
 
 /// Why a gateway could not start.
@@ -85,6 +88,8 @@ impl Gateway {
                 metrics: metrics.clone(),
                 body_timeout: config.admin.limits.body_timeout,
                 metrics_open: config.metrics_open,
+                console: config.console,
+                port: config.admin.socket.local_addr().map_or(0, |address| address.port()),
                 closing: closing.clone(),
             },
         );

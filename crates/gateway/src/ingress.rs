@@ -15,6 +15,7 @@ use nexus_observe::{Listener, Metrics};
 
 use crate::body::{BodyLimits, Outcome, collect, guard};
 use crate::cloudevents;
+use crate::cookie;
 use crate::fault::Fault;
 use crate::forwarded::Proxies;
 use crate::request::{RequestIds, authenticate, traceparent};
@@ -62,6 +63,8 @@ impl Ingress {
             BodyLimits { bytes_max: limits::REQUEST_BODY_BYTES_MAX, timeout: self.body_timeout };
         let mut request = guard(request, bounds, &outcome);
         let host = well_formed(&mut request)?;
+        // Browsers send cookies to every port of a host; a session of the console is not for functions.
+        cookie::hide(request.headers_mut());
         if request.uri().path().starts_with(OWN_PREFIX) {
             return self.own(request, request_id).await;
         }
@@ -93,6 +96,7 @@ impl Ingress {
         }
         let mut response = answered?;
         drop_hop_by_hop(response.headers_mut());
+        cookie::hide_set(response.headers_mut());
         Ok(response)
     }
 

@@ -5,11 +5,14 @@
 //!             ┌─ ingress ─ route ─► node.serve_http ─► streamed answer      (hyper alone)
 //! listeners ──┤
 //!             └─ admin ─── token ─► one call of the node ─► JSON, SSE       (axum)
+//!                     └── pages of the console
 //! ```
 
 mod api;
 mod body;
 mod cloudevents;
+mod console;
+mod cookie;
 mod fault;
 mod forwarded;
 mod gateway;
@@ -19,5 +22,6 @@ mod server;
 mod task;
 
 pub use api::openapi;
+pub use console::{Page, PageRequest, Pages};
 pub use gateway::{Config, Drained, Gateway, Listener, StartError};
 pub use server::{ListenError, ServerLimits, TlsError, TlsFiles};

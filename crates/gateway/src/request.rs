@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use nexus_model::{Code, OpContext};
-use nexus_node::Node;
+use nexus_node::{Identity, Node};
 
 use crate::fault::Fault;
 
@@ -80,6 +80,11 @@ pub(crate) fn authenticate(
     headers: &HeaderMap,
     request_id: &Arc<str>,
 ) -> Result<OpContext, Fault> {
+    Ok(context(node.authenticate(bearer(headers)?)?, headers, request_id))
+}
+
+/// The token that a request shows.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     let missing = |detail: &str| {
         Fault::new(Code::Unauthenticated, detail)
             .hint("send 'Authorization: Bearer nx_…'; `nexus dev` writes its token to .nexus/token")
@@ -89,22 +94,25 @@ pub(crate) fn authenticate(
     if values.next().is_some() {
         return Err(missing("there are several Authorization headers"));
     }
-    let token = value
+    value
         .to_str()
         .ok()
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| missing("the Authorization header is not of the form 'Bearer nx_…'"))?;
-    let identity = node.authenticate(token)?;
-    Ok(OpContext {
+        .ok_or_else(|| missing("the Authorization header is not of the form 'Bearer nx_…'"))
+}
+
+/// The context of a caller who is known.
+pub(crate) fn context(identity: Identity, headers: &HeaderMap, request_id: &Arc<str>) -> OpContext {
+    OpContext {
         principal: identity.principal,
         scopes: identity.scopes,
         project: identity.project,
         request_id: Arc::clone(request_id),
         traceparent: traceparent(headers),
         deadline: None,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,16 @@ enum NameTest {
     OneOf(Vec<bool>),
 }
 
+impl NameTest {
+    fn is(&self, name: u16) -> bool {
+        match self {
+            NameTest::Any => true,
+            NameTest::Exactly(only) => name == *only,
+            NameTest::OneOf(flags) => flags.get(usize::from(name)).copied().unwrap_or(false),
+        }
+    }
+}
+
 /// Conditions that need no translation.
 enum More<'a> {
     Event(&'a EventTest<'a>),
@@ -47,13 +57,7 @@ impl RowTest<'_> {
     pub(crate) fn row(&self, row: &Row) -> bool {
         row.kind_number() == self.kind as u8
             && self.project.is_none_or(|project| row.project() == project)
-            && match &self.name {
-                NameTest::Any => true,
-                NameTest::Exactly(name) => row.name() == *name,
-                NameTest::OneOf(flags) => {
-                    flags.get(usize::from(row.name())).copied().unwrap_or(false)
-                }
-            }
+            && self.name.is(row.name())
             && self.range.contains(Timestamp::from_unix_ns(row.time_ns()))
             && match self.more {
                 More::Event(test) => test.row(row),
@@ -62,13 +66,19 @@ impl RowTest<'_> {
     }
 }
 
-fn overlaps(range: &TimeRange, bounds: &Bounds) -> bool {
+pub(crate) fn overlaps(range: &TimeRange, bounds: &Bounds) -> bool {
     range.since.is_none_or(|since| since.unix_ns() <= bounds.time_max)
         && range.until.is_none_or(|until| bounds.time_min < until.unix_ns())
 }
 
+/// Whether everything between the bounds lies in the range.
+fn covers(range: &TimeRange, bounds: &Bounds) -> bool {
+    range.since.is_none_or(|since| since.unix_ns() <= bounds.time_min)
+        && range.until.is_none_or(|until| bounds.time_max < until.unix_ns())
+}
+
 /// The index of a name in a table.
-fn index_of(names: &NameTable, name: &[u8]) -> Option<u16> {
+pub(crate) fn index_of(names: &NameTable, name: &[u8]) -> Option<u16> {
     let form = table_form(name);
     names.iter().position(|known| known[..] == *form).map(|index| index as u16)
 }
@@ -104,6 +114,28 @@ impl<'a> EventTest<'a> {
         self.source.is_none_or(|source| row.source() == source)
             && self.subject.is_none_or(|subject| row.subject() == subject)
             && self.cause.is_none_or(|cause| row.cause() == cause)
+    }
+
+    /// The number of hits in a sealed segment, where its summary can tell.
+    pub(crate) fn count_from_summary(&self, sealed: &SealedSegment) -> Option<u64> {
+        let filter = self.filter;
+        let bounds = &sealed.bounds;
+        if !overlaps(&filter.range, bounds) {
+            return Some(0);
+        }
+        let only_names = self.source.is_none() && self.subject.is_none() && self.cause.is_none();
+        if !only_names || !covers(&filter.range, bounds) {
+            return None;
+        }
+        let names = &sealed.names;
+        let project = translate(names, filter.project.as_deref().map(str::as_bytes));
+        let (Some(project), Some(name)) = (project, self.name_test(names)) else { return Some(0) };
+        let hits = sealed.footer.counts.iter().filter(|entry| {
+            entry.kind == RecordKind::Event as u32
+                && project.is_none_or(|project| entry.project == u32::from(project))
+                && u16::try_from(entry.name).is_ok_and(|at| name.is(at))
+        });
+        Some(hits.map(|entry| entry.count).sum())
     }
 
     fn name_test(&self, names: &NameTable) -> Option<NameTest> {
@@ -178,22 +210,28 @@ impl<'a> InvocationTest<'a> {
         self.has_status(row.status_number())
             && version.is_none_or(|version| row.version() == version)
             && self.filter.duration_ns_min.is_none_or(|min| row.duration_ns() >= min)
+            && self.filter.duration_ns_max.is_none_or(|max| row.duration_ns() <= max)
+            && self.filter.cold.is_none_or(|cold| row.cold() == cold)
+            && self.filter.trace.is_none_or(|trace| row.trace_id() == trace)
+            && (self.filter.triggers.is_empty() || self.filter.triggers.contains(&row.trigger()))
             && self.event.is_none_or(|event| row.cause() == event)
     }
 
     /// The number of hits in a sealed segment, where its summary can tell.
     pub(crate) fn count_from_summary(&self, sealed: &SealedSegment) -> Option<u64> {
         let filter = self.filter;
-        let TimeRange { since, until } = filter.range;
         let bounds = &sealed.bounds;
         if !overlaps(&filter.range, bounds) {
             return Some(0);
         }
-        let whole = since.is_none_or(|since| since.unix_ns() <= bounds.time_min)
-            && until.is_none_or(|until| bounds.time_max < until.unix_ns());
-        let summarised =
-            filter.version.is_none() && filter.duration_ns_min.is_none() && filter.event.is_none();
-        if !whole || !summarised {
+        let summarised = filter.version.is_none()
+            && filter.duration_ns_min.is_none()
+            && filter.duration_ns_max.is_none()
+            && filter.cold.is_none()
+            && filter.trace.is_none()
+            && filter.triggers.is_empty()
+            && filter.event.is_none();
+        if !summarised || !covers(&filter.range, bounds) {
             return None;
         }
         let names = &sealed.names;

@@ -13,6 +13,7 @@
 //! - `sealer`, `seal`, `sealed`: full segments become immutable ones.
 //! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut.
 //! - `query`, `filter`: lists walk rows of fixed width from the newest; payloads are read for hits.
+//! - `activity`, `scan`: counting what ran, looking into payloads, and following causes forward.
 //! - `Disk` and `Tail` are the seams.
 
 mod config;
@@ -43,8 +44,10 @@ mod open;
 mod recordings;
 mod recover;
 
+mod activity;
 mod filter;
 mod query;
+mod scan;
 
 mod retention;
 mod stats;
@@ -55,6 +58,7 @@ mod files;
 mod lock;
 mod real;
 
+pub use activity::{Activity, ActivityBucket, ActivityQuery, Tally};
 pub use batch::Batch;
 pub use config::{
     LogConfig, OnPressure, Retention, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
@@ -68,4 +72,5 @@ pub use real::RealDisk;
 pub use report::{
     Damage, KindCount, LogStats, Opened, RetentionReport, SegmentStats, VerifyReport,
 };
+pub use scan::{EffectLimit, EffectLimits, Effects, Origin, Scanned};
 pub use tail::Tail;

@@ -9,10 +9,12 @@ use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
 use nexus_model::view::InvocationRow;
 use nexus_model::{Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page};
 
+use crate::activity::{self, Activity, ActivityQuery};
 use crate::query::{self, blocking};
 use crate::recordings::{self, Encoded};
 use crate::recover::position;
 use crate::report::{LogStats, Opened, RetentionReport, VerifyReport};
+use crate::scan::{self, EffectLimits, Effects, Origin, Scanned};
 use crate::shared::{Shared, State, lock};
 use crate::tail::{LocalTail, Tail};
 use crate::writer::append_bytes_max;
@@ -237,6 +239,61 @@ impl Log {
     pub async fn count_invocations(&self, filter: &InvocationFilter) -> Result<u64, Error> {
         let (segments, filter) = (self.shared().segments(), filter.clone());
         blocking(move || query::count_invocations(&segments, &filter)).await
+    }
+
+    /// How many events match. Cheap: sources, subjects and causes are compared by 32-bit hashes.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || query::count_events(&segments, &filter)).await
+    }
+
+    /// Up to `limit` whole records of events, newest first, each with its place.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], or stored bytes are damaged.
+    pub async fn event_records(
+        &self,
+        filter: &EventFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Scanned<EventRecord>, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || scan::events(&segments, &filter, (cursor, limit))).await
+    }
+
+    /// Up to `limit` whole records of invocations, newest first, each with its place.
+    ///
+    /// # Errors
+    /// [`Error::CursorExpired`], or stored bytes are damaged.
+    pub async fn invocation_records(
+        &self,
+        filter: &InvocationFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Scanned<InvocationRecord>, Error> {
+        let (segments, filter) = (self.shared().segments(), filter.clone());
+        blocking(move || scan::invocations(&segments, &filter, (cursor, limit))).await
+    }
+
+    /// What an event or invocation led to, directly and further on, within limits.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn effects(&self, origin: Origin, limits: EffectLimits) -> Result<Effects, Error> {
+        let segments = self.shared().segments();
+        blocking(move || scan::effects(&segments, origin, limits)).await
+    }
+
+    /// What happened in a stretch of time, counted from the catalogues alone.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn activity(&self, query: &ActivityQuery) -> Result<Activity, Error> {
+        let (segments, query) = (self.shared().segments(), query.clone());
+        blocking(move || activity::activity(&segments, &query)).await
     }
 
     /// Up to `max` durable records after a position, in order; fewer when they are large. Empty at

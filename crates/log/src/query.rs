@@ -144,21 +144,21 @@ pub(crate) fn find(
 }
 
 /// A list that is being walked, newest first.
-struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     segments: &'a [Segment],
     /// Records at and after this sequence were on earlier pages.
     before: u64,
 }
 
 /// What a visitor of a walk wants.
-enum Go {
+pub(crate) enum Go {
     On,
     Enough,
 }
 
 impl Walk<'_> {
     /// Shows every row that passes the test to `visit`, with its segment and sequence.
-    fn each(
+    pub(crate) fn each(
         &self,
         test: &dyn Test,
         mut visit: impl FnMut(&Segment, &NameTable, &Placed, u64) -> Result<Go, Error>,
@@ -192,7 +192,7 @@ impl Walk<'_> {
     }
 }
 
-fn walk<'a>(segments: &'a [Segment], cursor: Option<Cursor>) -> Result<Walk<'a>, Error> {
+pub(crate) fn walk<'a>(segments: &'a [Segment], cursor: Option<Cursor>) -> Result<Walk<'a>, Error> {
     let first = segments.first().map_or(1, Segment::first_sequence);
     match cursor {
         Some(cursor) if cursor.sequence < first => {
@@ -306,6 +306,26 @@ pub(crate) fn count_invocations(
         Walk { segments: one, before: u64::MAX }.each(&test, |segment, _, placed, sequence| {
             let hit = filter.event.is_none() || handled(segment, filter, placed, sequence)?;
             count += u64::from(hit);
+            Ok(Go::On)
+        })?;
+    }
+    Ok(count)
+}
+
+/// How many events match. Sources, subjects and causes are compared by the hashes in the rows.
+pub(crate) fn count_events(segments: &[Segment], filter: &EventFilter) -> Result<u64, Error> {
+    let test = EventTest::new(filter);
+    let mut count = 0;
+    for segment in segments {
+        if let Segment::Sealed(sealed) = segment
+            && let Some(counted) = test.count_from_summary(sealed)
+        {
+            count += counted;
+            continue;
+        }
+        let one = std::slice::from_ref(segment);
+        Walk { segments: one, before: u64::MAX }.each(&test, |_, _, _, _| {
+            count += 1;
             Ok(Go::On)
         })?;
     }

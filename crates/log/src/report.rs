@@ -4,7 +4,7 @@ use nexus_model::Timestamp;
 use serde::Serialize;
 
 /// What opening found and did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Opened {
     /// For people: a torn tail was cut off, an interrupted sealing was begun again, a format was
     /// upgraded.
@@ -14,7 +14,7 @@ pub struct Opened {
 }
 
 /// Numbers about a log. Times and bytes are those of the files as they are now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct LogStats {
     /// The oldest record that is kept, or the next one to be written.
     pub first_sequence: u64,
@@ -51,7 +51,7 @@ pub struct LogStats {
 }
 
 /// How many records of one kind there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct KindCount {
     /// `event`, `invocation`, `started`, `config`, `delivery`, `note`.
     pub kind: &'static str,
@@ -60,7 +60,7 @@ pub struct KindCount {
 }
 
 /// One segment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct SegmentStats {
     /// Its number.
     pub segment: u64,
@@ -79,7 +79,7 @@ pub struct SegmentStats {
 }
 
 /// What [`Log::verify`](crate::Log::verify) found.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct VerifyReport {
     /// Segments that were read.
     pub segments: u64,
@@ -105,7 +105,7 @@ impl VerifyReport {
 }
 
 /// One place where stored bytes are not what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Damage {
     /// The segment's number.
     pub segment: u64,
@@ -118,7 +118,7 @@ pub struct Damage {
 }
 
 /// What retention removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RetentionReport {
     /// Segments that were removed.
     pub segments_removed: u64,

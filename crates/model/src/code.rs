@@ -70,6 +70,10 @@ codes! {
     Forbidden = "NX2002", 403, "the token does not allow this";
     /// A webhook whose signature is missing, wrong or too old.
     BadSignature = "NX2003", 401, "the signature is not valid";
+    /// A request with the cookie of a session that may come from another site.
+    CrossSite = "NX2004", 403, "the request may come from another site";
+    /// As many sessions or sign-in links as there may be.
+    TooManySessions = "NX2005", 429, "too many sessions are open";
 
     // 3xxx: what it is about.
     /// Something that does not exist, or that the caller may not know of.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Status;
+use crate::record::{Status, Trigger};
 use crate::{EventId, InvocationId, Timestamp};
 
 /// A half-open stretch of time: `since <= t < until`.
@@ -55,8 +55,23 @@ pub struct InvocationFilter {
     pub statuses: Vec<Status>,
     /// It took at least this long, in nanoseconds.
     pub duration_ns_min: Option<u64>,
+    /// It took at most this long, in nanoseconds.
+    pub duration_ns_max: Option<u64>,
+    /// Set off by one of these; empty for all.
+    pub triggers: Vec<Trigger>,
+    /// Whether its code had to be loaded first.
+    pub cold: Option<bool>,
+    /// It belongs to this trace: the bytes of a W3C `trace-id`.
+    pub trace: Option<[u8; 16]>,
     /// It handled this event.
     pub event: Option<EventId>,
+}
+
+/// The bytes of a W3C `trace-id`: 32 lowercase hexadecimal digits. `None` for anything else.
+pub fn parse_trace_id(text: &str) -> Option<[u8; 16]> {
+    let lowercase = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let proper = text.len() == 32 && text.bytes().all(lowercase);
+    proper.then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)).flatten()
 }
 
 /// A place in a list: "what comes after this". It encodes a position in the log, so it survives
@@ -118,6 +133,17 @@ pub struct Page<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trace_ids_are_32_digits() {
+        let id = parse_trace_id("4bf92f3577b34da6a3ce929d0e0e4736").unwrap();
+        assert_eq!((id[0], id[15]), (0x4b, 0x36));
+        for wrong in
+            ["", "4bf9", "4BF92F3577B34DA6A3CE929D0E0E4736", "+bf92f3577b34da6a3ce929d0e0e4736"]
+        {
+            assert_eq!(parse_trace_id(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn cursors_print_and_parse() {

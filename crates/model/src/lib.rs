@@ -21,7 +21,9 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use code::{Code, Problem};
 pub use digest::Digest;
 pub use event::{AttributeValue, Event, EventError};
-pub use filter::{Cursor, CursorError, EventFilter, InvocationFilter, Page, TimeRange};
+pub use filter::{
+    Cursor, CursorError, EventFilter, InvocationFilter, Page, TimeRange, parse_trace_id,
+};
 pub use id::{
     EventId, IdError, IdMint, InvocationId, Partition, PrincipalId, ResourceUid, VersionId,
 };

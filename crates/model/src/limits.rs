@@ -61,6 +61,33 @@ pub const APPLY_RESOURCES_MAX: usize = 1_000;
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 /// Items on one page of a list where nothing was asked for.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
+/// Stretches of time in one answer with numbers.
+pub const STATS_BUCKETS_MAX: usize = 1_000;
+/// Functions in one answer with numbers.
+pub const STATS_FUNCTIONS_MAX: usize = 1_000;
+/// Records that one request of a search looks into.
+pub const SEARCH_RECORDS_MAX: u64 = 10_000;
+/// How long one request of a search looks, about.
+pub const SEARCH_TIME_MAX: Duration = Duration::from_millis(1_500);
+/// The text of a search, in bytes.
+pub const SEARCH_TEXT_BYTES_MAX: usize = 1 << 10;
+/// Steps in a graph of causes and effects.
+pub const GRAPH_DEPTH_MAX: u32 = 100;
+/// Events and invocations in a graph of causes and effects.
+pub const GRAPH_NODES_MAX: usize = 1_000;
+/// Browsers that are signed in at the same time on one node.
+pub const SESSIONS_MAX: usize = 1_000;
+/// Browsers that are signed in with the same token; the one that was not used for the longest time
+/// makes room.
+pub const SESSIONS_OF_TOKEN_MAX: usize = 50;
+/// How long somebody stays signed in without doing anything.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How long somebody stays signed in at most.
+pub const SESSION_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Sign-in links that were made and not used.
+pub const SESSION_LINKS_MAX: usize = 1_000;
+/// How long a sign-in link works.
+pub const SESSION_LINK_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Invocations that may be lost from the recording by a crash: this long ago…
 pub const RECORDING_DELAY_MAX: Duration = Duration::from_millis(50);
 /// …or this many bytes.
@@ -167,6 +194,12 @@ pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// JSON paths that a comparison of two versions ignores.
+pub const DIFF_PATHS_MAX: usize = 64;
+/// One such path, in bytes.
+pub const DIFF_PATH_BYTES_MAX: usize = 512;
+/// Changes that a comparison shows; it counts the rest.
+pub const COMPARISON_CHANGES_MAX: usize = 200;
 /// A CloudEvents SQL expression, in bytes.
 pub const CESQL_BYTES_MAX: usize = 4 << 10;
 /// Brackets, functions and signs around each other in a CloudEvents SQL expression.
@@ -453,6 +486,59 @@ pub const ALL: &[Limit] = &[
         "bytes",
         "a request or response of a durable function",
     ),
+    limit("stats-buckets-max", STATS_BUCKETS_MAX as u64, "stretches", "numbers in one answer"),
+    limit(
+        "stats-functions-max",
+        STATS_FUNCTIONS_MAX as u64,
+        "functions",
+        "functions in one answer with numbers",
+    ),
+    limit(
+        "search-records-max",
+        SEARCH_RECORDS_MAX,
+        "records",
+        "records that one request of a search looks into",
+    ),
+    limit(
+        "search-time-max",
+        SEARCH_TIME_MAX.as_millis() as u64,
+        "ms",
+        "how long one request of a search looks",
+    ),
+    limit("search-text-bytes-max", SEARCH_TEXT_BYTES_MAX as u64, "bytes", "the text of a search"),
+    limit("graph-depth-max", GRAPH_DEPTH_MAX as u64, "steps", "steps in a graph of effects"),
+    limit(
+        "graph-nodes-max",
+        GRAPH_NODES_MAX as u64,
+        "nodes",
+        "events and invocations in a graph of effects",
+    ),
+    limit("sessions-max", SESSIONS_MAX as u64, "sessions", "browsers that are signed in"),
+    limit(
+        "sessions-of-token-max",
+        SESSIONS_OF_TOKEN_MAX as u64,
+        "sessions",
+        "browsers that are signed in with one token",
+    ),
+    limit(
+        "session-idle-max",
+        SESSION_IDLE_MAX.as_millis() as u64,
+        "ms",
+        "how long one stays signed in without doing anything",
+    ),
+    limit(
+        "session-age-max",
+        SESSION_AGE_MAX.as_millis() as u64,
+        "ms",
+        "how long one stays signed in",
+    ),
+    limit("session-links-max", SESSION_LINKS_MAX as u64, "links", "sign-in links not used yet"),
+    limit(
+        "session-link-age-max",
+        SESSION_LINK_AGE_MAX.as_millis() as u64,
+        "ms",
+        "how long a sign-in link works",
+    ),
     limit("signal-name-bytes-max", SIGNAL_NAME_BYTES_MAX as u64, "bytes", "the name of a signal"),
     limit(
         "call-bytes-max",
@@ -507,6 +593,14 @@ pub const ALL: &[Limit] = &[
         TRANSFORM_WORK_BYTES_MAX,
         "bytes",
         "estimated work of a transformation",
+    ),
+    limit("diff-paths-max", DIFF_PATHS_MAX as u64, "paths", "JSON paths that a comparison ignores"),
+    limit("diff-path-bytes-max", DIFF_PATH_BYTES_MAX as u64, "bytes", "one such path"),
+    limit(
+        "comparison-changes-max",
+        COMPARISON_CHANGES_MAX as u64,
+        "changes",
+        "changes that a comparison shows",
     ),
     limit("schema-bytes-max", SCHEMA_BYTES_MAX as u64, "bytes", "one schema of an event type"),
     limit("schema-depth-max", SCHEMA_DEPTH_MAX as u64, "levels", "nesting in a schema"),

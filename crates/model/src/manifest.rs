@@ -245,6 +245,7 @@ impl ManifestFunction {
         FunctionSpec {
             description: self.description.clone(),
             version: None,
+            aliases: BTreeMap::new(),
             on: Triggers {
                 http: self.http.clone(),
                 events: self.events.clone(),

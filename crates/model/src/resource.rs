@@ -231,6 +231,10 @@ pub struct FunctionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub version: Option<VersionId>,
+    /// Own names of versions. A spec without any keeps those that there are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub aliases: BTreeMap<Name, VersionId>,
     /// How it is called.
     #[serde(default)]
     pub on: Triggers,
@@ -384,6 +388,9 @@ pub struct VersionSpec {
     pub function: Name,
     /// 1 for the function's first version.
     pub number: u64,
+    /// What its manifest calls it: a semantic version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
     /// The component as uploaded.
     pub component: Digest,
     /// The component as executed, where it had to be adapted.

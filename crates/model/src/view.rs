@@ -3,12 +3,21 @@
 //! Nothing here is stored. Times are RFC 3339 in UTC, durations nanoseconds, bytes base 64 where
 //! they are not text.
 
+mod comparison;
 mod debug;
 mod delivery;
+mod history;
+mod node;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use comparison::{
+    CompareRules, Comparison, Cost, DifferenceView, EffectChange, EffectView, Part, Sameness,
+    VersionDiff, VersionRef,
+};
 pub use debug::{
     BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
     LineBreakpoint, MemoryInfo, MemoryView, OperationView, StepBy, StopReason, TimelineEntry,
@@ -18,6 +27,13 @@ pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
     PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
 };
+
+pub use history::{
+    ChangeView, CountView, DeliveryCounts, DeliveryWord, EventSearch, FunctionStats, GraphEdge,
+    GraphNode, GraphView, InvocationSearch, LoadView, NowView, SearchPage, StatsBucket, StatsView,
+    TotalsView,
+};
+pub use node::{DiskView, NodeLimits, NodeLog, NodeView};
 
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};
@@ -293,6 +309,10 @@ pub struct FunctionView {
     /// The version that new calls run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionView>,
+    /// Own names of versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub aliases: BTreeMap<Name, VersionId>,
     /// Limits, environment and recording of new deploys.
     pub config: FunctionConfig,
     /// The store's revision; send it back to guard a change.
@@ -308,6 +328,15 @@ pub struct VersionView {
     pub id: VersionId,
     /// 1 for the first.
     pub number: u64,
+    /// What its manifest called it, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// Whether new calls run it.
+    #[serde(default)]
+    pub live: bool,
+    /// Own names of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<Name>,
     /// How it is called.
     pub world: World,
     /// What it was written in, or empty.
@@ -328,6 +357,8 @@ pub struct VersionView {
 pub struct Deployed {
     /// The function as it is now.
     pub function: FunctionView,
+    /// The version that was made, or that was the same already.
+    pub version: VersionView,
     /// Whether the same code and configuration were there already.
     pub unchanged: bool,
     /// How long compiling took in this deploy; 0 when the machine code was stored before.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
-use nexus_gateway::{Gateway, Listener, ServerLimits, TlsFiles};
+use nexus_gateway::{Gateway, Listener, Page, PageRequest, ServerLimits, TlsFiles};
 use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
 use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
 use nexus_node::{MasterKey, Mode, NewToken, Node, NodeConfig, Parts};
@@ -42,6 +42,8 @@ pub(crate) struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) gateway: Gateway,
     pub(crate) file: ServerFile,
+    /// The text of the data folder's token.
+    token: String,
     drain: std::time::Duration,
     _lock: FolderLock,
 }
@@ -131,7 +133,7 @@ impl Server {
             ..NodeConfig::new(start.mode, master_key(&data)?, data.join("engine"))
         };
         let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
-        let token_file = ensure_token(&node, &data).await?;
+        let (token_file, token) = ensure_token(&node, &data).await?;
         let gateway = Gateway::start(node.clone(), gateway_config(&config, ingress, api))
             .map_err(|error| Error::Gateway(Box::new(error)))?;
         let file = ServerFile {
@@ -147,7 +149,18 @@ impl Server {
         if config.log.retention != Retention::default() {
             task::spawn("retention", retain(node.clone()));
         }
-        Ok(Server { node, gateway, file, drain: config.drain.0, _lock: lock })
+        Ok(Server { node, gateway, file, token, drain: config.drain.0, _lock: lock })
+    }
+
+    /// A link that opens the console, signed in; `None` where the console is not part of this build.
+    pub(crate) fn console_link(&self) -> Option<String> {
+        if !nexus_console::is_built() {
+            return None;
+        }
+        let identity = self.node.authenticate(&self.token).ok()?;
+        let ctx = OpContext { principal: identity.principal, ..OpContext::system("console") };
+        let link = self.node.session_link(&ctx).ok()?;
+        Some(format!("{}/signin?code={}", self.file.api, link.code))
     }
 
     /// Stops accepting, lets calls finish until the deadline, and closes everything.
@@ -316,7 +329,7 @@ fn random(bytes: &mut [u8], data: &Path) -> Result<(), Error> {
 }
 
 /// The data folder's token: made once, readable by the folder's owner only.
-async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<PathBuf, Error> {
+async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<(PathBuf, String), Error> {
     let path = data.join(TOKEN_FILE);
     let failed = |operation: &'static str| {
         let path = path.clone();
@@ -346,7 +359,24 @@ async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<PathBuf, Error> {
     let token = NewToken { name, scopes: vec![Scope::Admin], project: None, ttl: None };
     let ctx = OpContext::system("start");
     node.ensure_token(&ctx, token, &text).await.map_err(Error::Node)?;
-    Ok(path)
+    Ok((path, text))
+}
+
+/// A file of the embedded console.
+fn page(request: &PageRequest<'_>) -> Option<Page> {
+    let file = nexus_console::file(request.path)?;
+    let accepts = nexus_console::Accepts { brotli: request.brotli, gzip: request.gzip };
+    let body = file.body(accepts);
+    Some(Page {
+        content_type: file.content_type(),
+        digest: file.digest(),
+        immutable: file.is_immutable(),
+        encoding: body.encoding,
+        bytes: match body.bytes {
+            std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            std::borrow::Cow::Owned(bytes) => bytes.into(),
+        },
+    })
 }
 
 fn gateway_config(
@@ -379,5 +409,6 @@ fn gateway_config(
             .filter_map(|network| network.parse().ok())
             .collect(),
         metrics_open: config.api.metrics_open,
+        console: page,
     }
 }

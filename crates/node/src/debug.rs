@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use nexus_exec::{DebugRefused, Debugged, Debugger, Prepared};
 use nexus_model::record::{Failure, InvocationRecord};
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState, FrameView};
-use nexus_model::{Code, Digest, Event, InvocationId, Name, OpContext, Scope, limits};
+use nexus_model::{Code, Digest, Event, InvocationId, OpContext, Scope, limits};
 
-use crate::redact;
+use crate::replay::Recorded;
 use crate::views::output_value;
 use crate::{Error, Node};
 
@@ -26,7 +26,7 @@ pub(crate) struct Recording {
 
 /// Open sessions by their ids.
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
+pub(crate) struct DebugSessions(Mutex<HashMap<String, Arc<Session>>>);
 
 struct Session {
     invocation: InvocationId,
@@ -47,7 +47,7 @@ impl Session {
     }
 }
 
-impl Sessions {
+impl DebugSessions {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +71,7 @@ impl Node {
         id: InvocationId,
     ) -> Result<DebugOpened, Error> {
         let Recording { record, event, prepared } = self.recording(ctx, id).await?;
-        self.sessions.sweep();
+        self.debug_sessions.sweep();
         self.room_for_a_session()?;
         let debugger = prepared.debug(&record, event).await;
         let mut debugger = debugger.map_err(|error| Error::from(error).with_invocation(id))?;
@@ -100,12 +100,12 @@ impl Node {
         };
         // Others may have opened theirs while this one was made.
         self.room_for_a_session()?;
-        self.sessions.lock().insert(session, Arc::new(open));
+        self.debug_sessions.lock().insert(session, Arc::new(open));
         Ok(opened)
     }
 
     fn room_for_a_session(&self) -> Result<(), Error> {
-        let open = self.sessions.lock().len();
+        let open = self.debug_sessions.lock().len();
         if open < limits::DEBUG_SESSIONS_MAX {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl Node {
         (id, session): (InvocationId, &str),
         command: DebugCommand,
     ) -> Result<DebugState, Error> {
-        let open = self.session(ctx, (id, session))?;
+        let open = self.debug_session(ctx, (id, session))?;
         open.touch();
         let debugger = open.debugger.lock().await;
         let done = debugger.run(command).await;
@@ -139,7 +139,7 @@ impl Node {
                 Err(Error::new(Code::BadRequest, reason).with_invocation(id))
             }
             Err(DebugRefused::Ended) => {
-                self.sessions.lock().remove(session);
+                self.debug_sessions.lock().remove(session);
                 Err(ended(id))
             }
         }
@@ -154,17 +154,17 @@ impl Node {
         ctx: &OpContext,
         (id, session): (InvocationId, &str),
     ) -> Result<(), Error> {
-        self.session(ctx, (id, session))?;
-        self.sessions.lock().remove(session);
+        self.debug_session(ctx, (id, session))?;
+        self.debug_sessions.lock().remove(session);
         Ok(())
     }
 
-    fn session(
+    fn debug_session(
         &self,
         ctx: &OpContext,
         (id, session): (InvocationId, &str),
     ) -> Result<Arc<Session>, Error> {
-        let found = self.sessions.lock().get(session).cloned();
+        let found = self.debug_sessions.lock().get(session).cloned();
         let own =
             |open: &Arc<Session>| open.invocation == id && open.owner == ctx.principal.to_string();
         found.filter(own).ok_or_else(|| ended(id))
@@ -175,10 +175,10 @@ impl Node {
         loop {
             tokio::select! {
                 () = self.tasks.stopping() => break,
-                () = tokio::time::sleep(SWEEP) => self.sessions.sweep(),
+                () = tokio::time::sleep(SWEEP) => self.debug_sessions.sweep(),
             }
         }
-        self.sessions.lock().clear();
+        self.debug_sessions.lock().clear();
     }
 
     /// A record with all that a replay of it needs.
@@ -187,23 +187,8 @@ impl Node {
         ctx: &OpContext,
         id: InvocationId,
     ) -> Result<Recording, Error> {
-        let mut record = self.invocation_record(ctx, Scope::Replay, id).await?;
-        let project = Name::new(&record.meta.project)
-            .map_err(|error| Error::internal("read a record", error))?;
+        let Recorded { record, event, project } = self.recorded(ctx, id).await?;
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(&project))?;
-        let refuse =
-            |reason: &str| Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id);
-        if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
-            return Err(refuse(&record.not_replayable));
-        }
-        self.fetch_bodies(&mut record).await?;
-        if redact::is_sealed(&record) {
-            let key =
-                self.replay_key(&project, false).await.map_err(|at| at.with_invocation(id))?;
-            redact::unseal(&mut record, &key)
-                .map_err(|error| refuse(&error.to_string()).with_source(error))?;
-        }
-        let event = self.input_event(&record).await?.map(|event| event.event.to_event());
         let prepared = self.prepare_recorded(&project, &record).await;
         let prepared = prepared.map_err(|at| at.with_invocation(id))?;
         Ok(Recording { record, event, prepared })

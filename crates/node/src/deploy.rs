@@ -12,11 +12,12 @@ use nexus_model::resource::{
 };
 use nexus_model::view::Deployed;
 use nexus_model::{Code, Digest, Name, OpContext, Partition, Scope, VersionId, limits};
-use nexus_store::{Change, Expect, Op};
+use nexus_store::{Change, Op};
 
-use crate::catalog::{Current, Declared, FunctionName, Snapshot};
+use crate::functions::version_view;
 use crate::loaded::version_key;
-use crate::node::{current_of, lock};
+use crate::node::lock;
+use crate::versions::{FunctionStatus, Live, carry_aliases, function_key};
 use crate::{Deploy, Error, Node, validate};
 
 /// How long a function may be idle before what was loaded for it is let go.
@@ -54,57 +55,48 @@ impl Node {
         self.ensure_project(ctx, &deploy.project).await?;
         let artifact = self.artifact(&deploy).await?;
         let _alone = self.changes.lock().await;
-        let key = ResourceKey {
-            kind: Kind::Function,
-            project: Some(deploy.project.clone()),
-            name: deploy.name.clone(),
-        };
+        let key = function_key(&deploy.project, &deploy.name);
         let known = self.parts.store.get(&key).await?;
         let mut spec = self.wanted(&deploy, known.as_ref())?;
         self.check_secrets(&deploy.project, &spec.config).await?;
-        let before = known.as_ref().and_then(current_of);
-        let version = self.version(&deploy, &artifact, (&spec.config, before)).await?;
-        let unchanged_code = before.is_some_and(|at| at.version == version.id);
-        let current = Current {
-            version: version.id,
-            number: version.number,
-            world: version.world,
-            component: version.component,
-            executed: version.executed,
-        };
-        let name = FunctionName { project: &deploy.project, function: &deploy.name };
-        let declared = Declared { spec: &spec, current: Some(current), mode: self.config.mode };
-        Snapshot::clone(&self.catalog.snapshot()).conflict(name, declared)?;
-        spec.version = Some(version.id);
-        let mut ops = Vec::with_capacity(3);
-        if !unchanged_code {
-            let version_resource =
-                Resource::new(&version_key(&deploy.project, version.id)?, json(&version)?);
-            ops.push(Op::create(version_resource));
+        let status = known.as_ref().map(FunctionStatus::of).unwrap_or_default();
+        if deploy.candidate && status.current.is_none() {
+            let detail =
+                format!("function '{}' has no version that a candidate could replace", key.name);
+            return Err(
+                Error::new(Code::BadRequest, detail).with_hint("deploy it without candidate first")
+            );
         }
-        let mut resource = Resource::new(&key, json(&spec)?);
-        let expect = match &known {
-            None => Expect::Absent,
-            Some(known) => {
-                resource.metadata.labels = known.metadata.labels.clone();
-                resource.metadata.annotations = known.metadata.annotations.clone();
-                Expect::Revision(known.metadata.revision.unwrap_or_default())
+        let (version, is_new) = self.version(&deploy, &artifact, (&spec.config, &status)).await?;
+        let mut ops = Vec::with_capacity(3);
+        if is_new {
+            let made = Resource::new(&version_key(&deploy.project, version.id)?, json(&version)?);
+            ops.push(Op::create(made));
+        }
+        let stored = match (deploy.candidate, known) {
+            (true, Some(known)) => {
+                let status = FunctionStatus { latest: status.latest_with(&version), ..status };
+                ops.push(Op::set_status(key, json(&status)?));
+                let applied =
+                    self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+                self.publish(&applied).await?;
+                (known, applied.changed())
+            }
+            (_, known) => {
+                carry_aliases(&mut spec, known.as_ref());
+                let next = Live { key, known, spec, version: &version, status };
+                self.let_live(ctx, next, ops).await?
             }
         };
-        ops.push(Op::Put { resource, expect });
-        ops.push(Op::set_status(key.clone(), serde_json::json!({ "current": current })));
-        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
-        self.publish(&applied).await?;
-        let stored = applied.resources.iter().rev().find_map(|at| at.resource.as_ref());
-        let stored =
-            stored.ok_or_else(|| Error::new(Code::Internal, "the function was not stored"))?;
         let mut notes = artifact.notes;
-        if artifact.compiled.cached && applied.changed() {
+        if artifact.compiled.cached && stored.1 {
             notes.push("its machine code was stored already".to_owned());
         }
+        let function = self.function_view(&stored.0).await?;
         Ok(Deployed {
-            function: self.function_view(stored).await?,
-            unchanged: !applied.changed(),
+            version: version_view(&version, &function),
+            function,
+            unchanged: !stored.1,
             compile_ms: artifact.compiled.took_ms,
             notes,
         })
@@ -178,18 +170,20 @@ impl Node {
         Ok(())
     }
 
-    /// The version that runs already, if it is the same, or the next one.
+    /// The version that is live or the newest, if it is the same, or the next one; and whether it is
+    /// new.
     async fn version(
         &self,
         deploy: &Deploy,
         artifact: &Artifact,
-        (config, before): (&FunctionConfig, Option<Current>),
-    ) -> Result<VersionSpec, Error> {
+        (config, status): (&FunctionConfig, &FunctionStatus),
+    ) -> Result<(VersionSpec, bool), Error> {
         let id: VersionId = self.parts.mint.mint(Partition::of(deploy.project.as_str(), ""));
         let fresh = VersionSpec {
             id,
             function: deploy.name.clone(),
-            number: before.map_or(1, |at| at.number + 1),
+            number: status.latest().map_or(1, |latest| latest.number + 1),
+            label: deploy.label.clone(),
             component: artifact.component,
             executed: artifact.executed,
             component_bytes: artifact.bytes,
@@ -199,19 +193,28 @@ impl Node {
             bundle: artifact.bundle,
             config: config.clone(),
         };
-        if let Some(before) = before {
-            let running = self.version_spec(&deploy.project, before.version).await?;
-            let language = match fresh.language.is_empty() {
-                true => running.language.clone(),
-                false => fresh.language.clone(),
+        let live = status.current.map(|at| at.version);
+        let newest = status.latest().map(|at| at.version).filter(|at| Some(*at) != live);
+        for known in live.into_iter().chain(newest) {
+            let known = self.version_spec(&deploy.project, known).await?;
+            // What the builder and the manifest leave unsaid stays as it is.
+            let or = |fresh: &String, known: &String| match fresh.is_empty() {
+                true => known.clone(),
+                false => fresh.clone(),
             };
-            let same =
-                VersionSpec { id: running.id, number: running.number, language, ..fresh.clone() };
-            if same == running {
-                return Ok(running);
+            let same = VersionSpec {
+                id: known.id,
+                number: known.number,
+                language: or(&fresh.language, &known.language),
+                label: or(&fresh.label, &known.label),
+                ..fresh.clone()
+            };
+            if same == known {
+                return Ok((known, false));
             }
         }
-        Ok(fresh)
+        self.check_label(&deploy.project, &fresh).await?;
+        Ok((fresh, true))
     }
 
     /// Compiles what current versions need and this engine has not compiled, one after the other.
@@ -282,6 +285,6 @@ fn check_size(what: &str, size: usize, limit: usize) -> Result<(), Error> {
     Err(Error::new(Code::TooLarge, format!("the {what} has {size} bytes, the limit is {limit}")))
 }
 
-fn json<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
+pub(crate) fn json<T: serde::Serialize>(spec: &T) -> Result<serde_json::Value, Error> {
     serde_json::to_value(spec).map_err(|error| Error::internal("write a resource", error))
 }

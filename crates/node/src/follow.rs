@@ -10,9 +10,11 @@ use nexus_model::record::{EventRecord, InvocationRecord, Record};
 use nexus_model::view::{EventView, InvocationRow, LogView, ProgressView};
 use nexus_model::{
     Cursor, EventFilter, InvocationFilter, InvocationId, Name, OpContext, Scope, Timestamp,
+    parse_trace_id,
 };
 
 use crate::history::{log_invocations, payloads, reach};
+use crate::trace::trace_id;
 use crate::{Error, Followed, LogFilter, Node, views};
 
 /// Records read at a time; all that a stream ever buffers.
@@ -188,5 +190,11 @@ fn matches_invocation(filter: &InvocationFilter, record: &InvocationRecord) -> b
         && filter.version.is_none_or(|at| at.as_bytes()[..] == record.version[..])
         && (filter.statuses.is_empty() || filter.statuses.contains(&record.status()))
         && filter.duration_ns_min.is_none_or(|at| record.timings.total_ns >= at)
+        && filter.duration_ns_max.is_none_or(|at| record.timings.total_ns <= at)
+        && filter.cold.is_none_or(|cold| cold != record.cold.is_empty())
+        && (filter.triggers.is_empty() || filter.triggers.contains(&record.trigger()))
+        && filter
+            .trace
+            .is_none_or(|at| parse_trace_id(trace_id(&record.meta.traceparent)) == Some(at))
         && filter.event.is_none_or(|at| at.as_bytes()[..] == record.meta.cause_event[..])
 }

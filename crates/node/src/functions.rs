@@ -74,8 +74,9 @@ impl Node {
         if self.catalog.function(project, name).is_none() {
             return Err(self.no_function(project, name));
         }
+        let function = self.function(ctx, project, name).await?;
         let versions = self.versions_of(project, name).await?;
-        Ok(versions.iter().map(version_view).collect())
+        Ok(versions.iter().map(|spec| version_view(spec, &function)).collect())
     }
 
     /// Removes a function with its versions. What it did stays in the history; its invocations can
@@ -138,17 +139,23 @@ impl Node {
             }
         };
         let routes = effective_routes(&metadata.name, current, &spec.on.http);
-        Ok(FunctionView {
+        let mut view = FunctionView {
             urls: routes.iter().map(|route| self.url(&project, route)).collect(),
             project,
             name: metadata.name.clone(),
             description: spec.description,
             on: spec.on,
-            version: version.as_ref().map(version_view),
+            version: None,
+            aliases: spec.aliases,
             config: spec.config,
             revision: metadata.revision.unwrap_or_default(),
             updated: metadata.updated_at.unwrap_or_default(),
-        })
+        };
+        view.version = version.as_ref().map(|spec| version_view(spec, &view));
+        if let Some(version) = &mut view.version {
+            version.live = true;
+        }
+        Ok(view)
     }
 
     /// Where a route answers, as a browser on this machine would write it.
@@ -182,10 +189,15 @@ impl Node {
     }
 }
 
-fn version_view(spec: &VersionSpec) -> VersionView {
+/// A version with what its function says of it.
+pub(crate) fn version_view(spec: &VersionSpec, function: &FunctionView) -> VersionView {
+    let own = function.aliases.iter().filter(|(_, id)| **id == spec.id);
     VersionView {
         id: spec.id,
         number: spec.number,
+        label: spec.label.clone(),
+        live: function.version.as_ref().is_some_and(|live| live.id == spec.id),
+        aliases: own.map(|(alias, _)| alias.clone()).collect(),
         world: spec.world,
         language: spec.language.clone(),
         component: spec.component,

@@ -105,7 +105,12 @@ impl Node {
     ) -> Result<Vec<InvocationRow>, Error> {
         let asked = |status| filter.statuses.contains(&status);
         let queued = filter.statuses.is_empty() || asked(Status::Queued);
-        let other = filter.version.is_some() || filter.duration_ns_min.is_some();
+        let event = filter.triggers.is_empty() || filter.triggers.contains(&Trigger::Event);
+        let other = filter.version.is_some()
+            || filter.duration_ns_min.is_some()
+            || filter.cold == Some(true)
+            || filter.trace.is_some()
+            || !event;
         if other || !(queued || asked(Status::Suspended)) {
             return Ok(Vec::new());
         }

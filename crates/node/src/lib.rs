@@ -13,8 +13,10 @@
 //!   webhook.rs, schedules.rs, dead_letters.rs, why.rs      events on their way
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
+//!   sessions.rs   browsers that sign in
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //!   debug.rs, profile.rs                                   looking into what ran
+//!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
 //! ```
 
 mod admission;
@@ -26,6 +28,8 @@ mod call_policy;
 
 mod calls;
 mod catalog;
+mod changes;
+mod compare;
 mod config;
 mod dead_letters;
 mod debug;
@@ -39,6 +43,7 @@ mod emit;
 mod error;
 mod follow;
 mod functions;
+mod graph;
 mod guarded;
 mod history;
 mod host;
@@ -46,6 +51,7 @@ mod invoke;
 mod keys;
 mod loaded;
 mod node;
+mod nodes;
 mod outbound;
 mod profile;
 mod record;
@@ -57,15 +63,19 @@ mod routes;
 mod schedules;
 mod schema_views;
 mod schemas;
+mod search;
 mod secrets;
 mod serve;
+mod sessions;
 mod state;
+mod stats;
 mod tasks;
 mod trace;
 mod trigger_views;
 mod triggers;
 mod types;
 mod validate;
+mod versions;
 mod views;
 mod waited;
 mod waiters;
@@ -77,9 +87,14 @@ pub use config::{Mode, NodeConfig, Parts};
 pub use dead_letters::{DeadLetterFilter, RedriveOptions};
 pub use deferred::ResultOf;
 pub use error::Error;
+pub use graph::GraphOptions;
 pub use keys::MasterKey;
+pub use nexus_log::{LogStats, VerifyReport};
 pub use node::{BlobArtifacts, Node};
 pub use profile::ProfileFormat;
+pub use search::Wanted;
+pub use sessions::{OpenedSession, SessionLink, SignIn};
+pub use stats::StatsQuery;
 pub use tasks::Tasks;
 pub use types::{
     AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput, LogFilter,

@@ -12,18 +12,19 @@ use nexus_model::resource::{
     FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TokenSpec, TriggerSpec,
 };
 use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
-use nexus_policy::{Authenticator, Entry};
+use nexus_policy::{Authenticator, Entry, Sessions};
 use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
-use crate::debug::Sessions;
+use crate::debug::DebugSessions;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
 use crate::result_cache::ResultCache;
+use crate::sessions::identity;
 use crate::waiters::{TakenDown, Waiters};
 use crate::webhook::KnownKeys;
 use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
@@ -61,7 +62,7 @@ pub struct Node {
     pub(crate) results: ResultCache,
     pub(crate) waiters: Waiters,
     pub(crate) taken_down: TakenDown,
-    pub(crate) sessions: Sessions,
+    pub(crate) debug_sessions: DebugSessions,
     /// Held while a profile is taken: one at a time, so that they do not measure one another.
     pub(crate) profiling: Mutex<()>,
     pub(crate) under_pressure: AtomicBool,
@@ -70,7 +71,8 @@ pub struct Node {
     pub(crate) compiling: std::sync::Mutex<HashSet<Digest>>,
     /// Why components could not be compiled at the start.
     pub(crate) failed: std::sync::Mutex<Vec<String>>,
-    authenticator: ArcSwap<Authenticator>,
+    pub(crate) authenticator: ArcSwap<Authenticator>,
+    pub(crate) sessions: std::sync::Mutex<Sessions>,
     engine: OnceLock<Engine>,
     draining: AtomicBool,
 }
@@ -89,7 +91,7 @@ impl Node {
             results: ResultCache::default(),
             waiters: Waiters::default(),
             taken_down: TakenDown::default(),
-            sessions: Sessions::default(),
+            debug_sessions: DebugSessions::default(),
             profiling: Mutex::new(()),
             outbound: Outbound::new(),
             tasks: Tasks::default(),
@@ -104,6 +106,7 @@ impl Node {
             compiling: std::sync::Mutex::default(),
             failed: std::sync::Mutex::default(),
             authenticator: ArcSwap::default(),
+            sessions: std::sync::Mutex::default(),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
             config,
@@ -228,7 +231,10 @@ impl Node {
                 entries.push(entry.map_err(|error| Error::internal("read a token", error))?);
             }
         }
-        self.authenticator.store(Arc::new(Authenticator::new(entries)));
+        let known = Arc::new(Authenticator::new(entries));
+        let now = self.parts.clock.now();
+        lock(&self.sessions).retain(|token| known.of_hash(token, now).is_some());
+        self.authenticator.store(known);
         Ok(())
     }
 
@@ -243,11 +249,7 @@ impl Node {
                 "in nexus dev the token lies in .nexus/token; others: nexus tokens create",
             )
         })?;
-        Ok(Identity {
-            principal: found.principal.clone(),
-            scopes: Arc::clone(&found.scopes),
-            project: found.project.clone(),
-        })
+        Ok(identity(found, None))
     }
 
     /// The function that answers a request on the ingress. Takes no lock.

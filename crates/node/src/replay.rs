@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use nexus_exec::Ended;
 use nexus_exec::journal::{EnvEntry, Journal};
-use nexus_model::record::{Body, EventRecord, Header, InvocationRecord, Output};
+use nexus_model::record::{Body, Header, InvocationRecord, Output};
 use nexus_model::view::ReplayView;
-use nexus_model::{Code, InvocationId, Name, OpContext, Scope};
+use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope};
 
 use crate::redact;
 use crate::views::output_value;
 use crate::{Error, Node, ReplayOptions};
+
+/// A recording with what its replay needs.
+pub(crate) struct Recorded {
+    pub(crate) record: InvocationRecord,
+    /// The event that it handled, where the record only refers to it.
+    pub(crate) event: Option<Event>,
+    pub(crate) project: Name,
+}
 
 impl Node {
     /// Runs an invocation again, with the version, configuration and secrets of then, and compares.
@@ -25,16 +33,33 @@ impl Node {
         id: InvocationId,
         options: ReplayOptions,
     ) -> Result<ReplayView, Error> {
-        let mut record = self.invocation_record(ctx, Scope::Replay, id).await?;
-        let refuse =
-            |reason: &str| Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id);
-        if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
-            return Err(refuse(&record.not_replayable));
-        }
+        let Recorded { record, event, project } = self.recorded(ctx, id).await?;
         if options.verify && record.memory_hash.is_empty() {
-            return Err(refuse("its recording has no hash of the final memory").with_hint(
+            return Err(refused(id, "its recording has no hash of the final memory").with_hint(
                 "memory is hashed by servers that run with verify-memory; replay without --verify",
             ));
+        }
+        let prepared =
+            self.prepare_recorded(&project, &record).await.map_err(|at| at.with_invocation(id))?;
+        let replayed = prepared.replay(&record, event).await;
+        let replayed = replayed.map_err(|error| Error::from(error).with_invocation(id))?;
+        let mut view = replayed.view;
+        view.output = match ctx.allows(Scope::ReadPayload, Some(&project)) {
+            true => output_value(&output_of(replayed.ended)),
+            false => serde_json::Value::Null,
+        };
+        Ok(view)
+    }
+
+    /// An invocation that the caller may replay, with everything that a replay needs.
+    pub(crate) async fn recorded(
+        &self,
+        ctx: &OpContext,
+        id: InvocationId,
+    ) -> Result<Recorded, Error> {
+        let mut record = self.invocation_record(ctx, Scope::Replay, id).await?;
+        if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
+            return Err(refused(id, &record.not_replayable));
         }
         let project = Name::new(&record.meta.project)
             .map_err(|error| Error::internal("read a record", error))?;
@@ -43,20 +68,11 @@ impl Node {
             let key =
                 self.replay_key(&project, false).await.map_err(|at| at.with_invocation(id))?;
             redact::unseal(&mut record, &key)
-                .map_err(|error| refuse(&error.to_string()).with_source(error))?;
+                .map_err(|error| refused(id, &error.to_string()).with_source(error))?;
         }
         let event = self.input_event(&record).await?;
-        let prepared =
-            self.prepare_recorded(&project, &record).await.map_err(|at| at.with_invocation(id))?;
-        let input = event.as_ref().map(event_of);
-        let replayed = prepared.replay(&record, input).await;
-        let replayed = replayed.map_err(|error| Error::from(error).with_invocation(id))?;
-        let mut view = replayed.view;
-        view.output = match ctx.allows(Scope::ReadPayload, Some(&project)) {
-            true => output_value(&output_of(replayed.ended)),
-            false => serde_json::Value::Null,
-        };
-        Ok(view)
+        let event = event.map(|event| event.event.to_event());
+        Ok(Recorded { record, event, project })
     }
 
     pub(crate) async fn prepare_recorded(
@@ -90,11 +106,11 @@ fn recorded_secrets(record: &InvocationRecord) -> Result<Vec<(Name, u32)>, Error
     Ok(journal.header.env.iter().filter_map(secret).collect())
 }
 
-fn event_of(record: &EventRecord) -> nexus_model::Event {
-    record.event.to_event()
+fn refused(id: InvocationId, reason: &str) -> Error {
+    Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id)
 }
 
-fn output_of(ended: Ended) -> Output {
+pub(crate) fn output_of(ended: Ended) -> Output {
     let header = |(name, value)| Header { name, value, ..Header::default() };
     Output {
         http_status: ended.http_status.into(),

@@ -7,6 +7,7 @@ use nexus_store::{Applied, Change, Effect, Expect, Op};
 use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
 use crate::keys::random;
 use crate::node::current_of;
+use crate::versions::carry_aliases;
 use crate::{AppliedView, CreatedToken, Error, NewToken, Node, validate};
 
 /// Resources on one page of the store.
@@ -87,6 +88,8 @@ impl Node {
                 }
                 _ => {}
             }
+            carry_aliases(&mut spec, known.as_ref());
+            self.check_aliases(project, &key.name, &spec).await?;
             let name = FunctionName { project, function: &key.name };
             let declared = Declared { spec: &spec, current, mode: self.config.mode };
             plan.conflict(name, declared)?;

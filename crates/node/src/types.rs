@@ -21,6 +21,10 @@ pub struct Deploy {
     pub language: String,
     /// Read-only files as a tar archive.
     pub bundle: Option<Bytes>,
+    /// What the new version is called: a semantic version, or empty.
+    pub label: String,
+    /// Only make the version: calls go on running the one that is live.
+    pub candidate: bool,
 }
 
 /// The input of a direct call.
@@ -85,6 +89,8 @@ pub struct Identity {
     pub scopes: std::sync::Arc<[Scope]>,
     /// The only project they reach; `None` for all.
     pub project: Option<Name>,
+    /// From when on they are nobody any more; `None` for never.
+    pub expires: Option<Timestamp>,
 }
 
 /// A token to be made.

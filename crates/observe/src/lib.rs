@@ -7,5 +7,8 @@ mod metrics;
 mod sharded;
 pub mod telemetry;
 
-pub use metrics::{FUNCTIONS_MAX, FunctionMetrics, HttpMetrics, Listener, Metrics};
+pub use metrics::{
+    FUNCTIONS_MAX, FunctionMetrics, HttpMetrics, Listener, Metrics, memory_total_bytes,
+    resident_bytes,
+};
 pub use sharded::{Counter, Histogram};

@@ -380,9 +380,20 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     )?)
 }
 
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// Memory that this process has, in bytes, where the system tells it.
+pub fn resident_bytes() -> Option<u64> {
+    kernel_bytes("/proc/self/status", "VmRSS:")
+}
+
+/// Memory of the machine, in bytes, where the system tells it.
+pub fn memory_total_bytes() -> Option<u64> {
+    kernel_bytes("/proc/meminfo", "MemTotal:")
+}
+
+/// A line of a file of the kernel that gives a size in kB.
+fn kernel_bytes(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 

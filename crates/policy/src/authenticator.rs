@@ -46,6 +46,10 @@ impl Entry {
             },
         })
     }
+
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.authenticated.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
 }
 
 /// All known tokens at one moment: an immutable snapshot, replaced as a whole.
@@ -82,10 +86,22 @@ impl Authenticator {
     /// Who sent this token. `None` for a text that is no token, for an unknown token and for an
     /// expired one alike: the sender is not told which.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Option<&Authenticated> {
-        let hash = token.parse::<Token>().ok()?.hash();
-        let entries = self.by_prefix.get(&prefix(&hash))?;
-        let found = &entries.iter().find(|entry| entry.hash == hash)?.authenticated;
-        found.expires_at.is_none_or(|expires_at| now < expires_at).then_some(found)
+        self.of_hash(&token.parse::<Token>().ok()?.hash(), now)
+    }
+
+    /// Who the token of this hash stands for, unless it is unknown or has expired.
+    pub fn of_hash(&self, hash: &TokenHash, now: Timestamp) -> Option<&Authenticated> {
+        let entries = self.by_prefix.get(&prefix(hash))?;
+        let found = entries.iter().find(|entry| entry.hash == *hash)?;
+        found.is_valid(now).then_some(&found.authenticated)
+    }
+
+    /// The hash of the token with this name, unless it is unknown or has expired. Looks at every
+    /// token: nothing for the path of a request.
+    pub fn hash_of_name(&self, name: &str, now: Timestamp) -> Option<TokenHash> {
+        let mut entries = self.by_prefix.values().flatten();
+        let found = entries.find(|at| *at.authenticated.principal.name == *name)?;
+        found.is_valid(now).then_some(found.hash)
     }
 }
 

@@ -3,11 +3,13 @@
 mod authenticator;
 mod authorize;
 mod scope;
+mod session;
 mod token;
 mod webhook;
 
 pub use authenticator::{Authenticated, Authenticator, Entry};
 pub use authorize::{Denied, Reason, authorize};
 pub use scope::{ScopeError, parse_scope, parse_scopes, scope_word};
+pub use session::{SessionError, Sessions};
 pub use token::{Token, TokenError, TokenHash};
 pub use webhook::{SignatureError, Signed, WebhookKeys};

@@ -328,7 +328,7 @@ fn mask_bytes(bytes: &mut Bytes, secret: &[u8], mut found: impl FnMut(usize)) {
     }
 }
 
-fn mask_text(text: &mut String, secret: &[u8]) {
+pub(crate) fn mask_text(text: &mut String, secret: &[u8]) {
     let Ok(secret) = std::str::from_utf8(secret) else { return };
     if secret.len() >= journal::MASKED_SECRET_BYTES_MIN && text.contains(secret) {
         *text = text.replace(secret, &"*".repeat(secret.len()));

@@ -96,6 +96,7 @@ impl Setting {
                 context: self.context.clone(),
                 requests: 0,
                 concurrent: None,
+                operation: 0,
                 whole: None,
             },
             sockets: WasiSocketsCtx::default(),

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use nexus_exec::journal::{Divergence, Function, Header, Outcome, Player, Recorder, Stop};
+use nexus_exec::rehearsal::Script;
 use nexus_exec::{CapturedBody, Piece};
 use nexus_model::limits;
 use tokio::sync::watch;
 
 use crate::debug::Explorer;
 use crate::logs::Logs;
+use crate::witness::Witness;
 
 /// The journal as one invocation uses it.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) enum Tape {
     Explore(Box<Explorer>),
     /// Operations are answered from what was persisted, until that ends; then they are written.
     Resume(Box<Resuming>),
+    /// Operations are answered by what a recording of another version knows.
+    Rehearse(Box<Script>),
 }
 
 /// The persisted part of a journal while it is repeated.
@@ -117,6 +121,8 @@ pub(crate) struct Ledger {
     pub(crate) emitted: usize,
     /// Signals that were recorded and are in no piece yet.
     pub(crate) signals: Vec<[u8; 16]>,
+    /// Watches a replay for what it asks of the world.
+    pub(crate) witness: Option<Box<Witness>>,
     /// The zero of the guest's monotonic clock. It moves when a journal was repeated: the time in
     /// which the guest was not there does not count.
     pub(crate) origin: Instant,
@@ -148,6 +154,7 @@ impl Ledger {
             stop: None,
             emitted: 0,
             signals: Vec::new(),
+            witness: None,
             origin,
             live,
         };
@@ -168,6 +175,7 @@ impl Ledger {
             Tape::Replay(player) => player.operations(),
             Tape::Explore(explorer) => explorer.operations(),
             Tape::Resume(resuming) => resuming.player.operations(),
+            Tape::Rehearse(script) => script.operations(),
         }
     }
 
@@ -184,6 +192,7 @@ impl Ledger {
     pub(crate) fn monotonic(&self) -> Duration {
         match &self.tape {
             Tape::Resume(resuming) => Duration::from_nanos(resuming.player.monotonic_ns()),
+            Tape::Rehearse(script) => Duration::from_nanos(script.monotonic_ns()),
             _ => self.origin.elapsed(),
         }
     }
@@ -250,6 +259,9 @@ impl Ledger {
         arguments: u64,
         text: &str,
     ) -> wasmtime::Result<Option<Outcome>> {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            return Ok(script.local(function, arguments, text));
+        }
         let next = match &mut self.tape {
             Tape::Explore(explorer) => explorer.next(function, arguments, text),
             _ => match self.player() {
@@ -273,7 +285,7 @@ impl Ledger {
         match &mut self.tape {
             Tape::Replay(player) => Some(player),
             Tape::Resume(resuming) => Some(&mut resuming.player),
-            Tape::Off(_) | Tape::Record(_) | Tape::Explore(_) => None,
+            Tape::Off(_) | Tape::Record(_) | Tape::Explore(_) | Tape::Rehearse(_) => None,
         }
     }
 
@@ -289,7 +301,43 @@ impl Ledger {
         match &mut self.tape {
             Tape::Off(count) => *count += 1,
             Tape::Record(recorder) => recorder.push(function, arguments, text, outcome),
+            Tape::Rehearse(script) => script.count(),
             Tape::Replay(_) | Tape::Explore(_) | Tape::Resume(_) => {}
+        }
+    }
+
+    /// Tells the witness of a replay, if there is one.
+    pub(crate) fn watch(&mut self, tell: impl FnOnce(&mut Witness)) {
+        if let Some(witness) = &mut self.witness {
+            tell(witness);
+        }
+    }
+
+    /// In a rehearsal, the guest waits for whatever comes first.
+    pub(crate) fn idle(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.idle();
+        }
+    }
+
+    /// In a rehearsal, a request is about to go. Said before it goes: it may arrive at once.
+    pub(crate) fn sends(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.send();
+        }
+    }
+
+    /// In a rehearsal, the request did not go.
+    pub(crate) fn not_sent(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.take_back();
+        }
+    }
+
+    /// In a rehearsal, the guest has the answer to a request.
+    pub(crate) fn arrived(&mut self) {
+        if let Tape::Rehearse(script) = &mut self.tape {
+            script.arrive();
         }
     }
 

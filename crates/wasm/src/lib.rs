@@ -25,9 +25,11 @@ mod load;
 mod logs;
 mod memory;
 mod random;
+mod rehearse;
 mod replay;
 mod runtime;
 mod state;
+mod witness;
 
 pub use config::{Config, Error};
 pub use fs::check_bundle;

@@ -6,24 +6,26 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::journal::{Divergence, EnvEntry, Journal, Player, Stop};
+use nexus_exec::rehearsal::Effect;
 use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
 use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
 use nexus_model::resource::World;
 use nexus_model::view::{DivergenceView, ReplayView, Verdict};
-use nexus_model::{Clock, Digest, Event, InvocationId, Name, Timestamp, VersionId};
+use nexus_model::{Digest, Event, InvocationId, Name, Timestamp, VersionId};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::invoke::{
     Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
 };
-use crate::ledger::{Ledger, Shared, Tape, lock};
+use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
-use crate::state::{State, StopAt, Work};
+use crate::state::{StopAt, Work};
+use crate::witness::Witness;
 use crate::{engine, event, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
-const TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a replay may compute after the last operation of a recording that was stopped.
 const STRUCK_BUDGET: Duration = Duration::from_millis(20);
 
@@ -31,15 +33,17 @@ fn not_replayable(reason: impl Into<String>) -> Error {
     Error::NotReplayable { reason: reason.into() }
 }
 
-/// Runs a record again.
+/// Runs a record again. With a witness it also tells what was asked of the world.
 pub(crate) async fn replay(
     ready: &Ready,
-    record: &InvocationRecord,
-    event: Option<Event>,
-) -> Result<Replayed, Error> {
-    let recorded = Recorded::read(ready, record)?;
-    let (journal, unit) = (&recorded.journal, &recorded.unit);
-    let input = input_of(record, event, (journal, unit))?;
+    (record, event): (&InvocationRecord, Option<Event>),
+    witness: Option<Box<Witness>>,
+) -> Result<(Replayed, Vec<Effect>), Error> {
+    let mut journal = read_journal(record)?;
+    check_identity(&journal, &ready.unit)?;
+    let unit = Arc::new(unit_of(&journal, &ready.unit)?);
+    journal.unmask(|env| secret(&unit, env));
+    let input = input_of((record, event), (&journal, &unit), unit.world)?;
     let verify = journal.header.verify;
     let flavour = match verify {
         true => ready.inner.verifying(unit.component).await?,
@@ -47,17 +51,38 @@ pub(crate) async fn replay(
     };
     let slot = flavour.registry.slot(unit.component, unit.world);
     let loaded = flavour.registry.get(&slot).await?;
+    let context = Arc::new(context_of(&journal, record, &unit));
     let struck = journal.ending.is_struck();
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
-    let tape = Tape::Replay(Box::new(Player::new(recorded.journal.clone())));
-    let ledger = Recorded::ledger(tape, &input, clock.clone());
-    let stop_at =
-        StopAt { deadline: started + TIME_MAX, struck_budget: struck.then_some(STRUCK_BUDGET) };
-    let state = recorded.state(&input, ledger.clone(), (clock.clone(), stop_at));
-    let Recorded { unit, context, .. } = recorded;
+    let seed = journal.header.seed;
+    let durable = journal.header.durable.then(Box::default);
+    let tape = Tape::Replay(Box::new(Player::new(journal)));
+    let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
+    ledger.whole_input = input.body;
+    ledger.witness = witness;
+    let ledger = Arc::new(std::sync::Mutex::new(ledger));
+    let state = Setting {
+        context: context.clone(),
+        unit: unit.clone(),
+        host: None,
+        clock: clock.clone(),
+        ledger: ledger.clone(),
+        seed,
+        durable,
+        work: Work::of(input.event.as_ref()),
+        stop_at: StopAt {
+            deadline: started + TIME_MAX,
+            struck_budget: struck.then_some(STRUCK_BUDGET),
+        },
+        cancel: Cancel::default(),
+        stdin: input.stdin.clone(),
+        arguments: input.arguments,
+    }
+    .state();
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
-    let ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
+    let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
+    let effects = ledger.witness.take().map(|witness| witness.finish(&unit)).unwrap_or_default();
     let end = End::of(&ledger, &executed, struck);
     let played = ledger.operations();
     let facts = finish::Facts {
@@ -74,56 +99,7 @@ pub(crate) async fn replay(
         End::Complete => compare(record, &ended),
     };
     let view = view(record, (divergence, struck), (played, started.elapsed(), &ended));
-    Ok(Replayed { view, ended })
-}
-
-/// A recording that can be replayed here, with its secrets.
-pub(crate) struct Recorded {
-    pub(crate) journal: Journal,
-    pub(crate) unit: Arc<Unit>,
-    pub(crate) context: Arc<CallContext>,
-}
-
-impl Recorded {
-    pub(crate) fn read(ready: &Ready, record: &InvocationRecord) -> Result<Self, Error> {
-        let mut journal = read_journal(record)?;
-        check_identity(&journal, &ready.unit)?;
-        let unit = Arc::new(unit_of(&journal, &ready.unit)?);
-        journal.unmask(|env| secret(&unit, env));
-        let context = Arc::new(context_of(&journal, record, &unit));
-        Ok(Recorded { journal, unit, context })
-    }
-
-    /// What a store begins with whose outside world is `ledger`.
-    pub(crate) fn state(
-        &self,
-        input: &Input,
-        ledger: Shared,
-        (clock, stop_at): (Arc<dyn Clock>, StopAt),
-    ) -> State {
-        let setting = Setting {
-            context: self.context.clone(),
-            unit: self.unit.clone(),
-            host: None,
-            clock,
-            ledger,
-            seed: self.journal.header.seed,
-            durable: self.journal.header.durable.then(Box::default),
-            work: Work::of(input.event.as_ref()),
-            stop_at,
-            cancel: Cancel::default(),
-            stdin: input.stdin.clone(),
-            arguments: input.arguments.clone(),
-        };
-        setting.state()
-    }
-
-    /// A ledger that plays `tape`.
-    pub(crate) fn ledger(tape: Tape, input: &Input, clock: Arc<dyn Clock>) -> Shared {
-        let mut ledger = Ledger::new(tape, true, (Logs::new(clock), Instant::now()));
-        ledger.whole_input = input.body.clone();
-        Arc::new(std::sync::Mutex::new(ledger))
-    }
+    Ok((Replayed { view, ended }, effects))
 }
 
 /// How a replay came to its end.
@@ -162,7 +138,7 @@ impl End {
     }
 }
 
-fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
+pub(crate) fn read_journal(record: &InvocationRecord) -> Result<Journal, Error> {
     if !record.not_replayable.is_empty() {
         return Err(not_replayable(record.not_replayable.clone()));
     }
@@ -223,7 +199,7 @@ pub(crate) fn secret(unit: &Unit, env: u32) -> Option<&[u8]> {
     var.secret.as_ref().map(|_| var.value.as_bytes())
 }
 
-fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> CallContext {
+pub(crate) fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Unit) -> CallContext {
     CallContext {
         id: InvocationId::try_from(&journal.header.invocation[..])
             .unwrap_or_else(|_| unreachable_id()),
@@ -253,10 +229,11 @@ pub(crate) struct Input {
     pub(crate) event: Option<Event>,
 }
 
+/// `unit` is what ran and knows the secrets, `world` how the guest is called now.
 pub(crate) fn input_of(
-    record: &InvocationRecord,
-    event: Option<Event>,
+    (record, event): (&InvocationRecord, Option<Event>),
     (journal, unit): (&Journal, &Unit),
+    world: World,
 ) -> Result<Input, Error> {
     let form = record.input.as_ref().and_then(|input| input.form.as_ref());
     let kept = |body: &Body| {
@@ -279,7 +256,7 @@ pub(crate) fn input_of(
         }
         _ => None,
     };
-    match (unit.world, form, event) {
+    match (world, form, event) {
         (World::Http, Some(input::Form::Http(request)), _) => {
             let guest = GuestInput::Http(Box::new(with_host(request_of(request)?)));
             Ok(input(guest, kept(&request.body)?))

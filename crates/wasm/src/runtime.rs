@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nexus_exec::rehearsal::{Effect, Rehearsed};
 use nexus_exec::{
     Artifacts, Call, Compiled, Debugger, Ended, Error as ExecError, Host, Inspected, Prepared,
     Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
@@ -320,7 +321,25 @@ impl Prepared for Ready {
         record: &InvocationRecord,
         event: Option<Event>,
     ) -> Result<Replayed, ExecError> {
-        crate::replay::replay(self, record, event).await
+        let replayed = crate::replay::replay(self, (record, event), None).await?;
+        Ok(replayed.0)
+    }
+
+    async fn witness(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+    ) -> Result<(Replayed, Vec<Effect>), ExecError> {
+        crate::replay::replay(self, (record, event), Some(Box::default())).await
+    }
+
+    async fn rehearse(
+        &self,
+        record: &InvocationRecord,
+        event: Option<Event>,
+        effects: Vec<Effect>,
+    ) -> Result<Rehearsed, ExecError> {
+        crate::rehearse::rehearse(self, (record, event), effects).await
     }
 
     async fn debug(

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod batch;
 pub(crate) mod completion;
+pub(crate) mod console;
 pub(crate) mod dead_letters;
 pub(crate) mod debug;
 pub(crate) mod deferred;

@@ -271,7 +271,7 @@ impl Player {
         })
     }
 
-    pub(super) fn skip(&mut self) -> Option<(Function, u64, String, Outcome)> {
+    pub(crate) fn skip(&mut self) -> Option<(Function, u64, String, Outcome)> {
         let call = self.call()?;
         let clock = &mut self.clocks[clock_of(call.function)];
         let outcome = Outcome::take(&mut self.cursor, clock)?;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nexus_model::view::{BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView};
-use nexus_model::{EventId, Timestamp};
+use nexus_model::{Code, EventId, Timestamp};
 use nexus_node::{DeadLetterFilter, RedriveOptions};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,7 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(REDRIVE, ["dead_letter_redrive", "Try dead letters again"], redrive)
             .scope("write")
             .takes::<RedriveRequest>()
-            .answers::<BulkView>(),
+            .answers::<BulkView>()
+            .fails(&[Code::BadEvent, Code::SchemaViolated, Code::Conflict, Code::QueueFull]),
         Endpoint::post(DROP, ["dead_letter_drop", "Take dead letters out for good"], discard)
             .scope("write")
             .takes::<DropRequest>()

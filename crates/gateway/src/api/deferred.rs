@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use nexus_model::view::{PendingView, ProgressView, WhyView};
-use nexus_model::{EventId, InvocationId, Name, limits, units};
+use nexus_model::{Code, EventId, InvocationId, Name, limits, units};
 use nexus_node::{InvokeInput, ResultOf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name, whole};
-use super::invoke::answer;
+use super::invoke::{RESULT_CODES, answer};
+use super::session::SignedIn;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::{Fault, INVOCATION_HEADER};
 
@@ -33,19 +35,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .scope("read-payload")
         .query::<ResultQuery>()
         .answers_bytes("*/*")
-        .answers_as::<PendingView>("application/vnd.nexus.pending+json"),
+        .answers_as::<PendingView>("application/vnd.nexus.pending+json")
+        .also(&[(202, "There is no result yet.")])
+        .answers_as_functions_do(RESULT_CODES),
         Endpoint::get(PROGRESS, ["invocation_progress", "Follow how far it says it is"], progress)
             .scope("read-payload")
             .query::<ProgressQuery>()
-            .answers_as::<ProgressView>("text/event-stream"),
+            .answers_as::<ProgressView>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
         Endpoint::post(CANCEL, ["invocation_cancel", "Stop an invocation"], cancel)
             .scope("invoke")
             .query::<CancelQuery>()
-            .empty(),
+            .empty()
+            .fails(&[Code::Conflict]),
         Endpoint::post(SIGNAL, ["invocation_signal", "Wake a durable invocation"], signal)
             .scope("invoke")
             .takes_bytes("*/*")
-            .status(202),
+            .status(202)
+            .fails(&[Code::Conflict, Code::NotDurable]),
         Endpoint::get(WHY, ["why", "Say why an event or invocation is as it is"], why)
             .answers::<Items<WhyView>>(),
     ]
@@ -116,6 +123,7 @@ struct ProgressQuery {
 async fn progress(
     State(app): State<App>,
     Caller(ctx): Caller,
+    Extension(reader): Extension<SignedIn>,
     Path(path): InvocationPath,
     Query(query): Query<ProgressQuery>,
     headers: HeaderMap,
@@ -123,7 +131,7 @@ async fn progress(
     let (project, id) = ids(path)?;
     let after = sse::resume(&headers, query.after.as_deref())?;
     let items = app.node.follow_progress(&ctx, (&project, id), after).await?;
-    Ok(sse::stream(&app, "progress", items))
+    Ok(sse::stream((&app, reader), "progress", items))
 }
 
 /// Why it is stopped.

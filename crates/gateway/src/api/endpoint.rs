@@ -4,6 +4,7 @@
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
+use nexus_model::Code;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::App;
@@ -29,6 +30,15 @@ pub(super) struct Content {
     pub(super) schema: Option<SchemaOf>,
 }
 
+/// What an operation may answer when it does not succeed, besides what any may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failures {
+    /// These codes, and nothing else.
+    These(&'static [Code]),
+    /// These codes; and a function may answer any status at all.
+    Any(&'static [Code]),
+}
+
 /// One row.
 pub(super) struct Endpoint {
     pub(super) method: Method,
@@ -40,6 +50,9 @@ pub(super) struct Endpoint {
     pub(super) request: Vec<Content>,
     pub(super) status: u16,
     pub(super) answer: Vec<Content>,
+    /// Further statuses of success, with what they mean.
+    pub(super) also: &'static [(u16, &'static str)],
+    pub(super) failures: Failures,
     pub(super) handler: MethodRouter<App>,
 }
 
@@ -70,6 +83,8 @@ impl Endpoint {
             request: Vec::new(),
             status: 200,
             answer: Vec::new(),
+            also: &[],
+            failures: Failures::These(&[]),
             handler: on(filter, handler),
         }
     }
@@ -159,6 +174,24 @@ impl Endpoint {
     /// Answers bytes.
     pub(super) fn answers_bytes(mut self, media_type: &'static str) -> Self {
         self.answer.push(Content { media_type, schema: None });
+        self
+    }
+
+    /// Answers these statuses, too, when it succeeds.
+    pub(super) fn also(mut self, also: &'static [(u16, &'static str)]) -> Self {
+        self.also = also;
+        self
+    }
+
+    /// May answer with these codes, besides those that any endpoint may answer with.
+    pub(super) fn fails(mut self, codes: &'static [Code]) -> Self {
+        self.failures = Failures::These(codes);
+        self
+    }
+
+    /// May answer with these codes, or with any status that a function chooses.
+    pub(super) fn answers_as_functions_do(mut self, codes: &'static [Code]) -> Self {
+        self.failures = Failures::Any(codes);
         self
     }
 

@@ -1,19 +1,21 @@
-//! Events: emit, list, show, follow.
+//! Events: emit, list, count, search, show, follow.
 
+use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
-use nexus_model::view::{Accepted, EventView};
+use nexus_model::view::{Accepted, CountView, EventSearch, EventView, GraphNode, GraphView};
 use nexus_model::{
     Code, Event, EventFilter, EventId, InvocationId, Page, TimeRange, Timestamp, limits,
 };
-use nexus_node::PageOptions;
+use nexus_node::{GraphOptions, PageOptions, Wanted};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
+use super::session::SignedIn;
 use super::{App, sse};
 use crate::cloudevents;
 use crate::fault::Fault;
@@ -22,6 +24,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/api/v1/projects/{project}/events";
     const ONE: &str = "/api/v1/projects/{project}/events/{event}";
     const STREAM: &str = "/api/v1/projects/{project}/events/stream";
+    const COUNT: &str = "/api/v1/projects/{project}/events/count";
+    const SEARCH: &str = "/api/v1/projects/{project}/events/search";
+    const GRAPH: &str = "/api/v1/projects/{project}/events/{event}/graph";
     vec![
         Endpoint::post(ALL, ["event_emit", "Append CloudEvents; 202: they are durable"], emit)
             .scope("emit")
@@ -30,13 +35,37 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes_as::<Vec<Event>>("application/cloudevents-batch+json")
             .takes_bytes("*/*")
             .status(202)
-            .answers::<Accepted>(),
+            .answers::<Accepted>()
+            .fails(&[
+                Code::BadEvent,
+                Code::SchemaViolated,
+                Code::Conflict,
+                Code::QueueFull,
+                Code::RecordingPressure,
+            ]),
         Endpoint::get(ALL, ["event_list", "List events, newest first"], list)
             .query::<EventQuery>()
-            .answers::<Page<EventView>>(),
+            .answers::<Page<EventView>>()
+            .fails(&[Code::CursorExpired]),
         Endpoint::get(STREAM, ["event_follow", "Follow events as they come"], follow)
             .query::<EventStream>()
-            .answers_as::<EventView>("text/event-stream"),
+            .answers_as::<EventView>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
+        Endpoint::get(COUNT, ["event_count", "Count events"], count)
+            .query::<EventCountQuery>()
+            .answers::<CountView>(),
+        Endpoint::get(
+            SEARCH,
+            ["event_search", "Look for events by their data, part by part"],
+            search,
+        )
+        .scope("read-payload")
+        .query::<EventSearchQuery>()
+        .answers::<EventSearch>()
+        .fails(&[Code::CursorExpired]),
+        Endpoint::get(GRAPH, ["event_graph", "Show what an event led to"], graph)
+            .query::<GraphQuery>()
+            .answers::<GraphView>(),
         Endpoint::get(ONE, ["event_show", "Show an event with its data"], show)
             .answers::<EventView>(),
     ]
@@ -115,6 +144,140 @@ async fn list(
     Ok(Answer(app.node.events(&ctx, filter, page).await?))
 }
 
+/// Which events are counted.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct EventCountQuery {
+    /// The type; a trailing `*` matches any ending.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// The source, exactly.
+    source: Option<String>,
+    /// The subject, exactly.
+    subject: Option<String>,
+    /// Caused by this invocation.
+    cause: Option<InvocationId>,
+    /// Accepted at or after this moment.
+    since: Option<Timestamp>,
+    /// Accepted before this moment.
+    until: Option<Timestamp>,
+}
+
+async fn count(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<EventCountQuery>,
+) -> Result<Answer<CountView>, Fault> {
+    let filter = EventFilter {
+        project: project.text(),
+        range: TimeRange { since: query.since, until: query.until },
+        ty: query.ty,
+        source: query.source,
+        subject: query.subject,
+        cause: query.cause,
+    };
+    Ok(Answer(CountView { count: app.node.count_events(&ctx, filter).await? }))
+}
+
+/// Which events, and what their data must have. A search needs `text`, `where` or both.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct EventSearchQuery {
+    /// A text, in any case of letters, in the attributes or the data.
+    text: Option<String>,
+    /// A jq expression over the event in the JSON format of CloudEvents: `.data.total > 100`.
+    #[serde(rename = "where")]
+    expression: Option<String>,
+    /// The type; a trailing `*` matches any ending.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// The source, exactly.
+    source: Option<String>,
+    /// The subject, exactly.
+    subject: Option<String>,
+    /// Caused by this invocation.
+    cause: Option<InvocationId>,
+    /// Accepted at or after this moment.
+    since: Option<Timestamp>,
+    /// Accepted before this moment.
+    until: Option<Timestamp>,
+    /// The `next` of the part before.
+    cursor: Option<String>,
+    /// Hits in the part.
+    limit: Option<usize>,
+    /// With data.
+    data: bool,
+}
+
+async fn search(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Query(query): Query<EventSearchQuery>,
+) -> Result<Answer<EventSearch>, Fault> {
+    let page = PageOptions {
+        cursor: cursor(query.cursor.as_deref())?,
+        limit: page_limit(query.limit)?,
+        data: query.data,
+    };
+    let filter = EventFilter {
+        project: project.text(),
+        range: TimeRange { since: query.since, until: query.until },
+        ty: query.ty,
+        source: query.source,
+        subject: query.subject,
+        cause: query.cause,
+    };
+    let wanted = Wanted { text: query.text, expression: query.expression };
+    Ok(Answer(app.node.search_events(&ctx, filter, (wanted, page)).await?))
+}
+
+/// How far a graph goes.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GraphQuery {
+    /// Steps from the beginning. Default: 10.
+    depth: Option<u32>,
+    /// Events and invocations in it. Default: 200.
+    nodes: Option<usize>,
+}
+
+impl GraphQuery {
+    pub(super) fn options(&self) -> GraphOptions {
+        let default = GraphOptions::default();
+        GraphOptions {
+            depth: self.depth.unwrap_or(default.depth),
+            nodes: self.nodes.unwrap_or(default.nodes),
+        }
+    }
+}
+
+async fn graph(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    project: Project,
+    Path((_, id)): Path<(String, String)>,
+    Query(query): Query<GraphQuery>,
+) -> Result<Answer<GraphView>, Fault> {
+    let id: EventId = id.parse().map_err(|error| Fault::bad_request(format!("event: {error}")))?;
+    let view = app.node.event_graph(&ctx, id, query.options()).await?;
+    match &project.0 {
+        Some(project) if project.as_str() != project_of(&view) => {
+            Err(Fault::new(Code::NotFound, format!("event {id} is not in project '{project}'")))
+        }
+        _ => Ok(Answer(view)),
+    }
+}
+
+/// The project that everything in a graph belongs to.
+pub(super) fn project_of(view: &GraphView) -> &str {
+    match view.nodes.first() {
+        Some(GraphNode::Event { project, .. } | GraphNode::Invocation { project, .. }) => project,
+        _ => "",
+    }
+}
+
 async fn show(
     State(app): State<App>,
     Caller(ctx): Caller,
@@ -151,6 +314,7 @@ struct EventStream {
 async fn follow(
     State(app): State<App>,
     Caller(ctx): Caller,
+    Extension(reader): Extension<SignedIn>,
     project: Project,
     Query(query): Query<EventStream>,
     headers: HeaderMap,
@@ -165,5 +329,5 @@ async fn follow(
         ..EventFilter::default()
     };
     let events = app.node.follow_events(&ctx, filter, after).await?;
-    Ok(sse::stream(&app, "event", events))
+    Ok(sse::stream((&app, reader), "event", events))
 }

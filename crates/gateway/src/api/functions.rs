@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use nexus_model::resource::FunctionSpec;
 use nexus_model::view::{Deployed, FunctionView, VersionView};
-use nexus_model::{Name, limits};
+use nexus_model::{Code, Name, limits};
 use nexus_node::Deploy;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,7 +27,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(ALL, ["function_list", "List the functions of a project"], list)
             .answers::<Items<FunctionView>>(),
         Endpoint::get(ONE, ["function_show", "Show a function"], show).answers::<FunctionView>(),
-        Endpoint::delete(ONE, ["function_delete", "Delete a function"], delete).scope("write"),
+        Endpoint::delete(ONE, ["function_delete", "Delete a function"], delete)
+            .scope("write")
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::get(VERSIONS, ["version_list", "List the versions of a function"], versions)
             .answers::<Items<VersionView>>(),
         Endpoint::post(DEPLOY, ["function_deploy", "Deploy a component"], deploy)
@@ -35,7 +37,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<DeployQuery>()
             .takes_bytes("application/wasm")
             .takes_as::<DeployParts>("multipart/form-data")
-            .answers::<Deployed>(),
+            .answers::<Deployed>()
+            .fails(&[
+                Code::BadResource,
+                Code::BadComponent,
+                Code::WasiP3,
+                Code::CompileFailed,
+                Code::Conflict,
+            ]),
     ]
 }
 
@@ -87,6 +96,12 @@ struct DeployQuery {
     /// What it was written in: `rust`, `javascript`, `python`.
     #[serde(default)]
     language: String,
+    /// What the new version is called: a semantic version.
+    #[serde(default)]
+    label: String,
+    /// Only make the version; calls go on running the one that is live.
+    #[serde(default)]
+    candidate: bool,
 }
 
 /// The parts of a deployment in `multipart/form-data`.
@@ -117,6 +132,8 @@ async fn deploy(
         config: upload.spec,
         language: query.language,
         bundle: upload.bundle,
+        label: query.label,
+        candidate: query.candidate,
     };
     Ok(Answer(app.node.deploy(&ctx, deploy).await?))
 }

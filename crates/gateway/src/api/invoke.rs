@@ -2,10 +2,11 @@
 
 use axum::extract::{Request, State};
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, LOCATION, SET_COOKIE, TE, TRAILER,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, LOCATION, SET_COOKIE, TE,
+    TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use nexus_model::{InvocationId, Name, limits};
+use nexus_model::{Code, InvocationId, Name, limits};
 use nexus_node::{InvokeInput, InvokeOutput};
 use schemars::JsonSchema;
 
@@ -26,9 +27,32 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .scope("invoke")
         .query::<InvokeQuery>()
         .takes_bytes("*/*")
-        .answers_bytes("*/*"),
+        .answers_bytes("*/*")
+        .also(&[(202, "With `async`: it is durable, and `location` leads to the result.")])
+        .answers_as_functions_do(RESULT_CODES),
     ]
 }
+
+/// How a call can fail that was understood.
+pub(super) const RESULT_CODES: &[Code] = &[
+    Code::GuestTrapped,
+    Code::GuestFailed,
+    Code::GuestRefused,
+    Code::GuestTimedOut,
+    Code::GuestOutOfMemory,
+    Code::GuestNoAnswer,
+    Code::Cancelled,
+    Code::OutputTooLarge,
+    Code::Crashed,
+    Code::CallTooDeep,
+    Code::JournalTooLarge,
+    Code::GoesOn,
+    Code::Overloaded,
+    Code::Throttled,
+    Code::RecordingPressure,
+    Code::QueueFull,
+    Code::BreakerOpen,
+];
 
 /// How to call; the body is the request body, the event's data or the standard input.
 #[derive(Default, JsonSchema)]
@@ -106,8 +130,9 @@ async fn input(query: InvokeQuery, request: Request) -> Result<InvokeInput, Faul
 }
 
 /// Headers of this call that are meant for the API, not for the function.
-const OWN: [HeaderName; 8] = [
+const OWN: [HeaderName; 10] = [
     AUTHORIZATION,
+    COOKIE,
     HOST,
     CONTENT_LENGTH,
     CONTENT_TYPE,
@@ -115,6 +140,17 @@ const OWN: [HeaderName; 8] = [
     TE,
     TRAILER,
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("nexus-csrf"),
+];
+
+/// Headers of a function's answer that would speak for the origin of the API.
+const OF_ORIGIN: [HeaderName; 6] = [
+    SET_COOKIE,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("strict-transport-security"),
+    HeaderName::from_static("access-control-allow-origin"),
+    HeaderName::from_static("access-control-allow-credentials"),
+    HeaderName::from_static("service-worker-allowed"),
 ];
 
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
@@ -150,9 +186,11 @@ pub(super) fn answer(output: InvokeOutput) -> Result<Response<axum::body::Body>,
     let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
     let mut headers = output.headers;
     drop_hop_by_hop(&mut headers);
-    // Its length is that of the body below; cookies would be this origin's, not the function's.
+    // Its length is that of the body below.
     headers.remove(CONTENT_LENGTH);
-    headers.remove(SET_COOKIE);
+    for name in &OF_ORIGIN {
+        headers.remove(name);
+    }
     // An event function that returned events and nothing else: the events are the answer.
     let (body, content_type) = if output.body.is_empty() && !output.events.is_empty() {
         let batch = serde_json::to_vec(&output.events).unwrap_or_default();

@@ -1,16 +1,18 @@
 //! What functions wrote.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
-use nexus_model::Timestamp;
 use nexus_model::view::LogView;
+use nexus_model::{Code, Timestamp};
 use nexus_node::LogFilter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Project, Query, name, page_limit};
+use super::session::SignedIn;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::Fault;
 
@@ -19,11 +21,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const STREAM: &str = "/api/v1/projects/{project}/logs/stream";
     vec![
         Endpoint::get(ALL, ["log_list", "Show the newest log lines, oldest first"], list)
+            .scope("read-payload")
             .query::<LogQuery>()
             .answers::<Items<LogView>>(),
         Endpoint::get(STREAM, ["log_follow", "Follow log lines as invocations end"], follow)
+            .scope("read-payload")
             .query::<LogStream>()
-            .answers_as::<LogView>("text/event-stream"),
+            .answers_as::<LogView>("text/event-stream")
+            .fails(&[Code::CursorExpired]),
     ]
 }
 
@@ -75,6 +80,7 @@ struct LogStream {
 async fn follow(
     State(app): State<App>,
     Caller(ctx): Caller,
+    Extension(reader): Extension<SignedIn>,
     project: Project,
     Query(query): Query<LogStream>,
     headers: HeaderMap,
@@ -82,5 +88,5 @@ async fn follow(
     let after = sse::resume(&headers, query.after.as_deref())?;
     let filter = filter(project, query.function.as_deref(), None)?;
     let lines = app.node.follow_logs(&ctx, filter, after).await?;
-    Ok(sse::stream(&app, "log", lines))
+    Ok(sse::stream((&app, reader), "log", lines))
 }

@@ -20,7 +20,9 @@ mod resources;
 mod schedules;
 mod schemas;
 mod secrets;
+mod session;
 mod sse;
+mod stats;
 mod system;
 mod tokens;
 mod triggers;
@@ -33,24 +35,27 @@ use axum::extract::{DefaultBodyLimit, Request as AxumRequest, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as AxumResponse;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use nexus_model::Code;
-use nexus_node::Node;
+use nexus_node::{Identity, Node};
 use nexus_observe::{Listener, Metrics};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::endpoint::{Access, Endpoint};
 use self::extract::RequestId;
+use self::session::{Credential, IsSecure, SignedIn};
 use crate::body::{BodyLimits, Outcome, guard};
+use crate::console::{self, IsPage, Pages};
+use crate::cookie::{self, SessionCookie};
 use crate::fault::Fault;
 use crate::ingress::well_formed;
-use crate::request::{RequestIds, authenticate};
+use crate::request::{RequestIds, bearer, context};
 use crate::server::{Body, Handler, Peer};
 
 pub use self::openapi::openapi;
@@ -61,6 +66,8 @@ struct App {
     node: Arc<Node>,
     /// Struck when the server begins to stop: live streams end then.
     closing: CancellationToken,
+    console: Pages,
+    cookie: SessionCookie,
 }
 
 /// Every endpoint of the API.
@@ -81,6 +88,8 @@ fn endpoints() -> Vec<Endpoint> {
         secrets::endpoints(),
         resources::endpoints(),
         tokens::endpoints(),
+        session::endpoints(),
+        stats::endpoints(),
         system::endpoints(),
     ]
     .into_iter()
@@ -103,11 +112,19 @@ pub(crate) struct ApiOptions {
     /// `/metrics` needs no token.
     pub(crate) metrics_open: bool,
     pub(crate) closing: CancellationToken,
+    pub(crate) console: Pages,
+    /// Where it listens.
+    pub(crate) port: u16,
 }
 
 impl Api {
     pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
-        let app = App { node, closing: options.closing };
+        let app = App {
+            node,
+            closing: options.closing,
+            console: options.console,
+            cookie: SessionCookie::new(options.port),
+        };
         let mut router = Router::new();
         for endpoint in endpoints() {
             let open = match endpoint.access {
@@ -123,7 +140,7 @@ impl Api {
             router = router.route(endpoint.path, handler);
         }
         let router = router
-            .fallback(not_found)
+            .fallback(elsewhere)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(DefaultBodyLimit::disable())
             .with_state(app);
@@ -137,7 +154,7 @@ impl Api {
 }
 
 impl Handler for Api {
-    async fn handle(self: Arc<Self>, _: &Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(self: Arc<Self>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
         let request_id = self.ids.of(request.headers());
         let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
@@ -147,6 +164,7 @@ impl Handler for Api {
             Ok(_) => {
                 let mut request = request.map(axum::body::Body::new);
                 request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
+                request.extensions_mut().insert(IsSecure(peer.secure));
                 let answered = self.router.clone().oneshot(request).await;
                 finish(answered.unwrap_or_else(|never| match never {}), &request_id)
             }
@@ -171,14 +189,18 @@ fn finish(mut response: AxumResponse, request_id: &str) -> Response<Body> {
 }
 
 /// Headers of every answer. What a function answers through the API is under them as well: it must
-/// not become a page of this origin.
+/// not become a page of this origin. Pages of the console have a policy that lets them work.
 fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
+    let policy = match response.extensions().get::<IsPage>() {
+        Some(IsPage) => console::POLICY,
+        None => "default-src 'none'; frame-ancestors 'none'; sandbox",
+    };
     let headers = response.headers_mut();
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        (CONTENT_SECURITY_POLICY, policy),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -190,7 +212,7 @@ fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     response
 }
 
-/// Lets only callers with a valid token pass, and says downstream who they are.
+/// Lets only callers with a valid token or session pass, and says downstream who they are.
 async fn with_token(
     State(app): State<App>,
     mut request: AxumRequest,
@@ -198,14 +220,41 @@ async fn with_token(
 ) -> Result<AxumResponse, Fault> {
     let request_id =
         request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
-    let context = authenticate(&app.node, request.headers(), &request_id)?;
+    let (identity, credential) = identify(&app, &request)?;
+    let expires = identity.expires;
+    let context = context(identity, request.headers(), &request_id);
     request.extensions_mut().insert(context);
+    request.extensions_mut().insert(SignedIn { credential, expires });
     Ok(next.run(request).await)
 }
 
-async fn not_found(request: AxumRequest) -> Fault {
+/// By its token, or else by the cookie of a session, which only pages of this server may use.
+fn identify(app: &App, request: &AxumRequest) -> Result<(Identity, Credential), Fault> {
+    let headers = request.headers();
+    let mut keys = app.cookie.keys(headers).peekable();
+    if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
+        let token = bearer(headers)?;
+        return Ok((app.node.authenticate(token)?, Credential::Token(token.into())));
+    }
+    cookie::own_page(request.method(), headers)?;
+    let mut refused = None;
+    for key in keys {
+        match app.node.session(key) {
+            Ok(identity) => return Ok((identity, Credential::Session(key.into()))),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused
+        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
+}
+
+/// What is no endpoint: a page of the console, or nothing.
+async fn elsewhere(State(app): State<App>, request: AxumRequest) -> Result<AxumResponse, Fault> {
+    if let Some(page) = console::page(app.console, &request) {
+        return Ok(page);
+    }
     let detail = format!("{} is no path of this API", request.uri().path());
-    Fault::new(Code::NotFound, detail).hint("the paths are listed at /api/v1/openapi.json")
+    Err(Fault::new(Code::NotFound, detail).hint("the paths are listed at /api/v1/openapi.json"))
 }
 
 async fn method_not_allowed(request: AxumRequest) -> Fault {

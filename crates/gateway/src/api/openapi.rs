@@ -1,11 +1,14 @@
 //! The OpenAPI 3.1 document, made from the table of endpoints and the schemas of the model: a pure
 //! function, so that it can be committed and compared without a server.
 
+mod parameters;
+mod responses;
+
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Access, Content, Endpoint};
+use super::endpoint::{Access, Content, Endpoint, Failures};
 use super::endpoints;
 
 /// The OpenAPI 3.1 document of the API.
@@ -15,14 +18,15 @@ pub fn openapi() -> Value {
         settings.meta_schema = None;
     });
     let mut generator = settings.into_generator();
-    let problem = generator.subschema_for::<nexus_model::Problem>().to_value();
+    generator.subschema_for::<nexus_model::Problem>();
     let mut paths: Map<String, Value> = Map::new();
     for endpoint in endpoints() {
         let operation = operation(&endpoint, &mut generator);
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_ascii_lowercase()] = operation;
     }
-    let schemas = generator.take_definitions(true);
+    let mut schemas = generator.take_definitions(true);
+    add_examples(&mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -33,17 +37,23 @@ pub fn openapi() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, { "session": [] }],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "responses": {
-                "Problem": {
-                    "description": "What went wrong.",
-                    "content": { "application/problem+json": { "schema": problem } }
-                }
-            },
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } }
+            "examples": responses::examples(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A token: `nexus tokens create` makes one.",
+                },
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": "nexus_session_7070",
+                    "description": "The cookie of a browser that has signed in; its name has the \
+                        port of the API. Requests that change something also need the header \
+                        `nexus-csrf: 1`.",
+                },
+            }
         }
     })
 }
@@ -56,6 +66,9 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     });
     match endpoint.access {
         Access::Open => operation["security"] = json!([]),
+        Access::Token("") => {
+            operation["description"] = "Needs a token or session, with any scope.".into();
+        }
         Access::Token(scope) => {
             operation["description"] = format!("Needs the scope `{scope}`.").into();
         }
@@ -79,11 +92,49 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     if !endpoint.answer.is_empty() {
         answer["content"] = contents(&endpoint.answer, generator);
     }
-    operation["responses"] = json!({
-        endpoint.status.to_string(): answer,
-        "default": { "$ref": "#/components/responses/Problem" },
-    });
+    operation["responses"] = answers(endpoint, answer).into();
     operation
+}
+
+/// The answers of an operation by status, the good one first.
+fn answers(endpoint: &Endpoint, good: Value) -> Map<String, Value> {
+    let mut all = Map::new();
+    all.insert(endpoint.status.to_string(), good.clone());
+    for (status, also) in endpoint.also {
+        let mut answer = good.clone();
+        answer["description"] = (*also).into();
+        all.insert(status.to_string(), answer);
+    }
+    for (status, problem) in responses::problems(&responses::codes(endpoint)) {
+        // A status that is good can also come with a problem: the media type tells them apart.
+        match all.get_mut(&status) {
+            Some(there) => {
+                there["content"]["application/problem+json"] =
+                    problem["content"]["application/problem+json"].clone()
+            }
+            None => {
+                all.insert(status, problem);
+            }
+        }
+    }
+    if let Failures::Any(_) = endpoint.failures {
+        let default = json!({
+            "description": "What the function answered, with its status and media type.",
+        });
+        all.insert("default".to_owned(), default);
+    }
+    all
+}
+
+/// Examples by the names of schemas: answers of a real server, shortened, and what is sent to it.
+fn add_examples(schemas: &mut Map<String, Value>) {
+    let known: Map<String, Value> =
+        serde_json::from_str(include_str!("openapi/examples.json")).unwrap_or_default();
+    for (name, example) in known {
+        if let Some(schema) = schemas.get_mut(&name).and_then(Value::as_object_mut) {
+            schema.insert("examples".to_owned(), json!([example]));
+        }
+    }
 }
 
 fn contents(contents: &[Content], generator: &mut SchemaGenerator) -> Value {
@@ -108,9 +159,7 @@ fn tag(path: &str) -> &str {
 fn path_parameters(path: &str) -> Vec<Value> {
     path.split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| {
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-        })
+        .map(parameters::in_path)
         .collect()
 }
 
@@ -133,6 +182,7 @@ fn query_parameters(schema: Value) -> Vec<Value> {
             if let Some(description) = description {
                 parameter["description"] = description;
             }
+            parameters::in_query(&mut parameter);
             parameter
         })
         .collect()

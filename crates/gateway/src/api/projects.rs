@@ -4,6 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use bytes::Bytes;
 use http::StatusCode;
+use nexus_model::Code;
 use nexus_model::resource::{Kind, ProjectSpec, Resource, ResourceKey};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,10 +23,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::put(ONE, ["project_put", "Create or replace a project"], put)
             .scope("write")
             .takes::<ProjectSpec>()
-            .answers::<Resource>(),
+            .answers::<Resource>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::delete(ONE, ["project_delete", "Delete a project with its functions"], delete)
             .scope("write")
-            .query::<Guard>(),
+            .query::<Guard>()
+            .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -31,7 +31,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .takes::<Vec<Resource>>()
             .takes_as::<Vec<Resource>>("application/yaml")
             .takes_bytes("text/toml")
-            .answers::<Items<AppliedView>>(),
+            .answers::<Items<AppliedView>>()
+            .fails(&[
+                Code::BadResource,
+                Code::BadManifest,
+                Code::NotFound,
+                Code::Conflict,
+                Code::SchemaIncompatible,
+            ]),
         Endpoint::get(ALL, ["resource_list", "List the resources of a kind"], list)
             .query::<InProject>()
             .answers::<Items<Resource>>(),

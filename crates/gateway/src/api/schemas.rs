@@ -26,11 +26,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Items<SchemaView>>(),
         Endpoint::delete(ONE, ["schema_delete", "Delete a schema"], delete)
             .scope("write")
-            .query::<Guard>(),
+            .query::<Guard>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::post(CHECK, ["schema_check", "Hold an event against its schema"], check)
             .takes_as::<Event>("application/cloudevents+json")
             .takes_bytes("*/*")
-            .answers::<SchemaCheck>(),
+            .answers::<SchemaCheck>()
+            .fails(&[Code::BadEvent]),
         Endpoint::get(INFER, ["schema_infer", "Propose a schema from recorded events"], infer)
             .scope("read-payload")
             .query::<InferQuery>()

@@ -3,8 +3,8 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
-use nexus_model::limits;
 use nexus_model::resource::{Kind, Resource, ResourceKey};
+use nexus_model::{Code, limits};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,10 +25,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::put(ONE, ["secret_set", "Give a secret a new value: the body"], set)
             .scope("write")
             .takes_bytes("*/*")
-            .answers::<SecretSet>(),
+            .answers::<SecretSet>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::delete(ONE, ["secret_delete", "Delete a secret with all its values"], delete)
             .scope("write")
-            .query::<Guard>(),
+            .query::<Guard>()
+            .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::App;
 use super::extract::cursor;
+use super::session::SignedIn;
 use crate::fault::Fault;
 
 /// How often a silent stream says that it is still there.
@@ -25,19 +26,35 @@ pub(super) fn resume(headers: &HeaderMap, after: Option<&str>) -> Result<Option<
     cursor(last.filter(|last| !last.is_empty()).or(after))
 }
 
-/// Sends items as events called `kind` until the client leaves or the server stops.
+/// Sends items as events called `kind` until the client leaves, may not read any more, or the server
+/// stops.
 pub(super) fn stream<T: Serialize + Send + 'static>(
-    app: &App,
+    (app, reader): (&App, SignedIn),
     kind: &'static str,
     items: BoxStream<'static, Followed<T>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send + 'static + use<T>> {
-    let closing = app.closing.clone();
+    let app = app.clone();
     let events = items
         .filter_map(move |followed| async move {
             // Views always serialize; an item that did not would only be missing.
             let event = Event::default().event(kind).id(followed.cursor);
             event.json_data(&followed.item).ok().map(Ok)
         })
-        .take_until(async move { closing.cancelled().await });
+        .take_until(async move {
+            tokio::select! {
+                () = app.closing.cancelled() => {}
+                () = locked_out(&app, &reader) => {}
+            }
+        });
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive"))
+}
+
+/// Returns when the token of the reader was deleted or their session has ended.
+async fn locked_out(app: &App, reader: &SignedIn) {
+    loop {
+        tokio::time::sleep(KEEP_ALIVE).await;
+        if !reader.lasts(app) {
+            return;
+        }
+    }
 }

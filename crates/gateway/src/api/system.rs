@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nexus_model::limits::Limit;
 use nexus_model::{Code, OpContext, Scope};
-use nexus_node::Readiness;
+use nexus_node::{LogStats, Readiness, VerifyReport};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -26,10 +26,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/v1/limits", ["limit_list", "List every limit"], limits)
             .answers::<Items<Limit>>(),
         Endpoint::get(STATS, ["log_stats", "Show what the log holds"], log_stats)
-            .answers::<Value>(),
+            .answers::<LogStats>(),
         Endpoint::post(VERIFY, ["log_verify", "Check every checksum of the log"], log_verify)
             .scope("admin")
-            .answers::<Value>(),
+            .answers::<VerifyReport>(),
         Endpoint::get("/api/v1/version", ["version", "Show the server's version"], version)
             .access(Access::Open)
             .answers::<Version>(),
@@ -45,7 +45,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             readyz,
         )
         .access(Access::Open)
-        .answers::<Readiness>(),
+        .answers::<Readiness>()
+        .also(&[(503, "Not every function can be called.")]),
         Endpoint::get("/metrics", ["metrics", "Metrics in the OpenMetrics format"], metrics)
             .access(Access::Metrics)
             .answers_bytes(METRICS),

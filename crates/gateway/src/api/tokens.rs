@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
 use nexus_model::resource::{Kind, Resource, ResourceKey};
-use nexus_model::{Name, Scope};
+use nexus_model::{Code, Name, Scope};
 use nexus_node::NewToken;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,10 +26,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope("admin")
             .takes::<TokenRequest>()
             .status(201)
-            .answers::<TokenCreated>(),
+            .answers::<TokenCreated>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::delete(ONE, ["token_delete", "Delete a token: it stops working at once"], delete)
             .scope("admin")
-            .query::<Guard>(),
+            .query::<Guard>()
+            .fails(&[Code::Conflict]),
     ]
 }
 

@@ -3,9 +3,9 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
-use nexus_model::Name;
 use nexus_model::resource::{Kind, ResourceKey};
 use nexus_model::view::TriggerView;
+use nexus_model::{Code, Name};
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name};
@@ -24,13 +24,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(ONE, ["trigger_show", "Show a trigger"], show).answers::<TriggerView>(),
         Endpoint::delete(ONE, ["trigger_delete", "Delete a trigger"], delete)
             .scope("write")
-            .query::<Guard>(),
+            .query::<Guard>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::post(PAUSE, ["trigger_pause", "Let the events of a trigger wait"], pause)
             .scope("write")
-            .answers::<TriggerView>(),
+            .answers::<TriggerView>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::post(RESUME, ["trigger_resume", "Let a paused trigger go on"], resume)
             .scope("write")
-            .answers::<TriggerView>(),
+            .answers::<TriggerView>()
+            .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::world::{Send, World};
 
-const OPEN: [&str; 4] = ["version", "openapi", "healthz", "readyz"];
+const OPEN: [&str; 5] = ["version", "openapi", "healthz", "readyz", "session_open"];
+/// For everybody with a token, whatever its scopes.
+const ANY_SCOPE: [&str; 4] = ["limit_list", "session_show", "session_link", "session_close"];
 const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
 const PROJECT: &str =
     r#"{"apiVersion":"nexus/v1","kind":"Project","metadata":{"name":"other"},"spec":{}}"#;
@@ -37,6 +39,7 @@ fn routes() -> Vec<Route> {
                 .replace("{id}", "evt_01krs8xj0000000000000000a0")
                 .replace("{name}", "hello?project=shop");
             let path = if path.ends_with("/infer") { format!("{path}?type=t") } else { path };
+            let path = if path.ends_with("/search") { format!("{path}?text=x") } else { path };
             let path = if path.ends_with("/functions") && path.contains("resources") {
                 format!("{path}?project=shop")
             } else {
@@ -78,7 +81,8 @@ async fn nothing_is_open_without_a_token() {
         for token in ["", "nx_nonsense"] {
             let answer = send(&world, &route, token).await;
             if OPEN.contains(&route.id.as_str()) {
-                assert_eq!(answer.status, 200, "{}", route.id);
+                let expected = if route.id == "session_open" { 400 } else { 200 };
+                assert_eq!(answer.status, expected, "{}", route.id);
                 continue;
             }
             assert_eq!(answer.problem(), "401 NX2001", "{}", route.id);
@@ -94,8 +98,7 @@ async fn a_token_of_another_scope_does_not_pass() {
     let emit = world.token(&[Scope::Emit]).await;
     let read = world.token(&[Scope::Read]).await;
     for route in routes() {
-        // Limits are for everybody with a token.
-        if OPEN.contains(&route.id.as_str()) || route.id == "limit_list" {
+        if [&OPEN[..], &ANY_SCOPE].concat().contains(&route.id.as_str()) {
             continue;
         }
         let emits = ["event_emit", "schedule_cancel"].contains(&route.id.as_str());
@@ -124,6 +127,31 @@ async fn every_answer_has_the_headers_of_a_careful_server() {
         assert!(answer.header("x-request-id").starts_with("req_"));
         assert_eq!(answer.header("access-control-allow-origin"), "");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_have_a_policy_of_their_own_and_nothing_else_has() {
+    let world = World::new().await;
+    world.deploy("hello", "http echo").await;
+    let html = Send { headers: &[("accept", "text/html")], ..Send::default() };
+    for path in ["/", "/projects/shop"] {
+        let page = world.api(Method::GET, path, html.clone()).await;
+        assert_eq!((page.status.as_u16(), &*page.text()), (200, "<!doctype html>"), "{path}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("script-src 'self';"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(page.header("cache-control"), "no-cache");
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+    }
+    assert_eq!(world.get("/projects/shop").await.problem(), "404 NX3001");
+    let answer = world.api(Method::GET, "/api/v1/nowhere", html.clone()).await;
+    assert_eq!(answer.problem(), "404 NX3001");
+    // A function that answers HTML through the API stays in its sandbox.
+    let call = "/api/v1/projects/shop/functions/hello/invoke";
+    let send = Send { token: &world.admin, ..html };
+    let answer = world.api(Method::POST, call, send).await;
+    assert!(answer.header("content-security-policy").ends_with("sandbox"), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use nexus_gateway::{Config, Gateway, Listener, ServerLimits};
+use nexus_gateway::{Config, Gateway, Listener, Page, PageRequest, ServerLimits};
 use nexus_log::{Log, LogConfig, RealDisk};
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{IdMint, Name, OpContext, Scope, SystemClock};
@@ -97,6 +97,7 @@ impl World {
             admin: listener(),
             trusted_proxies: Vec::new(),
             metrics_open: false,
+            console: page,
         };
         set(&mut config);
         let gateway = Gateway::start(node.clone(), config).unwrap();
@@ -135,6 +136,8 @@ impl World {
             config: spec.map(|spec| serde_json::from_value(spec).unwrap()),
             language: String::new(),
             bundle: None,
+            label: String::new(),
+            candidate: false,
         };
         self.node.deploy(&OpContext::system("test"), deploy).await.unwrap();
     }
@@ -151,6 +154,17 @@ impl World {
     pub(crate) async fn call(&self, method: Method, path: &str, send: Send<'_>) -> Answer {
         exchange(self.gateway.ingress_address(), method, path, send).await
     }
+}
+
+/// A console of one page.
+fn page(request: &PageRequest<'_>) -> Option<Page> {
+    (request.path == "index.html").then(|| Page {
+        content_type: "text/html; charset=utf-8",
+        digest: "d1",
+        immutable: false,
+        encoding: None,
+        bytes: Bytes::from_static(b"<!doctype html>"),
+    })
 }
 
 async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_log::{Disk, Error, Log, LogConfig, OnPressure, Position, Retention};
-use nexus_model::record::{EventRecord, InvocationRecord, Record, Status};
+use nexus_model::record::{EventRecord, InvocationRecord, Record, Status, Trigger};
 use nexus_model::{Clock, EventFilter, InvocationFilter, TimeRange, Timestamp, VersionId};
 use nexus_testkit::{Faults, Seeded, SimDisk};
 
@@ -70,6 +70,10 @@ fn pages_of_invocations_agree_with_a_naive_model() {
                 event: random
                     .one_in(6)
                     .then(|| history.events[random.below(700) as usize].event_id().unwrap()),
+                duration_ns_max: random.one_in(4).then_some(6_000),
+                triggers: if random.one_in(4) { vec![Trigger::Event] } else { vec![] },
+                cold: random.one_in(4).then_some(true),
+                trace: None,
             };
             let expected: Vec<&InvocationRecord> =
                 history.invocations.iter().rev().filter(|it| matches(&filter, it)).collect();
@@ -114,6 +118,9 @@ fn matches(filter: &InvocationFilter, record: &InvocationRecord) -> bool {
         && (filter.statuses.is_empty()
             || filter.statuses.iter().any(|it| *it as i32 == record.status))
         && filter.duration_ns_min.is_none_or(|it| expected_duration(record) >= it)
+        && filter.duration_ns_max.is_none_or(|it| expected_duration(record) <= it)
+        && (filter.triggers.is_empty() || filter.triggers.contains(&record.trigger()))
+        && filter.cold.is_none_or(|it| it != record.cold.is_empty())
         && filter.event.is_none_or(|it| record.meta.cause_event[..] == it.as_bytes()[..])
 }
 
@@ -154,6 +161,8 @@ fn pages_of_events_agree_with_a_naive_model() {
                 let Some(next) = page.next else { break };
                 cursor = Some(next.parse().unwrap());
             }
+            let count = history.log.count_events(&filter).await.unwrap();
+            assert_eq!(count, expected.len() as u64, "{filter:?}");
             assert!(found.iter().eq(expected), "{filter:?}");
         }
         history.log.close().await.unwrap();

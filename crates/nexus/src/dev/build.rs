@@ -229,6 +229,8 @@ impl Job {
             config: Some(self.function.spec.clone()),
             language: artifact.language,
             bundle: artifact.bundle.map(Into::into),
+            label: String::new(),
+            candidate: false,
         };
         let deployed = self.node.deploy(&ctx, deploy).await?;
         Ok(Outcome::Deployed {

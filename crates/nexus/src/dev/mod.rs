@@ -70,7 +70,9 @@ async fn dev(
     let project = projects.first().map(|project| project.manifest.project.clone());
     let server = Server::start(Start { config, mode: Mode::Dev, project }).await?;
     let neighbours = share(&server.file, &projects)?;
-    Report::Ready(&server.file, &projects).tell(terminal)?;
+    let console = server.console_link();
+    Report::Ready { file: &server.file, console: console.as_deref(), projects: &projects }
+        .tell(terminal)?;
 
     let mut it = Loop::new(args, &server, projects)?;
     let ended = it.run(args, &mut signals, terminal).await;

@@ -12,8 +12,8 @@ use crate::project::{BuildError, Project};
 
 /// Something to tell.
 pub(crate) enum Report<'a> {
-    /// The server answers.
-    Ready(&'a ServerFile, &'a [Project]),
+    /// The server answers; `console` is a link that signs in.
+    Ready { file: &'a ServerFile, console: Option<&'a str>, projects: &'a [Project] },
     /// A build began.
     Building(&'a str),
     /// A function was up to date.
@@ -41,7 +41,7 @@ impl Report<'_> {
             return terminal.value(&self.json());
         }
         match self {
-            Report::Ready(file, projects) => ready(terminal, file, projects),
+            Report::Ready { file, console, projects } => ready(terminal, file, *console, projects),
             Report::Building(key) => say(terminal, key, Paint(Tone::Faint, "building…")),
             Report::Unchanged(key, view) => {
                 say(terminal, key, Paint(Tone::Good, "live"));
@@ -76,10 +76,12 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         match self {
-            Report::Ready(file, projects) => {
+            Report::Ready { file, console, projects } => {
                 let projects: Vec<_> =
                     projects.iter().map(|project| &project.manifest.project).collect();
-                json!({ "event": "ready", "server": file, "projects": projects })
+                json!({
+                    "event": "ready", "server": file, "console": console, "projects": projects,
+                })
             }
             Report::Building(key) => json!({ "event": "building", "function": key }),
             Report::Unchanged(key, _) => json!({ "event": "unchanged", "function": key }),
@@ -105,7 +107,7 @@ fn say(terminal: &mut Terminal, key: &str, what: impl std::fmt::Display) {
     terminal.say(format_args!("{}  {what}", Paint(Tone::Strong, key)));
 }
 
-fn ready(terminal: &mut Terminal, file: &ServerFile, projects: &[Project]) {
+fn ready(terminal: &mut Terminal, file: &ServerFile, console: Option<&str>, projects: &[Project]) {
     let names: Vec<_> =
         projects.iter().map(|project| project.manifest.project.to_string()).collect();
     terminal.say(format_args!(
@@ -115,11 +117,10 @@ fn ready(terminal: &mut Terminal, file: &ServerFile, projects: &[Project]) {
         Paint(Tone::Strong, names.join(", "))
     ));
     terminal.say("");
-    for (name, value) in [
-        ("functions", file.ingress.clone()),
-        ("API", file.api.clone()),
-        ("token", file.token_file.display().to_string()),
-    ] {
+    let token = file.token_file.display().to_string();
+    let console = console.map(|link| ("console", link));
+    let places = [("functions", &*file.ingress), ("API", &*file.api), ("token", &*token)];
+    for (name, value) in places.into_iter().chain(console) {
         terminal.say(format_args!(
             "  {} {}",
             Paint(Tone::Faint, format!("{name:<9}")),

@@ -121,6 +121,8 @@ impl World {
             config,
             language: String::new(),
             bundle: None,
+            label: String::new(),
+            candidate: false,
         };
         self.node.deploy(&admin(), deploy).await
     }

@@ -4,5 +4,6 @@
 
 mod authorization;
 mod scopes;
+mod sessions;
 mod tokens;
 mod webhooks;

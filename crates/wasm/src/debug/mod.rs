@@ -17,6 +17,7 @@ mod course;
 mod inspect;
 mod lines;
 mod profile;
+mod recorded;
 mod session;
 mod state;
 mod symbols;

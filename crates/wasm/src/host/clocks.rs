@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use nexus_exec::journal::{Function, Outcome};
+use nexus_exec::rehearsal::Script;
 use rand_chacha::rand_core::RngCore as _;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use crate::ledger::{Shared, lock};
+use crate::ledger::{Shared, Tape, lock};
 use crate::state::State;
 
 /// Random bytes of one call.
@@ -38,6 +39,7 @@ impl State {
         let now = ledger.monotonic();
         ledger.note(function, value, "")?;
         let (replay, origin) = (ledger.is_replay(), ledger.origin);
+        let rehearsal = matches!(ledger.tape, Tape::Rehearse(_));
         drop(ledger);
         let due = match function {
             Function::SubscribeDuration => now.saturating_add(Duration::from_nanos(value)),
@@ -45,6 +47,10 @@ impl State {
         };
         let timer = if replay {
             Timer::Past { yielded: true }
+        } else if rehearsal {
+            let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+            let id = u64::from(self.next_stream());
+            Timer::Virtual(VirtualTimer { due_ns, id, ledger: self.ledger.clone() })
         } else if self.durable.is_some() {
             Timer::Due { due, ledger: self.ledger.clone() }
         } else if due <= now {
@@ -147,7 +153,58 @@ enum Timer {
         due: Duration,
         ledger: Shared,
     },
+    /// On the clock of a rehearsal, where nobody waits.
+    Virtual(VirtualTimer),
     Never,
+}
+
+struct VirtualTimer {
+    due_ns: u64,
+    id: u64,
+    ledger: Shared,
+}
+
+/// How often a timer lets others go first before it waits for real, and how often it does that
+/// before it stops to wait for answers that may never come.
+const VIRTUAL_YIELDS: u32 = 64;
+const VIRTUAL_WAITS: u32 = 50;
+
+impl VirtualTimer {
+    async fn ready(&self) {
+        let mut waiting = Waiting { timer: self };
+        waiting.with(|script| script.wait(self.due_ns, self.id));
+        for turn in 0u32.. {
+            match turn {
+                0..VIRTUAL_YIELDS => tokio::task::yield_now().await,
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+            let anyway = turn > VIRTUAL_YIELDS + VIRTUAL_WAITS;
+            if waiting.with(|script| script.fires(self.due_ns, self.id, anyway)) != Some(false) {
+                return;
+            }
+        }
+    }
+}
+
+/// A guest that waits for a timer, until it does not.
+struct Waiting<'a> {
+    timer: &'a VirtualTimer,
+}
+
+impl Waiting<'_> {
+    fn with<R>(&mut self, work: impl FnOnce(&mut Script) -> R) -> Option<R> {
+        match &mut lock(&self.timer.ledger).tape {
+            Tape::Rehearse(script) => Some(work(script)),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let VirtualTimer { due_ns, id, .. } = *self.timer;
+        self.with(|script| script.forget(due_ns, id));
+    }
 }
 
 #[wasmtime_wasi::async_trait]
@@ -169,6 +226,7 @@ impl Pollable for Timer {
                     None => std::future::pending().await,
                 }
             }
+            Timer::Virtual(timer) => timer.ready().await,
             Timer::At(instant) => tokio::time::sleep_until((*instant).into()).await,
             Timer::Never => std::future::pending().await,
         }

@@ -219,8 +219,11 @@ impl State {
         id: Resource<HostFutureIncomingResponse>,
     ) -> wasmtime::Result<Got> {
         const FUNCTION: Function = Function::HttpResponse;
+        let operation = lock(&self.ledger).operations();
         let played = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
         if let Some(outcome) = played {
+            lock(&self.ledger)
+                .watch(|witness| witness.answered((id.rep(), None), operation, &outcome));
             if outcome != Outcome::Pending {
                 // Answered: what may be under way to the same end is not needed.
                 *self.table.get_mut(&id)? = HostFutureIncomingResponse::Consumed;
@@ -246,6 +249,7 @@ impl State {
         };
         lock(&self.ledger).record(FUNCTION, 0, "", &outcome);
         if outcome != Outcome::Pending {
+            lock(&self.ledger).arrived();
             self.keep_journal().await?;
         }
         self.got(outcome)
@@ -295,6 +299,7 @@ impl State {
             true => lock(&self.ledger).output.size,
             false => bytes.len() as u64,
         };
+        lock(&self.ledger).watch(|witness| witness.finished(body, &bytes));
         let hash = hash_arguments(&[&bytes]).to_le_bytes();
         let arguments = match &trailers {
             Some(trailers) => hash_fields(&[&hash], trailers),

@@ -112,6 +112,23 @@ pub(super) fn stream_error(fault: &Fault) -> StreamError {
     StreamError::LastOperationFailed(wasmtime::Error::new(from_fault(fault)))
 }
 
+/// What a host would have to say for the guest to see this.
+pub(crate) fn host_error(fault: &Fault) -> HttpError {
+    let text = from_fault(fault).to_string();
+    match from_fault(fault) {
+        ErrorCode::DestinationIpProhibited => HttpError::Denied(text),
+        ErrorCode::HttpRequestUriInvalid => HttpError::Invalid(text),
+        ErrorCode::DnsError(_) => HttpError::Dns(fault.text.clone()),
+        ErrorCode::ConnectionRefused => HttpError::Refused(text),
+        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError => HttpError::Tls(text),
+        ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::HttpResponseTimeout => HttpError::TimedOut(text),
+        ErrorCode::ConfigurationError => HttpError::Limit(text),
+        _ => HttpError::Broken(text),
+    }
+}
+
 /// What the host said, for Wasmtime's HTTP.
 pub(super) fn from_host(error: HttpError) -> WireError {
     match error {

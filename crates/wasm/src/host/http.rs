@@ -38,6 +38,7 @@ use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
 use crate::state::State;
+use crate::witness::AtOperation;
 
 const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
@@ -52,6 +53,8 @@ pub(crate) struct Hooks {
     pub(crate) context: Arc<CallContext>,
     pub(crate) requests: usize,
     pub(crate) concurrent: Option<Arc<Semaphore>>,
+    /// The operation that sends the next request.
+    pub(crate) operation: u32,
     /// How the next request is sent, in a durable invocation.
     pub(crate) whole: Option<Whole>,
 }
@@ -71,10 +74,11 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Sent,
     ) -> Sending {
+        request.extensions_mut().insert(AtOperation(self.operation));
         let (Some(host), context) = (self.host.clone(), self.context.clone()) else {
             return Box::new(async { Err(WireError::ConfigurationError) });
         };
@@ -148,6 +152,9 @@ fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let response = id.rep();
             let body = HostIncomingResponseTrait::consume(&mut state.http(), id)?;
             remember(&mut state.incoming, &body, Source::Response);
+            if let Ok(body) = &body {
+                lock(&state.ledger).watch(|witness| witness.consumes(response, body.rep()));
+            }
             if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
                 durable.exchanges.consume(response, body.rep());
             }
@@ -175,6 +182,10 @@ fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let request = Resource::new_borrow(id.rep());
             let body = HostOutgoingRequestTrait::body(&mut state.http(), id)?;
             remember(&mut state.outgoing, &body, Target::Request);
+            if let Ok(body) = &body {
+                let rep = request.rep();
+                lock(&state.ledger).watch(|witness| witness.begin_body(rep, body.rep()));
+            }
             if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
                 let rep = request.rep();
                 let request: &HostOutgoingRequest = state.table.get(&request)?;
@@ -258,9 +269,11 @@ impl State {
         if self.durable.is_some() {
             return self.exchange_get(id).await;
         }
+        let (future, operation) = (id.rep(), lock(&self.ledger).operations());
         let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
         if let Some(outcome) = replayed {
-            return Ok(match outcome {
+            let seen = outcome.clone();
+            let got = match outcome {
                 Outcome::Pending => None,
                 Outcome::Consumed => Some(Err(())),
                 Outcome::Failed(fault) => Some(Ok(Err(faults::from_fault(&fault)))),
@@ -271,7 +284,12 @@ impl State {
                     Some(Ok(Ok(self.table.push(response)?)))
                 }
                 other => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
-            });
+            };
+            let response =
+                got.as_ref().and_then(|got| Some(got.as_ref().ok()?.as_ref().ok()?.rep()));
+            lock(&self.ledger)
+                .watch(|witness| witness.answered((future, response), operation, &seen));
+            return Ok(got);
         }
         let mut got = HostFutureIncomingResponseTrait::get(&mut self.http(), id)?;
         let outcome = match &mut got {
@@ -287,7 +305,12 @@ impl State {
                 Outcome::Head { status: response.status, headers: fields(&response.headers) }
             }
         };
-        lock(&self.ledger).record(FUNCTION, 0, "", &outcome);
+        let mut ledger = lock(&self.ledger);
+        if outcome != Outcome::Pending {
+            ledger.arrived();
+        }
+        ledger.record(FUNCTION, 0, "", &outcome);
+        drop(ledger);
         Ok(got)
     }
 
@@ -351,6 +374,7 @@ impl State {
             None => Some(Box::new(inner)),
         };
         let number = self.next_stream();
+        lock(&self.ledger).watch(|witness| witness.reads(id.rep(), number));
         let stream: DynInputStream =
             Box::new(Incoming { inner, number, source, ledger: self.ledger.clone() });
         Ok(Ok(self.table.push_child(stream, &id)?))
@@ -371,6 +395,7 @@ impl State {
         }
         let inner = (!lock(&self.ledger).is_replay()).then_some(inner);
         let number = self.next_stream();
+        lock(&self.ledger).watch(|witness| witness.writes(id.rep(), number));
         let stream: DynOutputStream =
             Box::new(Outgoing { inner, number, target, ledger: self.ledger.clone() });
         Ok(Ok(self.table.push_child(stream, &id)?))
@@ -418,6 +443,9 @@ impl State {
     ) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
         const FUNCTION: Function = Function::HttpHandle;
         let (text, arguments) = describe_request(self.table.get(&request)?);
+        let watched = lock(&self.ledger).witness.is_some();
+        let (number, headers) = (request.rep(), &self.table.get(&request)?.headers);
+        let headers: Option<http::HeaderMap> = watched.then(|| (**headers).clone());
         let (operation, replayed) = {
             let mut ledger = lock(&self.ledger);
             (ledger.operations(), ledger.replayed(FUNCTION, arguments, &text)?)
@@ -430,10 +458,23 @@ impl State {
             }
             Some(Outcome::Done) => {
                 self.table.delete(request)?;
-                return Ok(Ok(self.table.push(HostFutureIncomingResponse::Consumed)?));
+                let future = self.table.push(HostFutureIncomingResponse::Consumed)?;
+                if let Some(headers) = &headers {
+                    let (call, rep) = ((operation, text), Some(future.rep()));
+                    lock(&self.ledger).watch(|witness| {
+                        witness.sent((number, rep), call, headers, Outcome::Pending)
+                    });
+                }
+                return Ok(Ok(future));
             }
             Some(Outcome::Failed(fault)) => {
                 self.table.delete(request)?;
+                if let Some(headers) = &headers {
+                    let failed = Outcome::Failed(fault.clone());
+                    let call = (operation, text);
+                    lock(&self.ledger)
+                        .watch(|witness| witness.sent((number, None), call, headers, failed));
+                }
                 return Ok(Err(faults::from_fault(&fault)));
             }
             Some(other) => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
@@ -477,6 +518,8 @@ impl State {
             let whole = durable.exchanges.send(begun, (operation, key), keeper.clone());
             self.hooks.whole = Some(whole);
         }
+        self.hooks.operation = operation;
+        lock(&self.ledger).sends();
         let handled = outgoing_handler::Host::handle(&mut self.http(), request, options);
         self.hooks.whole = None;
         Ok(match handled {
@@ -487,7 +530,10 @@ impl State {
                 }
                 Ok(future)
             }
-            Err(error) => Err(error.downcast()?),
+            Err(error) => {
+                lock(&self.ledger).not_sent();
+                Err(error.downcast()?)
+            }
         })
     }
 
@@ -567,7 +613,7 @@ pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
         .collect()
 }
 
-pub(super) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
+pub(crate) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
     let mut map = http::HeaderMap::with_capacity(fields.len());
     for (name, value) in fields {
         let name = http::HeaderName::from_bytes(name.as_bytes());

@@ -18,7 +18,8 @@ mod state;
 mod streams;
 
 pub(crate) use exchange::Exchanges;
-pub(crate) use http::{Hooks, fields};
+pub(crate) use faults::host_error;
+pub(crate) use http::{Hooks, fields, header_map};
 pub(crate) use streams::{OutputTooLarge, Source, Target};
 
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};

@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll;
 
-use crate::ledger::lock;
+use crate::ledger::{Shared, lock};
 use crate::state::State;
 
 impl poll::Host for State {
@@ -22,7 +22,7 @@ impl poll::Host for State {
             }
         }
         let began = Instant::now();
-        let ready = poll::Host::poll(&mut self.table, pollables).await?;
+        let ready = waited(&self.ledger, poll::Host::poll(&mut self.table, pollables)).await?;
         let outcome = Outcome::Indices(ready);
         lock(&self.ledger).record_wait((Function::Poll, arguments, ""), began, &outcome);
         let Outcome::Indices(ready) = outcome else { return Ok(Vec::new()) };
@@ -55,7 +55,7 @@ impl poll::HostPollable for State {
             ledger.in_flight = Some(Function::PollableBlock);
         }
         let began = Instant::now();
-        poll::HostPollable::block(&mut self.table, pollable).await?;
+        waited(&self.ledger, poll::HostPollable::block(&mut self.table, pollable)).await?;
         lock(&self.ledger).record_wait((Function::PollableBlock, 0, ""), began, &Outcome::Done);
         Ok(())
     }
@@ -63,4 +63,18 @@ impl poll::HostPollable for State {
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
         poll::HostPollable::drop(&mut self.table, pollable)
     }
+}
+
+/// Tells a rehearsal that the guest waits, unless what it waits for is there already.
+async fn waited<F: Future>(ledger: &Shared, wait: F) -> F::Output {
+    let mut wait = std::pin::pin!(wait);
+    let mut first = true;
+    std::future::poll_fn(|context| {
+        let polled = wait.as_mut().poll(context);
+        if polled.is_pending() && std::mem::take(&mut first) {
+            lock(ledger).idle();
+        }
+        polled
+    })
+    .await
 }

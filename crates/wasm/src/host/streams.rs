@@ -44,6 +44,7 @@ impl Incoming {
         function: Function,
         outcome: Outcome,
     ) -> StreamResult<Bytes> {
+        ledger.watch(|witness| witness.read(self.number, &outcome));
         match outcome {
             Outcome::Bytes(bytes) => Ok(bytes),
             Outcome::Taken(length) => {
@@ -171,6 +172,7 @@ impl Outgoing {
         Some(match outcome {
             Outcome::Number(number) => Ok(number),
             Outcome::Done => {
+                ledger.watch(|witness| witness.wrote(self.number, bytes));
                 self.passed(&mut ledger, bytes);
                 Ok(0)
             }

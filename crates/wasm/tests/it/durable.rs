@@ -12,6 +12,7 @@ use nexus_model::{Clock as _, Code, SystemClock};
 use serde_json::{Value, json};
 
 use super::outside::{Crash, Outside, signal_id};
+use super::rehearse::is_the_same;
 use super::world::{World, event, request};
 
 /// The same invocation, as often as it is begun or resumed.
@@ -80,6 +81,7 @@ impl Run {
             assert_eq!(replayed.view.divergence, None);
             assert_eq!(replayed.view.verdict, Verdict::Identical);
         }
+        is_the_same(&self.world, record).await;
     }
 }
 
@@ -370,6 +372,7 @@ async fn state_calls_and_aggregates_are_recorded_and_replayed() {
             let replayed = world.prepared.replay(&record, None).await.unwrap();
             assert_eq!(replayed.view.divergence, None, "{ty}");
         }
+        is_the_same(&world, &record).await;
         assert_eq!(outside.seen().writes, before);
     }
     let refused = world.call(CallInput::Event(event("account", "[-1000]")));

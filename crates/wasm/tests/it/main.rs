@@ -10,6 +10,7 @@ mod inspect;
 mod journal;
 mod limits;
 mod outside;
+mod rehearse;
 mod replay;
 mod secrets;
 mod streaming;

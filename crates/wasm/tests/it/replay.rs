@@ -6,6 +6,7 @@ use nexus_exec::Recording;
 use nexus_model::record::{InvocationRecord, Status};
 use nexus_model::view::Verdict;
 
+use super::rehearse::is_the_same;
 use super::world::{World, request, text};
 
 const TIMES: usize = 100;
@@ -15,6 +16,9 @@ async fn replays(world: &World, record: &InvocationRecord, verdict: Verdict, tim
         let replayed = world.prepared.replay(record, None).await.unwrap();
         assert_eq!(replayed.view.divergence, None);
         assert_eq!(replayed.view.verdict, verdict);
+    }
+    if verdict == Verdict::Identical {
+        is_the_same(world, record).await;
     }
 }
 

@@ -1,0 +1,31 @@
+import type { Failure } from "~/api/types";
+
+/** A failure in its parts: what it says, and where it came from. */
+export interface Stack {
+  message: string;
+  frames: string[];
+}
+
+/** Frames of the machinery around a function: they explain nothing to whoever wrote it. */
+const OWN = /\bnexus:(platform|entry|main|loop)\b/;
+
+/** Takes the stack out of a message; languages write it behind the message, one frame a line. */
+export function stackOf(failure: Pick<Failure, "message" | "backtrace">): Stack {
+  const text = unwrap(failure.message);
+  const [first = "", ...rest] = text.split("\n");
+  const lines = rest.map((line) => line.trim()).filter(Boolean);
+  const frames = lines.filter((line) => line.startsWith("at ") && !OWN.test(line));
+  const more = lines.filter((line) => !line.startsWith("at "));
+  return { message: [first, ...more].join("\n"), frames: [...frames, ...(failure.backtrace ?? [])] };
+}
+
+/** An HTTP function's error is printed as the runtime does: `… error ErrorCode::InternalError(Some("…"))`. */
+function unwrap(message: string): string {
+  const inner = /InternalError\(Some\((".*")\)\)$/s.exec(message)?.[1];
+  if (!inner) return message;
+  try {
+    return String(JSON.parse(inner.replaceAll(String.raw`\'`, "'")));
+  } catch {
+    return message;
+  }
+}

@@ -1,0 +1,1 @@
+export function DebugPage() { return <p>debug</p>; }

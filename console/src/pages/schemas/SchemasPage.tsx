@@ -1,0 +1,1 @@
+export function SchemasPage() { return <p>SchemasPage</p>; }

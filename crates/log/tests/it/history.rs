@@ -1,0 +1,193 @@
+//! Numbers over stretches of time, searches through records, and what led to what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nexus_log::{ActivityQuery, Disk, EffectLimit, EffectLimits, Log, Origin};
+use nexus_model::record::{
+    EventRecord, InvocationRecord, Record, RecordKind, StartedRecord, Status,
+};
+use nexus_model::{EventFilter, InvocationFilter};
+use nexus_testkit::{Seeded, SimDisk};
+
+use crate::kit::{Maker, open, run, small, start};
+
+fn log(seed: u64) -> (Log, Maker) {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(seed));
+    let maker = Maker::new(seed);
+    let (log, _) = open(&small("/log"), &disk, &maker);
+    (log, maker)
+}
+
+#[test]
+fn activity_agrees_with_a_naive_model() {
+    run(async {
+        let (log, mut maker) = log(21);
+        let mut random = Seeded::new(21);
+        let (mut calls, mut events) = (Vec::new(), Vec::new());
+        for _ in 0..600 {
+            let project = format!("p{}", random.below(2));
+            let function = format!("f{}", random.below(4));
+            let status = [Status::Succeeded, Status::TimedOut][random.below(2) as usize];
+            let call = maker.invocation_of(&project, &function, status);
+            let event = maker.event_of(&project, "t", vec![0; 20]);
+            let records =
+                vec![Record::Invocation(call.clone().into()), Record::Event(event.clone())];
+            log.append(records).await.unwrap();
+            calls.push(call);
+            events.push(event);
+        }
+        for round in 0..60 {
+            let since = start().after(std::time::Duration::from_millis(random.below(600)));
+            let until = since.after(std::time::Duration::from_millis(1 + random.below(900)));
+            let query = ActivityQuery {
+                project: (round % 2 == 0).then(|| format!("p{}", random.below(3))),
+                function: (round % 3 == 0).then(|| format!("f{}", random.below(5))),
+                since,
+                until,
+                buckets: 1 + random.below(20) as usize,
+            };
+            check(&log, &query, &calls, &events).await;
+        }
+        log.close().await.unwrap();
+    });
+}
+
+async fn check(
+    log: &Log,
+    query: &ActivityQuery,
+    calls: &[InvocationRecord],
+    events: &[EventRecord],
+) {
+    let found = log.activity(query).await.unwrap();
+    let (since, until) = (query.since.unix_ns(), query.until.unix_ns());
+    let own = |project: &String| query.project.as_ref().is_none_or(|at| at == project);
+    let expected: Vec<&InvocationRecord> = (calls.iter())
+        .filter(|at| own(&at.meta.project) && (since..until).contains(&at.accepted_ns))
+        .filter(|at| query.function.as_ref().is_none_or(|name| *name == at.function))
+        .collect();
+    assert_eq!(found.total.count(), expected.len() as u64, "{query:?}");
+    let timed_out = expected.iter().filter(|at| at.status == Status::TimedOut as i32).count();
+    assert_eq!(found.total.of(Status::TimedOut), timed_out as u64);
+    assert_eq!(found.total.cold, expected.iter().filter(|at| !at.cold.is_empty()).count() as u64);
+
+    assert_eq!(found.buckets.len(), query.buckets);
+    let span = found.bucket_ns as i64 * query.buckets as i64;
+    assert!(span >= until - since && span < until - since + query.buckets as i64);
+    for (index, bucket) in found.buckets.iter().enumerate() {
+        let from = since + found.bucket_ns as i64 * index as i64;
+        let within = |at: i64| (from..from + found.bucket_ns as i64).contains(&at) && at < until;
+        let calls = expected.iter().filter(|at| within(at.accepted_ns)).count();
+        assert_eq!(bucket.calls.count(), calls as u64, "stretch {index} of {query:?}");
+        let emitted = events.iter().filter(|at| own(&at.meta.project) && within(at.received_ns));
+        let emitted = if query.function.is_some() { 0 } else { emitted.count() };
+        assert_eq!(bucket.events, emitted as u64);
+    }
+    let mut by_function: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for call in &expected {
+        *by_function.entry((&call.meta.project, &call.function)).or_default() += 1;
+    }
+    let mut counted: Vec<_> =
+        found.functions.iter().map(|(a, b, tally)| ((&**a, &**b), tally.count())).collect();
+    counted.sort();
+    assert_eq!(counted, by_function.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn whole_records_come_page_by_page_with_their_places() {
+    run(async {
+        let (log, mut maker) = log(22);
+        let mut made = Vec::new();
+        for _ in 0..300 {
+            let record = maker.invocation_of("p", "f", Status::Succeeded);
+            log.append(vec![Record::Invocation(record.clone().into()), maker.event(30)])
+                .await
+                .unwrap();
+            made.push(record);
+        }
+        let filter = InvocationFilter::default();
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = log.invocation_records(&filter, cursor, 7).await.unwrap();
+            assert!(page.items.len() <= 7);
+            cursor = page.items.last().map(|(place, _)| *place);
+            found.extend(page.items.into_iter().map(|(_, record)| record));
+            if !page.more {
+                break;
+            }
+        }
+        assert!(found.iter().eq(made.iter().rev()));
+        let events = log.event_records(&EventFilter::default(), None, 1_000).await.unwrap();
+        assert_eq!((events.items.len(), events.more), (300, false));
+        log.close().await.unwrap();
+    });
+}
+
+/// An event, its handler, what that emitted, and so on: `length` times, among other records.
+async fn chain(log: &Log, maker: &mut Maker, length: usize) -> Vec<Record> {
+    let mut records = vec![Record::Event(maker.event_of("p", "first", vec![1]))];
+    log.append(vec![records[0].clone()]).await.unwrap();
+    for _ in 0..length {
+        let event = records.last().map(|at| at.id().to_vec()).unwrap();
+        let mut call = maker.invocation_of("p", "f", Status::Succeeded);
+        call.meta.cause_event = event.clone().into();
+        let started = StartedRecord {
+            id: call.id.clone(),
+            meta: call.meta.clone(),
+            function: call.function.clone(),
+            attempt: 1,
+            started_ns: call.accepted_ns,
+            ..StartedRecord::default()
+        };
+        let mut emitted = maker.event_of("p", "next", vec![1]);
+        emitted.meta.cause_invocation = call.id.clone();
+        // What else happens meanwhile, of the same trace.
+        let noise = vec![maker.event(10), maker.event(10)];
+        let emitted = Record::Event(emitted);
+        let call = Record::Invocation(call.into());
+        log.append(vec![Record::Started(started)]).await.unwrap();
+        log.append(noise).await.unwrap();
+        log.append(vec![emitted.clone(), call.clone()]).await.unwrap();
+        records.extend([call, emitted]);
+    }
+    records
+}
+
+#[test]
+fn effects_are_followed_through_invocations_and_events() {
+    run(async {
+        let (log, mut maker) = log(23);
+        for _ in 0..100 {
+            log.append(vec![maker.event(100)]).await.unwrap();
+        }
+        let made = chain(&log, &mut maker, 30).await;
+        let all = EffectLimits { depth: 100, nodes: 1_000, rows: 1 << 40, reads: 1 << 40 };
+        let trace = nexus_model::parse_trace_id("0af7651916cd43dd8448eb211c80319c").unwrap();
+        for trace in [[0; 16], trace] {
+            let origin = |at: usize| Origin { id: made[at].id().try_into().unwrap(), trace };
+            let found = log.effects(origin(0), all).await.unwrap();
+            assert_eq!(found.cut, None);
+            let depths: Vec<u32> = found.records.iter().map(|(depth, _)| *depth).collect();
+            assert_eq!(depths, (1..=60).collect::<Vec<u32>>());
+            let ended = found.records.iter().filter(|(_, at)| at.kind() == RecordKind::Invocation);
+            assert_eq!(ended.count(), 30, "the end of each has taken the place of its start");
+            assert!(found.records.iter().map(|(_, at)| at).eq(&made[1..]));
+            // From the middle: an invocation and its effects.
+            let rest = log.effects(origin(31), all).await.unwrap();
+            assert!(rest.records.iter().map(|(_, at)| at).eq(&made[32..]));
+        }
+        let origin = Origin { id: made[0].id().try_into().unwrap(), trace };
+        for (limits, cut, length) in [
+            (EffectLimits { depth: 5, ..all }, EffectLimit::Depth, 5),
+            (EffectLimits { nodes: 7, ..all }, EffectLimit::Nodes, 7),
+            (EffectLimits { reads: 3, ..all }, EffectLimit::Rows, 3),
+        ] {
+            let found = log.effects(origin, limits).await.unwrap();
+            assert_eq!(found.cut, Some(cut));
+            assert!(found.records.len() <= length, "{cut:?}");
+        }
+        let unknown = Origin { id: [9; 16], trace: [0; 16] };
+        assert!(log.effects(unknown, all).await.unwrap().records.is_empty());
+        log.close().await.unwrap();
+    });
+}
