@@ -26,7 +26,7 @@ pub(crate) struct Recording {
 
 /// Open sessions by their ids.
 #[derive(Default)]
-pub(crate) struct DebugSessions(Mutex<HashMap<String, Arc<Session>>>);
+pub(crate) struct Debuggers(Mutex<HashMap<String, Arc<Session>>>);
 
 struct Session {
     invocation: InvocationId,
@@ -47,7 +47,7 @@ impl Session {
     }
 }
 
-impl DebugSessions {
+impl Debuggers {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +71,7 @@ impl Node {
         id: InvocationId,
     ) -> Result<DebugOpened, Error> {
         let Recording { record, event, prepared } = self.recording(ctx, id).await?;
-        self.debug_sessions.sweep();
+        self.debuggers.sweep();
         self.room_for_a_session()?;
         let debugger = prepared.debug(&record, event).await;
         let mut debugger = debugger.map_err(|error| Error::from(error).with_invocation(id))?;
@@ -100,12 +100,12 @@ impl Node {
         };
         // Others may have opened theirs while this one was made.
         self.room_for_a_session()?;
-        self.debug_sessions.lock().insert(session, Arc::new(open));
+        self.debuggers.lock().insert(session, Arc::new(open));
         Ok(opened)
     }
 
     fn room_for_a_session(&self) -> Result<(), Error> {
-        let open = self.debug_sessions.lock().len();
+        let open = self.debuggers.lock().len();
         if open < limits::DEBUG_SESSIONS_MAX {
             return Ok(());
         }
@@ -139,7 +139,7 @@ impl Node {
                 Err(Error::new(Code::BadRequest, reason).with_invocation(id))
             }
             Err(DebugRefused::Ended) => {
-                self.debug_sessions.lock().remove(session);
+                self.debuggers.lock().remove(session);
                 Err(ended(id))
             }
         }
@@ -155,7 +155,7 @@ impl Node {
         (id, session): (InvocationId, &str),
     ) -> Result<(), Error> {
         self.debug_session(ctx, (id, session))?;
-        self.debug_sessions.lock().remove(session);
+        self.debuggers.lock().remove(session);
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Node {
         ctx: &OpContext,
         (id, session): (InvocationId, &str),
     ) -> Result<Arc<Session>, Error> {
-        let found = self.debug_sessions.lock().get(session).cloned();
+        let found = self.debuggers.lock().get(session).cloned();
         let own =
             |open: &Arc<Session>| open.invocation == id && open.owner == ctx.principal.to_string();
         found.filter(own).ok_or_else(|| ended(id))
@@ -175,10 +175,10 @@ impl Node {
         loop {
             tokio::select! {
                 () = self.tasks.stopping() => break,
-                () = tokio::time::sleep(SWEEP) => self.debug_sessions.sweep(),
+                () = tokio::time::sleep(SWEEP) => self.debuggers.sweep(),
             }
         }
-        self.debug_sessions.lock().clear();
+        self.debuggers.lock().clear();
     }
 
     /// A record with all that a replay of it needs.

@@ -15,8 +15,8 @@
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   sessions.rs   browsers that sign in
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
-//!   debug.rs, profile.rs                                   looking into what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
+//!   debug.rs, profile.rs                                   looking into what ran
 //! ```
 
 mod admission;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
-use crate::debug::DebugSessions;
+use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
@@ -62,7 +62,7 @@ pub struct Node {
     pub(crate) results: ResultCache,
     pub(crate) waiters: Waiters,
     pub(crate) taken_down: TakenDown,
-    pub(crate) debug_sessions: DebugSessions,
+    pub(crate) debuggers: Debuggers,
     /// Held while a profile is taken: one at a time, so that they do not measure one another.
     pub(crate) profiling: Mutex<()>,
     pub(crate) under_pressure: AtomicBool,
@@ -91,7 +91,7 @@ impl Node {
             results: ResultCache::default(),
             waiters: Waiters::default(),
             taken_down: TakenDown::default(),
-            debug_sessions: DebugSessions::default(),
+            debuggers: Debuggers::default(),
             profiling: Mutex::new(()),
             outbound: Outbound::new(),
             tasks: Tasks::default(),

@@ -11,16 +11,16 @@ use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
 use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
 use nexus_model::resource::World;
 use nexus_model::view::{DivergenceView, ReplayView, Verdict};
-use nexus_model::{Digest, Event, InvocationId, Name, Timestamp, VersionId};
+use nexus_model::{Clock, Digest, Event, InvocationId, Name, Timestamp, VersionId};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::invoke::{
     Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
 };
-use crate::ledger::{Ledger, Tape, lock};
+use crate::ledger::{Ledger, Shared, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
-use crate::state::{StopAt, Work};
+use crate::state::{State, StopAt, Work};
 use crate::witness::Witness;
 use crate::{engine, event, finish};
 
@@ -39,11 +39,9 @@ pub(crate) async fn replay(
     (record, event): (&InvocationRecord, Option<Event>),
     witness: Option<Box<Witness>>,
 ) -> Result<(Replayed, Vec<Effect>), Error> {
-    let mut journal = read_journal(record)?;
-    check_identity(&journal, &ready.unit)?;
-    let unit = Arc::new(unit_of(&journal, &ready.unit)?);
-    journal.unmask(|env| secret(&unit, env));
-    let input = input_of((record, event), (&journal, &unit), unit.world)?;
+    let recorded = Recorded::read(ready, record)?;
+    let (journal, unit) = (&recorded.journal, &recorded.unit);
+    let input = input_of((record, event), (journal, unit), unit.world)?;
     let verify = journal.header.verify;
     let flavour = match verify {
         true => ready.inner.verifying(unit.component).await?,
@@ -51,35 +49,16 @@ pub(crate) async fn replay(
     };
     let slot = flavour.registry.slot(unit.component, unit.world);
     let loaded = flavour.registry.get(&slot).await?;
-    let context = Arc::new(context_of(&journal, record, &unit));
     let struck = journal.ending.is_struck();
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
-    let seed = journal.header.seed;
-    let durable = journal.header.durable.then(Box::default);
-    let tape = Tape::Replay(Box::new(Player::new(journal)));
-    let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
-    ledger.whole_input = input.body;
-    ledger.witness = witness;
-    let ledger = Arc::new(std::sync::Mutex::new(ledger));
-    let state = Setting {
-        context: context.clone(),
-        unit: unit.clone(),
-        host: None,
-        clock: clock.clone(),
-        ledger: ledger.clone(),
-        seed,
-        durable,
-        work: Work::of(input.event.as_ref()),
-        stop_at: StopAt {
-            deadline: started + TIME_MAX,
-            struck_budget: struck.then_some(STRUCK_BUDGET),
-        },
-        cancel: Cancel::default(),
-        stdin: input.stdin.clone(),
-        arguments: input.arguments,
-    }
-    .state();
+    let tape = Tape::Replay(Box::new(Player::new(recorded.journal.clone())));
+    let ledger = Recorded::ledger(tape, &input, clock.clone());
+    lock(&ledger).witness = witness;
+    let stop_at =
+        StopAt { deadline: started + TIME_MAX, struck_budget: struck.then_some(STRUCK_BUDGET) };
+    let state = recorded.state(&input, ledger.clone(), (clock.clone(), stop_at));
+    let Recorded { unit, context, .. } = recorded;
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let effects = ledger.witness.take().map(|witness| witness.finish(&unit)).unwrap_or_default();
@@ -100,6 +79,55 @@ pub(crate) async fn replay(
     };
     let view = view(record, (divergence, struck), (played, started.elapsed(), &ended));
     Ok((Replayed { view, ended }, effects))
+}
+
+/// A recording that can be replayed here, with its secrets.
+pub(crate) struct Recorded {
+    pub(crate) journal: Journal,
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) context: Arc<CallContext>,
+}
+
+impl Recorded {
+    pub(crate) fn read(ready: &Ready, record: &InvocationRecord) -> Result<Self, Error> {
+        let mut journal = read_journal(record)?;
+        check_identity(&journal, &ready.unit)?;
+        let unit = Arc::new(unit_of(&journal, &ready.unit)?);
+        journal.unmask(|env| secret(&unit, env));
+        let context = Arc::new(context_of(&journal, record, &unit));
+        Ok(Recorded { journal, unit, context })
+    }
+
+    /// What a store begins with whose outside world is `ledger`.
+    pub(crate) fn state(
+        &self,
+        input: &Input,
+        ledger: Shared,
+        (clock, stop_at): (Arc<dyn Clock>, StopAt),
+    ) -> State {
+        let setting = Setting {
+            context: self.context.clone(),
+            unit: self.unit.clone(),
+            host: None,
+            clock,
+            ledger,
+            seed: self.journal.header.seed,
+            durable: self.journal.header.durable.then(Box::default),
+            work: Work::of(input.event.as_ref()),
+            stop_at,
+            cancel: Cancel::default(),
+            stdin: input.stdin.clone(),
+            arguments: input.arguments.clone(),
+        };
+        setting.state()
+    }
+
+    /// A ledger that plays `tape`.
+    pub(crate) fn ledger(tape: Tape, input: &Input, clock: Arc<dyn Clock>) -> Shared {
+        let mut ledger = Ledger::new(tape, true, (Logs::new(clock), Instant::now()));
+        ledger.whole_input = input.body.clone();
+        Arc::new(std::sync::Mutex::new(ledger))
+    }
 }
 
 /// How a replay came to its end.

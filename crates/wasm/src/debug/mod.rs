@@ -17,7 +17,6 @@ mod course;
 mod inspect;
 mod lines;
 mod profile;
-mod recorded;
 mod session;
 mod state;
 mod symbols;

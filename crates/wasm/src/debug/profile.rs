@@ -12,12 +12,12 @@ use nexus_model::record::InvocationRecord;
 use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 
 use super::Watch;
-use super::recorded::Recorded;
 use super::symbols::Symbols;
 use crate::drive::Interrupted;
 use crate::invoke::execute;
 use crate::ledger::{Tape, lock as lock_ledger};
 use crate::load::Loaded;
+use crate::replay::{self, Recorded};
 use crate::runtime::{Flavour, Inner, Ready};
 use crate::state::{State, StopAt};
 
@@ -90,14 +90,20 @@ pub(crate) async fn profile(
     (record, event): (&InvocationRecord, Option<Event>),
     options: ProfileOptions,
 ) -> Result<Profile, Error> {
-    let recorded = Recorded::read(ready, record, event)?;
+    let recorded = Recorded::read(ready, record)?;
     let component = recorded.unit.component;
     let flavour = ready.inner.sampling(component).await?;
     let slot = flavour.registry.slot(component, recorded.unit.world);
     let loaded = flavour.registry.get(&slot).await?;
     let symbols = ready.inner.symbols(component).await?;
-    let work =
-        Work { inner: ready.inner.clone(), loaded, recorded, sampler: Sampler(Arc::default()) };
+    let work = Work {
+        inner: ready.inner.clone(),
+        loaded,
+        recorded,
+        record: record.clone(),
+        event,
+        sampler: Sampler(Arc::default()),
+    };
     let (done, result) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("nexus-profile".into());
     let spawned = thread.spawn(move || {
@@ -112,6 +118,8 @@ struct Work {
     inner: Arc<Inner>,
     loaded: Arc<Loaded>,
     recorded: Recorded,
+    record: InvocationRecord,
+    event: Option<Event>,
     sampler: Sampler,
 }
 
@@ -142,8 +150,10 @@ impl Work {
     }
 
     async fn one(&self, flavour: &Flavour, deadline: Instant) -> Result<Duration, Error> {
-        let input = self.recorded.input()?;
-        let tape = Tape::Replay(Box::new(Player::new(self.recorded.journal.clone())));
+        let Recorded { journal, unit, .. } = &self.recorded;
+        let input =
+            replay::input_of((&self.record, self.event.clone()), (journal, unit), unit.world)?;
+        let tape = Tape::Replay(Box::new(Player::new(journal.clone())));
         let clock = self.inner.clock.clone();
         let ledger = Recorded::ledger(tape, &input, clock.clone());
         let stop_at = StopAt { deadline: deadline + Duration::from_secs(1), struck_budget: None };

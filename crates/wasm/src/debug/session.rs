@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::control::{Abandoned, After, Control, Debuggee, End, Facts, LOOK};
 use super::course::Verdict;
-use super::recorded::Recorded;
 use super::symbols::is_own;
 use super::tape::Explorer;
 use super::{Watch, state};
@@ -20,7 +19,7 @@ use crate::invoke::{Executed, Stopped, execute};
 use crate::ledger::{Ledger, Shared, Tape, lock as lock_ledger};
 use crate::load::Loaded;
 use crate::logs::Logs;
-use crate::replay;
+use crate::replay::{self, Input, Recorded};
 use crate::runtime::{Flavour, Inner, Ready};
 use crate::state::StopAt;
 
@@ -33,6 +32,7 @@ struct Session {
     inner: Arc<Inner>,
     loaded: Arc<Loaded>,
     recorded: Recorded,
+    event: Option<Event>,
     debuggee: Debuggee,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn debug(
     record: &InvocationRecord,
     event: Option<Event>,
 ) -> Result<Debugger, Error> {
-    let recorded = Recorded::read(ready, record, event)?;
+    let recorded = Recorded::read(ready, record)?;
     let began = Instant::now();
     let (flavour, compiled) = ready.inner.debugging(recorded.unit.component).await?;
     let compile_ms = match compiled {
@@ -75,10 +75,11 @@ pub(crate) async fn debug(
         inner: ready.inner.clone(),
         loaded,
         recorded,
+        event,
         debuggee: Debuggee(Arc::new(Mutex::new(Control::new(facts, requests)))),
     };
     // Fails early where the input was not kept.
-    session.recorded.input()?;
+    session.input()?;
     let thread = std::thread::Builder::new().name("nexus-debug".into()).stack_size(STACK_BYTES);
     thread.spawn(move || session.run()).map_err(|source| Error::NotReplayable {
         reason: format!("no thread for a debugger: {source}"),
@@ -95,6 +96,12 @@ pub(crate) async fn debug(
 }
 
 impl Session {
+    fn input(&self) -> Result<Input, Error> {
+        let control = self.debuggee.lock();
+        let Recorded { journal, unit, .. } = &self.recorded;
+        replay::input_of((&control.facts.record, self.event.clone()), (journal, unit), unit.world)
+    }
+
     /// Runs until nobody asks any more.
     fn run(self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -129,7 +136,7 @@ impl Session {
 
     /// One run, and what to do after it.
     async fn one(&self, flavour: &Flavour) -> Result<After, Error> {
-        let input = self.recorded.input()?;
+        let input = self.input()?;
         let tape = Tape::Explore(Box::new(self.explorer()));
         let clock = self.inner.clock.clone();
         let ledger = Recorded::ledger(tape, &input, clock.clone());
