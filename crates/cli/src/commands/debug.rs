@@ -46,6 +46,9 @@ pub(crate) fn run(session: &mut Session, args: &DebugArgs) -> Result<(), Error> 
     }
     let id = session.invocation(id)?;
     let mut sources = Sources::new(session.folder().to_owned(), args.source_map.clone());
+    if !session.terminal.json() {
+        session.terminal.say("opening; the first time a component is compiled for debugging");
+    }
     let remote = Remote::open(session, id)?;
     if session.terminal.json() {
         let opened = remote.opened.clone();

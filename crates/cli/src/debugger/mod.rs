@@ -6,6 +6,8 @@ mod dap;
 mod prompt;
 mod remote;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod tui;
 mod view;
 

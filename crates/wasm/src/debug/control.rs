@@ -545,6 +545,9 @@ impl Control {
         operation: u32,
     ) -> Option<Entry> {
         let recorded = self.facts.entries.get(operation as usize).cloned();
+        if recorded.is_some() && self.edits.contains_key(&operation) {
+            return recorded;
+        }
         let Some(store) = store else {
             let ended = self.ended.as_ref();
             let answered = ended.and_then(|ended| ended.answered.get(operation as usize));

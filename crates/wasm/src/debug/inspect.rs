@@ -187,6 +187,9 @@ impl Guest<'_> {
             for index in 0.. {
                 let Some(memory) = instance.debug_memory(&mut self.store, index) else { break };
                 let base = memory.data_ptr(&self.store);
+                if memory.data_size(&self.store) == 0 {
+                    continue;
+                }
                 if found.iter().all(|(_, known)| known.data_ptr(&self.store) != base) {
                     let module = instance.module(&self.store);
                     let name = self.modules.number(module).map_or_else(

@@ -80,10 +80,10 @@ pub(super) fn describe(state: &mut DebugState, because: &str) {
     let own = lines().find(|(file, ..)| is_own(file));
     let place = own.or_else(|| lines().next()).map(|(file, line, function)| {
         let name = file.rsplit('/').next().unwrap_or(file);
-        format!("{name}:{line}, in {function}")
+        format!(" at {name}:{line}, in {function}")
     });
-    let place = place.or_else(|| state.frames.first().map(|it| format!("in {}", it.at.function)));
-    let at_place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+    let place = place.or_else(|| state.frames.first().map(|it| format!(" in {}", it.at.function)));
+    let at_place = place.unwrap_or_default();
     let current = state.current.as_ref().map(|at| {
         let call = match at.arguments.as_str() {
             "" => at.function.clone(),
