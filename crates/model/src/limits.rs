@@ -198,6 +198,14 @@ pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Invocations of one batch of replays.
+pub const REPLAY_INVOCATIONS_MAX: u64 = 100_000;
+/// Batches of replays that run or pause at the same time.
+pub const REPLAYS_RUNNING_MAX: usize = 4;
+/// Batches of replays that a project keeps; the oldest that ended go.
+pub const REPLAYS_KEPT_MAX: usize = 100;
+/// Recordings of one suite.
+pub const SUITE_CASES_MAX: usize = 10_000;
 /// JSON paths that a comparison of two versions ignores.
 pub const DIFF_PATHS_MAX: usize = 64;
 /// One such path, in bytes.
