@@ -142,8 +142,11 @@ impl Node {
     ) -> Result<Vec<ReplayBatch>, Error> {
         nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
         let mut batches = Vec::new();
+        // Those that run first: what ends meanwhile has its end in the store.
+        let running = lock(&self.replays).clone();
         for resource in self.all_of(Kind::Replay, project).await? {
-            batches.push(self.batch_view(&resource)?);
+            let key = (project.clone(), resource.metadata.name.clone());
+            batches.push(batch_view(&resource, running.get(&key))?);
         }
         batches.sort_by_key(|batch| std::cmp::Reverse(batch.created));
         Ok(batches)
@@ -160,7 +163,14 @@ impl Node {
         name: &Name,
     ) -> Result<ReplayBatch, Error> {
         nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
-        self.batch_view(&self.batch_resource(project, name).await?)
+        let running = self.running_batch(project, name);
+        batch_view(&self.batch_resource(project, name).await?, running.as_ref())
+    }
+
+    /// A batch that runs. Asked before the store is read, so that one that ends meanwhile is found in
+    /// either.
+    fn running_batch(&self, project: &Name, name: &Name) -> Option<Arc<Job>> {
+        lock(&self.replays).get(&(project.clone(), name.clone())).cloned()
     }
 
     /// Rows of a batch's report, from number `after` on; only those of one verdict where one is named.
@@ -175,8 +185,8 @@ impl Node {
         (after, limit): (u64, usize),
     ) -> Result<ReplayRows, Error> {
         nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        let running = self.running_batch(project, name);
         let resource = self.batch_resource(project, name).await?;
-        let running = lock(&self.replays).get(&(project.clone(), name.clone())).cloned();
         let rows = match running {
             Some(job) => job.rows(after, usize::MAX),
             None => self.report_rows(&resource, after).await?,
@@ -249,12 +259,12 @@ impl Node {
         order: Order,
     ) -> Result<ReplayBatch, Error> {
         nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
+        let running = self.running_batch(project, name);
         let resource = self.batch_resource(project, name).await?;
-        let running = lock(&self.replays).get(&(project.clone(), name.clone())).cloned();
         let job = running
             .ok_or_else(|| Error::new(Code::Conflict, format!("batch '{name}' has ended")))?;
         job.order(order);
-        self.batch_view(&resource)
+        batch_view(&resource, Some(&job))
     }
 
     /// Removes a batch and its report; one that runs is ended.
@@ -284,45 +294,6 @@ impl Node {
         })
     }
 
-    fn batch_view(&self, resource: &Resource) -> Result<ReplayBatch, Error> {
-        let read = |error| Error::internal("read a batch of replays", error);
-        let request: ReplayRequest = serde_json::from_value(resource.spec.clone()).map_err(read)?;
-        let status: Status = serde_json::from_value(resource.status.clone()).map_err(read)?;
-        let (project, id) = (resource.metadata.project.clone(), resource.metadata.name.clone());
-        let project = project.ok_or_else(|| Error::not_found(resource.key()))?;
-        let running = lock(&self.replays).get(&(project.clone(), id.clone())).cloned();
-        let mut tally = match &running {
-            Some(job) => job.tally(),
-            None => status.tally,
-        };
-        let ended = !matches!(tally.state, ReplayState::Running | ReplayState::Paused);
-        if running.is_none() && !ended {
-            tally.state = ReplayState::Failed;
-            tally.selecting = false;
-            tally.reason = "the server was restarted meanwhile; make it again".to_owned();
-        }
-        let times_real_time = match tally.took_ns {
-            0 => 0.0,
-            took => tally.original_ns as f64 / took as f64,
-        };
-        Ok(ReplayBatch {
-            id,
-            project,
-            created: resource.metadata.created_at.unwrap_or_default(),
-            principal: status.principal,
-            request,
-            state: tally.state,
-            reason: tally.reason,
-            selected: tally.selected,
-            selecting: tally.selecting,
-            done: tally.done,
-            verdicts: tally.verdicts,
-            took_ns: tally.took_ns,
-            original_ns: tally.original_ns,
-            times_real_time,
-        })
-    }
-
     /// Makes room for one more.
     async fn forget_old_replays(&self, ctx: &OpContext, project: &Name) -> Result<(), Error> {
         let mut known = self.all_of(Kind::Replay, project).await?;
@@ -338,6 +309,45 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// A batch as it is stored, and as it is now where it runs.
+fn batch_view(resource: &Resource, running: Option<&Arc<Job>>) -> Result<ReplayBatch, Error> {
+    let read = |error| Error::internal("read a batch of replays", error);
+    let request: ReplayRequest = serde_json::from_value(resource.spec.clone()).map_err(read)?;
+    let status: Status = serde_json::from_value(resource.status.clone()).map_err(read)?;
+    let (project, id) = (resource.metadata.project.clone(), resource.metadata.name.clone());
+    let project = project.ok_or_else(|| Error::not_found(resource.key()))?;
+    let mut tally = match running {
+        Some(job) => job.tally(),
+        None => status.tally,
+    };
+    let ended = !matches!(tally.state, ReplayState::Running | ReplayState::Paused);
+    if running.is_none() && !ended {
+        tally.state = ReplayState::Failed;
+        tally.selecting = false;
+        tally.reason = "the server was restarted meanwhile; make it again".to_owned();
+    }
+    let times_real_time = match tally.took_ns {
+        0 => 0.0,
+        took => tally.original_ns as f64 / took as f64,
+    };
+    Ok(ReplayBatch {
+        id,
+        project,
+        created: resource.metadata.created_at.unwrap_or_default(),
+        principal: status.principal,
+        request,
+        state: tally.state,
+        reason: tally.reason,
+        selected: tally.selected,
+        selecting: tally.selecting,
+        done: tally.done,
+        verdicts: tally.verdicts,
+        took_ns: tally.took_ns,
+        original_ns: tally.original_ns,
+        times_real_time,
+    })
 }
 
 fn replay_key(project: &Name, name: &Name) -> ResourceKey {

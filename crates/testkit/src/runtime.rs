@@ -240,9 +240,15 @@ impl Prepared for FakeUnit {
         record: &InvocationRecord,
         _event: Option<Event>,
     ) -> Result<Replayed, Error> {
-        let output = record.output.as_ref().and_then(|output| output.body.clone());
-        let bytes = output.map(|body| body.inline).unwrap_or_default();
-        let ended = Ended { status: record.status(), output: captured(&bytes), ..Ended::default() };
+        let output = record.output.clone().unwrap_or_default();
+        let bytes = output.body.map(|body| body.inline).unwrap_or_default();
+        let ended = Ended {
+            status: record.status(),
+            http_status: u16::try_from(output.http_status).unwrap_or_default(),
+            headers: output.headers.into_iter().map(|at| (at.name, at.value)).collect(),
+            output: captured(&bytes),
+            ..Ended::default()
+        };
         let invocation = record.invocation_id().unwrap_or(InvocationId::from_bytes([0; 16]));
         let view = ReplayView {
             invocation,
@@ -274,9 +280,6 @@ impl Prepared for FakeUnit {
         _effects: Vec<Effect>,
     ) -> Result<Rehearsed, Error> {
         let mut ended = self.replay(record, event).await?.ended;
-        let output = record.output.clone().unwrap_or_default();
-        ended.http_status = u16::try_from(output.http_status).unwrap_or_default();
-        ended.headers = output.headers.into_iter().map(|at| (at.name, at.value)).collect();
         if let Some((_, other)) = self.code.split_once("answers ") {
             ended.output = captured(&Bytes::copy_from_slice(other.as_bytes()));
         }
@@ -292,6 +295,7 @@ impl FakeUnit {
         (context, input, host): (&CallContext, &Bytes, &Arc<dyn Host>),
     ) -> Done {
         match verb {
+            "answers" => Done::Answer(200, Bytes::copy_from_slice(rest.as_bytes())),
             "fail" => Done::Stopped(Status::Failed, "it failed"),
             "refuse" => Done::Stopped(Status::Refused, "it refused"),
             "trap" => Done::Stopped(Status::Trapped, "it trapped"),

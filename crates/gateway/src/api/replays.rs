@@ -3,10 +3,10 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
-use nexus_model::InvocationId;
 use nexus_model::view::{
     CompareRules, Comparison, ReplayBatch, ReplayRequest, ReplayRows, SuiteRequest, SuiteView,
 };
+use nexus_model::{Code, InvocationId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,7 +27,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("replay")
         .takes::<CompareRequest>()
-        .answers::<Comparison>(),
+        .answers::<Comparison>()
+        .fails(&[Code::NotReplayable, Code::BadJournal, Code::Gone]),
     );
     endpoints
 }
@@ -39,13 +40,16 @@ fn batches() -> Vec<Endpoint> {
     const PAUSE: &str = "/api/v1/projects/{project}/replays/{replay}/pause";
     const RESUME: &str = "/api/v1/projects/{project}/replays/{replay}/resume";
     const CANCEL: &str = "/api/v1/projects/{project}/replays/{replay}/cancel";
-    let order = |endpoint: Endpoint| endpoint.scope("replay").answers::<ReplayBatch>();
+    let order = |endpoint: Endpoint| {
+        endpoint.scope("replay").answers::<ReplayBatch>().fails(&[Code::Conflict])
+    };
     vec![
         Endpoint::post(ALL, ["replay_start", "Replay many invocations; 202: it runs"], start)
             .scope("replay")
             .takes::<ReplayRequest>()
             .status(202)
-            .answers::<ReplayBatch>(),
+            .answers::<ReplayBatch>()
+            .fails(&[Code::Overloaded, Code::NotReplayable]),
         Endpoint::get(ALL, ["replay_list", "List batches of replays, newest first"], list)
             .answers::<Items<ReplayBatch>>(),
         Endpoint::get(ONE, ["replay_show", "Show a batch of replays and its progress"], show)
@@ -72,7 +76,8 @@ fn suites() -> Vec<Endpoint> {
         Endpoint::put(ONE, ["suite_save", "Keep recordings as a suite of tests"], save_suite)
             .scope("write")
             .takes::<SuiteRequest>()
-            .answers::<SuiteView>(),
+            .answers::<SuiteView>()
+            .fails(&[Code::NotReplayable, Code::Gone]),
         Endpoint::delete(ONE, ["suite_delete", "Delete a suite"], delete_suite).scope("write"),
     ]
 }

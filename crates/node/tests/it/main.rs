@@ -7,6 +7,8 @@ mod declare;
 mod deliver;
 mod durable;
 mod guarded;
+mod replays;
 mod serve;
 mod triggers;
+mod versions;
 mod world;
