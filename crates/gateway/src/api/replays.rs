@@ -3,10 +3,10 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
-use nexus_model::InvocationId;
 use nexus_model::view::{
     CompareRules, Comparison, ReplayBatch, ReplayRequest, ReplayRows, SuiteRequest, SuiteView,
 };
+use nexus_model::{Code, InvocationId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,6 +14,10 @@ use super::endpoint::Endpoint;
 use super::extract::{Caller, Json, Path, Query, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
+
+/// How a recording can turn out to be none that could be run again.
+const REPLAY_CODES: &[Code] =
+    &[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone, Code::Conflict];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = batches();
@@ -27,7 +31,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("replay")
         .takes::<CompareRequest>()
-        .answers::<Comparison>(),
+        .answers::<Comparison>()
+        .fails(REPLAY_CODES),
     );
     endpoints
 }
@@ -39,13 +44,16 @@ fn batches() -> Vec<Endpoint> {
     const PAUSE: &str = "/api/v1/projects/{project}/replays/{replay}/pause";
     const RESUME: &str = "/api/v1/projects/{project}/replays/{replay}/resume";
     const CANCEL: &str = "/api/v1/projects/{project}/replays/{replay}/cancel";
-    let order = |endpoint: Endpoint| endpoint.scope("replay").answers::<ReplayBatch>();
+    let order = |endpoint: Endpoint| {
+        endpoint.scope("replay").answers::<ReplayBatch>().fails(&[Code::Conflict])
+    };
     vec![
         Endpoint::post(ALL, ["replay_start", "Replay many invocations; 202: it runs"], start)
             .scope("replay")
             .takes::<ReplayRequest>()
             .status(202)
-            .answers::<ReplayBatch>(),
+            .answers::<ReplayBatch>()
+            .fails(&[Code::Conflict, Code::Overloaded, Code::Throttled]),
         Endpoint::get(ALL, ["replay_list", "List batches of replays, newest first"], list)
             .answers::<Items<ReplayBatch>>(),
         Endpoint::get(ONE, ["replay_show", "Show a batch of replays and its progress"], show)
@@ -57,7 +65,8 @@ fn batches() -> Vec<Endpoint> {
         order(Endpoint::post(RESUME, ["replay_resume", "Let a paused batch go on"], resume)),
         order(Endpoint::post(CANCEL, ["replay_cancel", "End a batch of replays"], cancel)),
         Endpoint::delete(ONE, ["replay_delete", "Delete a batch with its report"], delete)
-            .scope("replay"),
+            .scope("replay")
+            .fails(&[Code::Conflict]),
     ]
 }
 
@@ -72,8 +81,11 @@ fn suites() -> Vec<Endpoint> {
         Endpoint::put(ONE, ["suite_save", "Keep recordings as a suite of tests"], save_suite)
             .scope("write")
             .takes::<SuiteRequest>()
-            .answers::<SuiteView>(),
-        Endpoint::delete(ONE, ["suite_delete", "Delete a suite"], delete_suite).scope("write"),
+            .answers::<SuiteView>()
+            .fails(&[Code::BadResource, Code::NotReplayable, Code::Conflict, Code::Gone]),
+        Endpoint::delete(ONE, ["suite_delete", "Delete a suite"], delete_suite)
+            .scope("write")
+            .fails(&[Code::Conflict]),
     ]
 }
 

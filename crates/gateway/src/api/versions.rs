@@ -2,8 +2,8 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use nexus_model::Name;
 use nexus_model::view::{FunctionView, VersionDiff, VersionView};
+use nexus_model::{Code, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -25,18 +25,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(LIVE, ["version_live", "Let new calls run another version"], live)
             .scope("write")
             .query::<LiveQuery>()
-            .answers::<FunctionView>(),
+            .answers::<FunctionView>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::put(ALIAS, ["alias_set", "Give a version a name, or move the name"], set_alias)
             .scope("write")
             .query::<AliasQuery>()
-            .answers::<FunctionView>(),
+            .answers::<FunctionView>()
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::new(
             (http::Method::DELETE, ALIAS),
             ["alias_delete", "Take a name of a version away"],
             delete_alias,
         )
         .scope("write")
-        .answers::<FunctionView>(),
+        .answers::<FunctionView>()
+        .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -37,8 +37,15 @@ fn routes() -> Vec<Route> {
                 .replace("{schedule}", "evt_01krs8xj0000000000000000a0")
                 .replace("{signal}", "go")
                 .replace("{id}", "evt_01krs8xj0000000000000000a0")
+                .replace("{session}", "dbg_1")
+                .replace("{alias}", "stable")
+                .replace("{from}", "1")
+                .replace("{to}", "2")
+                .replace("{replay}", "nightly")
+                .replace("{suite}", "orders")
                 .replace("{name}", "hello?project=shop");
             let path = if path.ends_with("/infer") { format!("{path}?type=t") } else { path };
+            let path = if path.contains("/aliases/") { format!("{path}?version=1") } else { path };
             let path = if path.ends_with("/search") { format!("{path}?text=x") } else { path };
             let path = if path.ends_with("/functions") && path.contains("resources") {
                 format!("{path}?project=shop")
@@ -64,6 +71,8 @@ fn body(route: &Route) -> (&'static str, &'static str) {
         "resource_apply" => ("application/json", PROJECT),
         "token_create" => ("application/json", r#"{"name":"x","scopes":["read"]}"#),
         "secret_set" => ("text/plain", "hush"),
+        "debug_run" => ("application/json", r#"{"command":"state"}"#),
+        "invocation_compare" => ("application/json", r#"{"against":"latest"}"#),
         _ => ("application/json", "{}"),
     }
 }
