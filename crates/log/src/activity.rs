@@ -122,7 +122,7 @@ impl Histogram {
             return scaled as usize;
         }
         let doublings = scaled.ilog2() - STEP_BITS;
-        (((doublings as usize) << STEP_BITS) + (scaled >> doublings) as usize).min(usize::MAX)
+        ((doublings as usize) << STEP_BITS) + (scaled >> doublings) as usize
     }
 
     /// The middle of a step, in nanoseconds.

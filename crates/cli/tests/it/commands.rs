@@ -564,8 +564,8 @@ fn a_component_is_deployed_with_its_routes() {
         &["deploy", "--component", path.to_str().unwrap(), "--name", "hello", "--path", "/hello"],
         vec![json(
             "POST /api/v1/projects/shop/functions/hello/deploy",
-            json!({ "function": function(), "unchanged": false, "compile_ms": 80,
-                    "notes": ["memory will grow in each call"] }),
+            json!({ "function": function(), "version": function()["version"], "unchanged": false,
+                    "compile_ms": 80, "notes": ["memory will grow in each call"] }),
         )],
     );
     expect![[r#"

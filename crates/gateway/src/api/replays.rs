@@ -15,6 +15,10 @@ use super::extract::{Caller, Json, Path, Query, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 
+/// How a recording can turn out to be none that could be run again.
+const REPLAY_CODES: &[Code] =
+    &[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone, Code::Conflict];
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = batches();
     endpoints.extend(suites());
@@ -28,7 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .scope("replay")
         .takes::<CompareRequest>()
         .answers::<Comparison>()
-        .fails(&[Code::NotReplayable, Code::BadJournal, Code::Gone]),
+        .fails(REPLAY_CODES),
     );
     endpoints
 }
@@ -49,7 +53,7 @@ fn batches() -> Vec<Endpoint> {
             .takes::<ReplayRequest>()
             .status(202)
             .answers::<ReplayBatch>()
-            .fails(&[Code::Overloaded, Code::NotReplayable]),
+            .fails(&[Code::Conflict, Code::Overloaded, Code::Throttled]),
         Endpoint::get(ALL, ["replay_list", "List batches of replays, newest first"], list)
             .answers::<Items<ReplayBatch>>(),
         Endpoint::get(ONE, ["replay_show", "Show a batch of replays and its progress"], show)
@@ -61,7 +65,8 @@ fn batches() -> Vec<Endpoint> {
         order(Endpoint::post(RESUME, ["replay_resume", "Let a paused batch go on"], resume)),
         order(Endpoint::post(CANCEL, ["replay_cancel", "End a batch of replays"], cancel)),
         Endpoint::delete(ONE, ["replay_delete", "Delete a batch with its report"], delete)
-            .scope("replay"),
+            .scope("replay")
+            .fails(&[Code::Conflict]),
     ]
 }
 
@@ -77,8 +82,10 @@ fn suites() -> Vec<Endpoint> {
             .scope("write")
             .takes::<SuiteRequest>()
             .answers::<SuiteView>()
-            .fails(&[Code::NotReplayable, Code::Gone]),
-        Endpoint::delete(ONE, ["suite_delete", "Delete a suite"], delete_suite).scope("write"),
+            .fails(&[Code::BadResource, Code::NotReplayable, Code::Conflict, Code::Gone]),
+        Endpoint::delete(ONE, ["suite_delete", "Delete a suite"], delete_suite)
+            .scope("write")
+            .fails(&[Code::Conflict]),
     ]
 }
 

@@ -26,12 +26,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope("write")
             .query::<LiveQuery>()
             .answers::<FunctionView>()
-            .fails(&[Code::BadResource, Code::Conflict, Code::NotReplayable, Code::CompileFailed]),
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::put(ALIAS, ["alias_set", "Give a version a name, or move the name"], set_alias)
             .scope("write")
             .query::<AliasQuery>()
             .answers::<FunctionView>()
-            .fails(&[Code::Conflict]),
+            .fails(&[Code::BadResource, Code::Conflict]),
         Endpoint::new(
             (http::Method::DELETE, ALIAS),
             ["alias_delete", "Take a name of a version away"],
@@ -39,7 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .scope("write")
         .answers::<FunctionView>()
-        .fails(&[Code::Conflict]),
+        .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -41,6 +41,14 @@ pub(super) fn in_path(name: &str) -> Value {
             }),
             "approved",
         ),
+        "alias" => ("The name of the version.", text(NAME), "stable"),
+        "from" | "to" => (
+            "A version: its number, label, id or alias, `live` or `latest`.",
+            json!({ "type": "string", "minLength": 1 }),
+            "latest",
+        ),
+        "replay" => ("The batch of replays.", text(NAME), "nightly"),
+        "suite" => ("The suite of recordings.", text(NAME), "orders"),
         "session" => ("The debug session.", json!({ "type": "string", "minLength": 1 }), "dbg_1"),
         _ => (
             "An event or invocation.",
