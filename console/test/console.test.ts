@@ -4,6 +4,7 @@ import test, { after, before } from "node:test";
 
 import { complaints, startWorld, type World } from "./lib/world";
 import { deadLetters } from "./scenarios/deadLetters";
+import { debugging } from "./scenarios/debug";
 import { events } from "./scenarios/events";
 import { functions } from "./scenarios/functions";
 import { invocations } from "./scenarios/invocations";
@@ -27,6 +28,7 @@ signIn(world);
 invocations(world);
 events(world);
 functions(world);
+debugging(world);
 rest(world);
 deadLetters(world);
 

@@ -42,8 +42,12 @@ export default function CodeEditor({ label, value, onChange }: Props) {
   const initial = useEffectEvent(() => value);
   useEffect(() => {
     if (!place.current) return undefined;
+    // Inside of a shadow root the editor brings its styles as constructed sheets; elsewhere it would put a <style> element
+    // into the page, which the content security policy refuses.
+    const root = place.current.shadowRoot ?? place.current.attachShadow({ mode: "open" });
     const editor = new EditorView({
-      parent: place.current,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: initial(),
         extensions: [
