@@ -11,7 +11,7 @@ export function debugging(world: () => World): void {
     const page = await open(`/p/shop/invocations/${row?.id}`);
     await page.getByRole("button", { name: "Debug" }).click();
     // The first time the component is compiled for the debugger.
-    await page.getByRole("heading", { name: "Time travel: payments" }).waitFor({ timeout: 120_000 });
+    await page.getByRole("heading", { name: "Time travel: payments" }).waitFor({ timeout: 300_000 });
     await page.getByText(/^0 of \d+ operations answered$/).waitFor();
     await page.getByRole("button", { name: "A step", exact: true }).click();
     await page.getByText(/^1 of \d+ operations answered$/).waitFor();
