@@ -28,7 +28,7 @@ export default defineConfig({
   build: {
     target: "es2023",
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 700,
+    chunkSizeWarningLimit: 900,
     rollupOptions: { input: { console: path("./index.html"), docs: path("./docs/index.html") } },
   },
   // Loaded late, so Vite would find them late, and load the page again in the middle of it.

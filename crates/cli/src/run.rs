@@ -74,6 +74,7 @@ pub fn run(cli: Cli, terminal: Terminal, folder: PathBuf) -> Ran {
 fn client(globals: &Globals, command: Command, mut terminal: Terminal, folder: PathBuf) -> u8 {
     let offline = match &command {
         Command::Completion(args) => Some(commands::completion::run(args, &mut terminal)),
+        Command::Debug(args) => commands::debug::adapter(args, (globals, &folder), &mut terminal),
         _ => None,
     };
     if let Some(done) = offline {

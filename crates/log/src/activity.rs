@@ -17,6 +17,8 @@ use crate::tail_segment::NameTable;
 const SHORTEST_BITS: u32 = 10;
 /// How finely durations are told apart, as a power of two: 32 steps from one doubling to the next.
 const STEP_BITS: u32 = 5;
+/// Threads that count together.
+const THREADS_MAX: usize = 4;
 /// Statuses that rows can have; others count as unknown.
 const STATUSES: usize = 16;
 
@@ -85,12 +87,13 @@ impl Tally {
         Some(self.durations.quantile(part)?.min(self.duration_ns_max))
     }
 
-    fn add(&mut self, row: &Row) {
+    /// `step` is that of the row's duration.
+    fn add(&mut self, row: &Row, step: usize) {
         let status = usize::from(row.status_number());
         self.by_status[if status < STATUSES { status } else { 0 }] += 1;
         self.cold += u64::from(row.cold());
         self.duration_ns_max = self.duration_ns_max.max(row.duration_ns());
-        self.durations.add(row.duration_ns());
+        *self.durations.slot(step) += 1;
     }
 
     fn merge(&mut self, other: &Tally) {
@@ -130,10 +133,6 @@ impl Histogram {
         (from << (doublings + SHORTEST_BITS)).saturating_add(width / 2)
     }
 
-    fn add(&mut self, duration_ns: u64) {
-        *self.slot(Histogram::step(duration_ns)) += 1;
-    }
-
     fn slot(&mut self, step: usize) -> &mut u32 {
         if self.counts.is_empty() {
             self.first = step;
@@ -171,24 +170,29 @@ impl Histogram {
     }
 }
 
-/// Counts the activity of a stretch of time.
+/// Counts the activity of a stretch of time, on several threads where there are many segments.
 pub(crate) fn activity(segments: &[Segment], query: &ActivityQuery) -> Result<Activity, Error> {
-    let buckets = query.buckets.max(1);
-    let span = u64::try_from(query.until.unix_ns().saturating_sub(query.since.unix_ns()));
-    let mut counting = Counting {
-        query,
-        range: TimeRange { since: Some(query.since), until: Some(query.until) },
-        bucket_ns: span.unwrap_or_default().div_ceil(buckets as u64).max(1),
-        buckets: vec![ActivityBucket::default(); buckets],
-        functions: HashMap::new(),
-        tallies: Vec::new(),
-    };
-    for segment in segments {
-        if overlaps(&counting.range, &segment.bounds()) {
-            counting.segment(segment)?;
-        }
-    }
-    Ok(counting.finish())
+    let range = TimeRange { since: Some(query.since), until: Some(query.until) };
+    let relevant: Vec<&Segment> =
+        segments.iter().filter(|segment| overlaps(&range, &segment.bounds())).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let share = relevant.len().div_ceil(threads).max(1);
+    let mut parts = relevant.chunks(share);
+    let first = parts.next().unwrap_or_default();
+    let counted: Result<Vec<Counting<'_>>, Error> = std::thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.map(|part| scope.spawn(move || Counting::of(part, query))).collect();
+        let first = std::iter::once(Counting::of(first, query));
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(counted) => counted,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        first.chain(others).collect()
+    });
+    let mut counted = counted?.into_iter();
+    let Some(mut all) = counted.next() else { return Ok(Activity::default()) };
+    counted.for_each(|part| all.merge(part));
+    Ok(all.finish())
 }
 
 type Name = Arc<[u8]>;
@@ -203,7 +207,33 @@ struct Counting<'a> {
     tallies: Vec<Tally>,
 }
 
-impl Counting<'_> {
+impl<'a> Counting<'a> {
+    fn of(segments: &[&Segment], query: &'a ActivityQuery) -> Result<Self, Error> {
+        let buckets = query.buckets.max(1);
+        let span = u64::try_from(query.until.unix_ns().saturating_sub(query.since.unix_ns()));
+        let mut counting = Counting {
+            query,
+            range: TimeRange { since: Some(query.since), until: Some(query.until) },
+            bucket_ns: span.unwrap_or_default().div_ceil(buckets as u64).max(1),
+            buckets: vec![ActivityBucket::default(); buckets],
+            functions: HashMap::new(),
+            tallies: Vec::new(),
+        };
+        segments.iter().try_for_each(|segment| counting.segment(segment))?;
+        Ok(counting)
+    }
+
+    fn merge(&mut self, other: Counting<'_>) {
+        for (own, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            own.calls.merge(&more.calls);
+            own.events += more.events;
+        }
+        for (function, place) in other.functions {
+            let own = self.place(function);
+            self.tallies[own].merge(&other.tallies[place]);
+        }
+    }
+
     fn segment(&mut self, segment: &Segment) -> Result<(), Error> {
         let names = segment.names();
         let wanted = |name: &Option<String>| match name {
@@ -216,8 +246,7 @@ impl Counting<'_> {
             return Ok(());
         };
         let (invocation, event) = (RecordKind::Invocation as u8, RecordKind::Event as u8);
-        // Places in `tallies` by the indexes of this segment's names.
-        let mut places: HashMap<(u16, u16), usize> = HashMap::new();
+        let mut places = Places::new(&names);
         for number in 0..segment.page_count() {
             if segment.page_bounds(number).is_some_and(|bounds| !overlaps(&self.range, &bounds)) {
                 continue;
@@ -231,21 +260,13 @@ impl Counting<'_> {
                 if !relevant {
                     continue;
                 }
-                let bucket = self.bucket(row);
                 if kind == event {
-                    bucket.events += u64::from(function.is_none());
+                    self.bucket(row).events += u64::from(function.is_none());
                 } else if function.is_none_or(|function| row.name() == function) {
-                    bucket.calls.add(row);
-                    let key = (row.project(), row.name());
-                    let place = match places.get(&key) {
-                        Some(place) => *place,
-                        None => {
-                            let place = self.place(&names, key);
-                            places.insert(key, place);
-                            place
-                        }
-                    };
-                    self.tallies[place].add(row);
+                    let step = Histogram::step(row.duration_ns());
+                    self.bucket(row).calls.add(row, step);
+                    let place = places.of(row, |key| self.place(key));
+                    self.tallies[place].add(row, step);
                 }
             }
         }
@@ -259,10 +280,10 @@ impl Counting<'_> {
         &mut self.buckets[usize::try_from(index).unwrap_or(last).min(last)]
     }
 
-    fn place(&mut self, names: &NameTable, (project, name): (u16, u16)) -> usize {
-        let text = |index: u16| names.get(usize::from(index)).cloned().unwrap_or_default();
+    /// The place of a function's tally; a new one where it has none.
+    fn place(&mut self, function: (Name, Name)) -> usize {
         let next = self.tallies.len();
-        let place = *self.functions.entry((text(project), text(name))).or_insert(next);
+        let place = *self.functions.entry(function).or_insert(next);
         if place == next {
             self.tallies.push(Tally::default());
         }
@@ -279,6 +300,32 @@ impl Counting<'_> {
         };
         let functions = self.functions.iter().map(function).collect();
         Activity { bucket_ns: self.bucket_ns, buckets: self.buckets, total, functions }
+    }
+}
+
+/// Where the tallies of a segment's functions are, found without hashing: by the index of the
+/// function's name, and then by that of the project, of which there is mostly one.
+struct Places<'a> {
+    names: &'a NameTable,
+    by_name: Vec<Vec<(u16, usize)>>,
+}
+
+impl<'a> Places<'a> {
+    fn new(names: &'a NameTable) -> Self {
+        Places { names, by_name: vec![Vec::new(); names.len() + 1] }
+    }
+
+    fn of(&mut self, row: &Row, place: impl FnOnce((Name, Name)) -> usize) -> usize {
+        let (project, name) = (row.project(), row.name());
+        let unnamed = self.by_name.len() - 1;
+        let known = &mut self.by_name[usize::from(name).min(unnamed)];
+        if let Some((_, place)) = known.iter().find(|(at, _)| *at == project) {
+            return *place;
+        }
+        let text = |index: u16| self.names.get(usize::from(index)).cloned().unwrap_or_default();
+        let place = place((text(project), text(name)));
+        known.push((project, place));
+        place
     }
 }
 
@@ -313,8 +360,9 @@ mod tests {
         ) {
             let (mut one, mut other) = (Histogram::default(), Histogram::default());
             let half = values.len() / 2;
-            values[..half].iter().for_each(|value| one.add(*value));
-            values[half..].iter().for_each(|value| other.add(*value));
+            let add = |to: &mut Histogram, value| *to.slot(Histogram::step(value)) += 1;
+            values[..half].iter().for_each(|value| add(&mut one, *value));
+            values[half..].iter().for_each(|value| add(&mut other, *value));
             one.merge(&other);
             values.sort_unstable();
             let rank = (values.len() as f64 * part).ceil() as usize;

@@ -52,6 +52,10 @@ pub enum Kind {
     Trigger,
     /// What the data of an event type looks like: [`SchemaSpec`].
     Schema,
+    /// Many invocations replayed at once; made by its own endpoint.
+    Replay,
+    /// Recordings that are kept as tests: [`SuiteSpec`].
+    Suite,
 }
 
 impl Kind {
@@ -64,6 +68,8 @@ impl Kind {
         Kind::Secret,
         Kind::Trigger,
         Kind::Schema,
+        Kind::Replay,
+        Kind::Suite,
     ];
 
     /// `Function`.
@@ -76,6 +82,8 @@ impl Kind {
             Kind::Secret => "Secret",
             Kind::Trigger => "Trigger",
             Kind::Schema => "Schema",
+            Kind::Replay => "Replay",
+            Kind::Suite => "Suite",
         }
     }
 
@@ -89,6 +97,8 @@ impl Kind {
             Kind::Secret => "secrets",
             Kind::Trigger => "triggers",
             Kind::Schema => "schemas",
+            Kind::Replay => "replays",
+            Kind::Suite => "suites",
         }
     }
 
@@ -452,4 +462,30 @@ pub struct ProjectSpec {
     /// What happens to events that break the schema of their type.
     #[serde(default, skip_serializing_if = "trigger::is_default")]
     pub schemas: SchemaMode,
+}
+
+/// Spec of [`Kind::Suite`]: recordings that outlive the log's retention.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SuiteSpec {
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What does not matter when a version is held against them.
+    #[serde(default)]
+    pub rules: crate::view::CompareRules,
+    /// The recordings.
+    pub cases: Vec<SuiteCase>,
+}
+
+/// A recording in a suite.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SuiteCase {
+    /// The invocation.
+    pub invocation: crate::InvocationId,
+    /// Its function.
+    pub function: Name,
+    /// The blob with its record and the event that it handled.
+    pub recording: Digest,
 }

@@ -8,6 +8,7 @@ mod debug;
 mod delivery;
 mod history;
 mod node;
+mod replays;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,10 @@ pub use node::{DiskView, NodeLimits, NodeLog, NodeView};
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};
 use crate::{Digest, Event, EventId, InvocationId, Name, Timestamp, VersionId};
+pub use replays::{
+    ReplayBatch, ReplayRequest, ReplayRow, ReplayRows, ReplaySelection, ReplayState, SuiteRequest,
+    SuiteView,
+};
 
 macro_rules! words {
     ($ty:ty, $($variant:ident = $word:literal),* $(,)?) => {

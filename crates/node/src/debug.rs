@@ -1,4 +1,4 @@
-//! Debug sessions over invocations of the past, and source lines of crash dumps. Debuggers live in
+//! Debug sessions over invocations of the past, and source lines of crash dumps. Sessions live in
 //! memory, belong to who opened them, and end when they are left alone.
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use nexus_model::view::{DebugCommand, DebugOpened, DebugState, FrameView};
 use nexus_model::{Code, Digest, Event, InvocationId, OpContext, Scope, limits};
 
 use crate::replay::Recorded;
+use crate::stack;
 use crate::views::output_value;
 use crate::{Error, Node};
 
@@ -201,13 +202,13 @@ impl Node {
         record: &InvocationRecord,
         failure: &Failure,
     ) -> Vec<FrameView> {
+        if failure.offsets.is_empty() {
+            return stack::frames(&stack::message(&failure.message));
+        }
         let executed = Digest::try_from(&record.executed[..]);
         let Ok(component) = executed.or_else(|_| Digest::try_from(&record.component[..])) else {
             return Vec::new();
         };
-        if failure.offsets.is_empty() {
-            return Vec::new();
-        }
         match self.parts.runtime.frames(component, &failure.offsets).await {
             Ok(frames) => frames.into_iter().flatten().collect(),
             Err(error) => {

@@ -23,6 +23,7 @@ use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::outbound::Outbound;
+use crate::replays::Jobs;
 use crate::result_cache::ResultCache;
 use crate::sessions::identity;
 use crate::waiters::{TakenDown, Waiters};
@@ -63,6 +64,7 @@ pub struct Node {
     pub(crate) waiters: Waiters,
     pub(crate) taken_down: TakenDown,
     pub(crate) debuggers: Debuggers,
+    pub(crate) replays: Jobs,
     /// Held while a profile is taken: one at a time, so that they do not measure one another.
     pub(crate) profiling: Mutex<()>,
     pub(crate) under_pressure: AtomicBool,
@@ -92,6 +94,7 @@ impl Node {
             waiters: Waiters::default(),
             taken_down: TakenDown::default(),
             debuggers: Debuggers::default(),
+            replays: Jobs::default(),
             profiling: Mutex::new(()),
             outbound: Outbound::new(),
             tasks: Tasks::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nexus_exec::Ended;
 use nexus_exec::journal::{EnvEntry, Journal};
-use nexus_model::record::{Body, Header, InvocationRecord, Output};
+use nexus_model::record::{Body, EventRecord, Header, InvocationRecord, Output};
 use nexus_model::view::ReplayView;
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope};
 
@@ -61,16 +61,26 @@ impl Node {
         if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
             return Err(refused(id, &record.not_replayable));
         }
+        self.fetch_bodies(&mut record).await?;
+        let event = self.input_event(&record).await?;
+        self.unsealed(record, event).await
+    }
+
+    /// A recording with what was redacted from it put back, where it was only sealed.
+    pub(crate) async fn unsealed(
+        &self,
+        mut record: InvocationRecord,
+        event: Option<EventRecord>,
+    ) -> Result<Recorded, Error> {
         let project = Name::new(&record.meta.project)
             .map_err(|error| Error::internal("read a record", error))?;
-        self.fetch_bodies(&mut record).await?;
         if redact::is_sealed(&record) {
+            let id = record.invocation_id().unwrap_or_else(|| InvocationId::from_bytes([0; 16]));
             let key =
                 self.replay_key(&project, false).await.map_err(|at| at.with_invocation(id))?;
             redact::unseal(&mut record, &key)
                 .map_err(|error| refused(id, &error.to_string()).with_source(error))?;
         }
-        let event = self.input_event(&record).await?;
         let event = event.map(|event| event.event.to_event());
         Ok(Recorded { record, event, project })
     }
@@ -104,6 +114,11 @@ fn recorded_secrets(record: &InvocationRecord) -> Result<Vec<(Name, u32)>, Error
         EnvEntry::Plain { .. } => None,
     };
     Ok(journal.header.env.iter().filter_map(secret).collect())
+}
+
+/// Whether a replay of it needs secrets, or nobody knows.
+pub(crate) fn has_secrets(record: &InvocationRecord) -> bool {
+    recorded_secrets(record).is_ok_and(|secrets| !secrets.is_empty())
 }
 
 fn refused(id: InvocationId, reason: &str) -> Error {

@@ -363,7 +363,13 @@ fn shown(mut resource: Resource) -> Resource {
                 spec.shift_remove("hash");
             }
         }
-        Kind::Project | Kind::Function | Kind::Version | Kind::Trigger | Kind::Schema => {}
+        Kind::Project
+        | Kind::Function
+        | Kind::Version
+        | Kind::Trigger
+        | Kind::Schema
+        | Kind::Replay
+        | Kind::Suite => {}
     }
     resource
 }

@@ -65,6 +65,13 @@ pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, E
                 "versions are made by deploys and never change",
             ));
         }
+        Kind::Replay | Kind::Suite => {
+            return Err(Error::bad_resource(
+                "kind",
+                "is made of recordings, which files do not hold",
+            )
+            .with_hint("nexus replay and nexus suites save make them"));
+        }
         Kind::Secret => {
             let reserved = resource.metadata.name.as_str().starts_with(OWN_PREFIX);
             let rule = if reserved {

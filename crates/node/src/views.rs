@@ -107,7 +107,7 @@ pub(crate) fn invocation_view(
 fn failure_view(failure: &Failure) -> FailureView {
     FailureView {
         code: failure.code.clone(),
-        message: failure.message.clone(),
+        message: crate::stack::message(&failure.message),
         backtrace: failure.backtrace.clone(),
         frames: Vec::new(),
     }

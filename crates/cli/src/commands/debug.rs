@@ -1,12 +1,14 @@
 //! `nexus debug`: looks into an invocation of the past, forward and back.
 
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use clap::Args;
-use nexus_model::view::TimelineEntry;
 
-use crate::debugger::{Remote, Sources};
-use crate::{Error, Session};
+use crate::args::Globals;
+use crate::debugger::{self, Adapter, Remote, Sources};
+use crate::{Error, Session, Terminal};
 
 /// Look into a past invocation, step by step, forward and back
 ///
@@ -35,16 +37,43 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(session: &mut Session, args: &DebugArgs) -> Result<(), Error> {
-    let folder = session.folder().to_owned();
-    let sources = Sources::new(folder, args.source_map.clone());
     let Some(id) = &args.id else { return Err(Error::usage("which invocation?")) };
+    if !session.terminal.json() && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(Error::Usage {
+            message: "the debugger needs a terminal".to_owned(),
+            hint: Some("--output json prints the timeline; --dap serves an editor".to_owned()),
+        });
+    }
     let id = session.invocation(id)?;
+    let mut sources = Sources::new(session.folder().to_owned(), args.source_map.clone());
+    if !session.terminal.json() {
+        session.terminal.say("opening; the first time a component is compiled for debugging");
+    }
     let remote = Remote::open(session, id)?;
     if session.terminal.json() {
         let opened = remote.opened.clone();
         drop(remote);
         return session.terminal.value(&opened);
     }
-    let _ = (sources, remote.operation(0), TimelineEntry::Operation);
-    Ok(())
+    debugger::run(&remote, &mut sources)
+}
+
+/// Serves editors, where the command line asks for that. The editor says which server and invocation.
+pub(crate) fn adapter(
+    args: &DebugArgs,
+    (globals, folder): (&Globals, &Path),
+    terminal: &mut Terminal,
+) -> Option<Result<(), Error>> {
+    let adapter = Adapter {
+        globals: globals.clone(),
+        folder: folder.to_owned(),
+        source_map: args.source_map.clone(),
+        id: args.id.clone(),
+    };
+    if let Some(address) = args.dap_listen {
+        return Some(debugger::serve(&adapter, address, terminal));
+    }
+    let failed =
+        |source| Error::Io { operation: "talk with", subject: "the editor".to_owned(), source };
+    args.dap.then(|| adapter.talk(io::stdin().lock(), io::stdout().lock()).map_err(failed))
 }

@@ -94,7 +94,9 @@ pub(crate) fn delete(session: &mut Session, args: &DeleteArgs) -> Result<(), Err
         Kind::Token => Place::api(["tokens", &args.name]),
         Kind::Function => session.place(["functions", &args.name])?,
         Kind::Secret => session.place(["secrets", &args.name])?,
-        Kind::Trigger | Kind::Schema => session.place([args.kind.plural(), &args.name])?,
+        Kind::Trigger | Kind::Schema | Kind::Replay | Kind::Suite => {
+            session.place([args.kind.plural(), &args.name])?
+        }
         Kind::Version => {
             return Err(Error::Usage {
                 message: "versions are immutable and cannot be deleted".into(),

@@ -1,8 +1,17 @@
 //! Time travel from the command line: a terminal debugger and a Debug Adapter Protocol server over
 //! the debug sessions of a server.
 
+mod app;
+mod dap;
+mod prompt;
 mod remote;
 mod sources;
+#[cfg(test)]
+mod tests;
+mod tui;
+mod view;
 
+pub(crate) use dap::{Adapter, serve};
 pub(crate) use remote::Remote;
 pub(crate) use sources::Sources;
+pub(crate) use tui::run;

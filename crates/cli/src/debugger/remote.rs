@@ -1,7 +1,7 @@
 //! A debug session on a server.
 
+use nexus_model::InvocationId;
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
-use nexus_model::{InvocationId, view};
 
 use crate::client::{Place, Send};
 use crate::{Client, Error, Session};
@@ -36,16 +36,6 @@ impl<'a> Remote<'a> {
             place: self.place.clone(),
             content_type: "application/json",
             body: Some(body),
-        })
-    }
-
-    /// The recorded operation with this number.
-    pub(crate) fn operation(&self, number: u32) -> Option<&view::OperationView> {
-        self.opened.timeline.iter().find_map(|entry| match entry {
-            view::TimelineEntry::Operation(operation) if operation.operation == number => {
-                Some(operation)
-            }
-            _ => None,
         })
     }
 }

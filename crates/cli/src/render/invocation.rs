@@ -158,6 +158,10 @@ fn show_failure(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Er
 
 /// The guest's stack, with source lines where the component has debug information.
 fn show_stack(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Error> {
+    if failure.backtrace.is_empty() {
+        // The stack of a language is in the message.
+        return Ok(());
+    }
     let number = |number: usize| Paint(Tone::Faint, format!("{number:>3}:"));
     if failure.frames.iter().all(|frame| frame.file.is_none()) {
         for (at, frame) in failure.backtrace.iter().enumerate() {

@@ -5,4 +5,5 @@
 mod commands;
 mod engine;
 mod errors;
+mod history;
 mod stub;

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest as _, Multipart, Request, State};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use nexus_model::resource::FunctionSpec;
-use nexus_model::view::{Deployed, FunctionView, VersionView};
+use nexus_model::view::{Deployed, FunctionView};
 use nexus_model::{Code, Name, limits};
 use nexus_node::Deploy;
 use schemars::JsonSchema;
@@ -21,7 +21,6 @@ use crate::fault::Fault;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/api/v1/projects/{project}/functions";
     const ONE: &str = "/api/v1/projects/{project}/functions/{function}";
-    const VERSIONS: &str = "/api/v1/projects/{project}/functions/{function}/versions";
     const DEPLOY: &str = "/api/v1/projects/{project}/functions/{function}/deploy";
     vec![
         Endpoint::get(ALL, ["function_list", "List the functions of a project"], list)
@@ -30,8 +29,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::delete(ONE, ["function_delete", "Delete a function"], delete)
             .scope("write")
             .fails(&[Code::BadResource, Code::Conflict]),
-        Endpoint::get(VERSIONS, ["version_list", "List the versions of a function"], versions)
-            .answers::<Items<VersionView>>(),
         Endpoint::post(DEPLOY, ["function_deploy", "Deploy a component"], deploy)
             .scope("write")
             .query::<DeployQuery>()
@@ -79,15 +76,6 @@ async fn delete(
     let (project, function) = names(path)?;
     app.node.delete_function(&ctx, &project, &function).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn versions(
-    State(app): State<App>,
-    Caller(ctx): Caller,
-    Path(path): FunctionPath,
-) -> Listing<VersionView> {
-    let (project, function) = names(path)?;
-    listing(app.node.versions(&ctx, &project, &function).await?)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -16,6 +16,7 @@ mod invoke;
 mod logs;
 mod openapi;
 mod projects;
+mod replays;
 mod resources;
 mod schedules;
 mod schemas;
@@ -26,6 +27,7 @@ mod stats;
 mod system;
 mod tokens;
 mod triggers;
+mod versions;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,11 +77,13 @@ fn endpoints() -> Vec<Endpoint> {
     [
         projects::endpoints(),
         functions::endpoints(),
+        versions::endpoints(),
         invoke::endpoints(),
         events::endpoints(),
         schedules::endpoints(),
         dead_letters::endpoints(),
         invocations::endpoints(),
+        replays::endpoints(),
         debug::endpoints(),
         deferred::endpoints(),
         triggers::endpoints(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Server, nexus};
+use crate::harness::{Server, get, nexus};
 
 /// A project whose function answers with `text`, prints, and uses clock and random.
 fn write_function(folder: &Path, text: &str) {
@@ -61,6 +61,17 @@ fn new_dev_call_look_and_replay() {
 
     let invoked = nexus(&inside, &["invoke", "hello", "--path", "/hello?name=Bob"]).ok();
     assert!(invoked.out.contains("Bob"), "{}", invoked.out);
+
+    let (status, page) = get(server.api.trim_start_matches("http://"), "/");
+    assert_eq!((status, &page[..15].to_lowercase()[..]), (200, "<!doctype html>"));
+    let link = nexus(&inside, &["console", "--no-open"]).ok().out;
+    assert!(link.starts_with(&format!("{}/signin?code=nx_", server.api)), "{link}");
+    let counted = nexus(&inside, &["invocations", "--count", "--trigger", "http"]).ok().out;
+    assert_eq!(counted.trim(), "1");
+    let found = nexus(&inside, &["invocations", "--text", "ADA", "--json"]).ok();
+    assert_eq!(found.values()[0]["id"], id);
+    let stats = nexus(&inside, &["stats", "hello", "--json"]).ok().values();
+    assert_eq!(stats[0]["totals"]["invocations"], 2, "{}", stats[0]);
     for line in [&["limits"][..], &["status"], &["log", "stats"], &["log", "verify"], &["version"]]
     {
         nexus(&inside, line).ok();

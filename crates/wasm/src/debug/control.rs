@@ -369,10 +369,8 @@ impl Control {
 
     fn whence_of(&self, store: &mut Option<StoreContextMut<'_, State>>) -> Whence {
         let Some(store) = store else { return Whence::default() };
-        let mut guest = self.guest(store.as_context_mut());
-        // A stop in foreign code compares with the nearest line of the user.
-        let line = guest.place().and_then(|place| guest.line(place));
-        Whence { line, depth: guest.depth() }
+        // A stop in foreign code compares with the user's line that led there.
+        self.guest(store.as_context_mut()).whence()
     }
 
     fn command(
@@ -429,6 +427,11 @@ impl Control {
         (by, back): (StepBy, bool),
         (on, runs): (Option<After>, bool),
     ) -> Result<Done, String> {
+        let by = match by {
+            // Where no function runs, there is none to step over.
+            StepBy::Over if !runs => StepBy::Line,
+            by => by,
+        };
         let by_line = matches!(by, StepBy::Line | StepBy::Over | StepBy::Out);
         if by_line && !self.facts.has_lines {
             return Err(
@@ -542,6 +545,9 @@ impl Control {
         operation: u32,
     ) -> Option<Entry> {
         let recorded = self.facts.entries.get(operation as usize).cloned();
+        if recorded.is_some() && self.edits.contains_key(&operation) {
+            return recorded;
+        }
         let Some(store) = store else {
             let ended = self.ended.as_ref();
             let answered = ended.and_then(|ended| ended.answered.get(operation as usize));

@@ -7,7 +7,7 @@ use nexus_model::limits;
 use nexus_model::view::{DebugFrame, FrameView, MemoryInfo, MemoryView, Variable};
 use wasmtime::{AsContextMut as _, FrameHandle, Instance, Module, StoreContextMut, Val};
 
-use super::course::Place;
+use super::course::{Place, Whence};
 use super::lines::Line;
 use super::symbols::Symbols;
 use crate::state::State;
@@ -109,6 +109,22 @@ impl Guest<'_> {
         Some((number, line))
     }
 
+    /// The innermost line of the user on the stack, and how deep its frame is.
+    pub(super) fn whence(&mut self) -> Whence {
+        let depth = self.depth();
+        let mut next = self.innermost();
+        let mut above = 0;
+        while let Some(handle) = next {
+            let place = self.place_of(&handle).map(|(place, _)| place);
+            if let Some(line) = place.and_then(|place| self.line(place)) {
+                return Whence { line: Some(line), depth: depth - above };
+            }
+            above += 1;
+            next = handle.parent(&mut self.store).ok().flatten();
+        }
+        Whence { line: None, depth }
+    }
+
     /// The stack with variables.
     pub(super) fn frames(&mut self) -> Vec<DebugFrame> {
         let mut frames = Vec::new();
@@ -150,8 +166,12 @@ impl Guest<'_> {
         let Ok(instance) = innermost.instance(&mut self.store) else { return variables };
         for global in 0..VARIABLES_MAX {
             let Some(found) = instance.debug_global(&mut self.store, global) else { break };
-            let value = found.get(&mut self.store);
-            variables.push(variable(self.symbols.modules[number].global_name(global), value));
+            let name = self.symbols.modules[number].global_name(global);
+            // The linker's own tables say nothing to people.
+            if !name.starts_with("GOT.") {
+                let value = found.get(&mut self.store);
+                variables.push(variable(name, value));
+            }
         }
         variables
     }
@@ -167,6 +187,9 @@ impl Guest<'_> {
             for index in 0.. {
                 let Some(memory) = instance.debug_memory(&mut self.store, index) else { break };
                 let base = memory.data_ptr(&self.store);
+                if memory.data_size(&self.store) == 0 {
+                    continue;
+                }
                 if found.iter().all(|(_, known)| known.data_ptr(&self.store) != base) {
                     let module = instance.module(&self.store);
                     let name = self.modules.number(module).map_or_else(

@@ -6,6 +6,7 @@ use nexus_model::view::{DebugState, LogView, OperationView, StopReason, Timeline
 
 use super::control::Facts;
 use super::inspect::Guest;
+use super::symbols::is_own;
 use super::tape::Answered;
 use crate::ledger::{Ledger, Tape};
 
@@ -69,13 +70,20 @@ fn log_view(line: &LogLine) -> LogView {
 
 /// One sentence about where it stands.
 pub(super) fn describe(state: &mut DebugState, because: &str) {
-    let place = state.frames.iter().find_map(|frame| {
-        let (file, line) = (frame.at.file.as_ref()?, frame.at.line?);
+    let lines = || {
+        state
+            .frames
+            .iter()
+            .filter_map(|frame| Some((frame.at.file.as_ref()?, frame.at.line?, &frame.at.function)))
+    };
+    // The user's own code says more than where in a library it came to.
+    let own = lines().find(|(file, ..)| is_own(file));
+    let place = own.or_else(|| lines().next()).map(|(file, line, function)| {
         let name = file.rsplit('/').next().unwrap_or(file);
-        Some(format!("{name}:{line}, in {}", frame.at.function))
+        format!(" at {name}:{line}, in {function}")
     });
-    let place = place.or_else(|| state.frames.first().map(|it| format!("in {}", it.at.function)));
-    let at_place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+    let place = place.or_else(|| state.frames.first().map(|it| format!(" in {}", it.at.function)));
+    let at_place = place.unwrap_or_default();
     let current = state.current.as_ref().map(|at| {
         let call = match at.arguments.as_str() {
             "" => at.function.clone(),

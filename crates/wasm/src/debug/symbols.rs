@@ -27,8 +27,9 @@ self_cell::self_cell!(
     }
 );
 
-/// Source files that are no user's: the standard library and packages from registries.
-const FOREIGN: [&str; 7] = [
+/// Source files that are no user's: the standard library, packages from registries, our own SDK.
+const FOREIGN: [&str; 8] = [
+    "/nexus-sdk/src/",
     "/rustc/",
     "/.cargo/registry/",
     "/.cargo/git/",

@@ -1,0 +1,363 @@
+//! Batches of replays: many invocations replayed, or held against another version, in the
+//! background, with progress and a report.
+//!
+//! A batch is a resource: what was asked for is its spec, what came of it its status, and the rows
+//! of its report a blob. While it runs its progress is in memory: a restart ends it, and says so.
+
+mod job;
+mod one;
+mod select;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use nexus_model::resource::{Kind, Resource, ResourceKey};
+use nexus_model::view::{
+    ReplayBatch, ReplayRequest, ReplayRow, ReplayRows, ReplaySelection, ReplayState,
+};
+use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
+use nexus_store::{Change, Op};
+use serde::{Deserialize, Serialize};
+
+use crate::deploy::json;
+use crate::node::lock;
+use crate::{Error, Node};
+use job::{Job, Order};
+use one::Plan;
+pub(crate) use select::Selected;
+
+/// Rows of a report in one answer where nothing was asked for.
+const ROWS_DEFAULT: usize = 100;
+
+/// Batches that run, by project and name.
+pub(crate) type Jobs = Mutex<HashMap<(Name, Name), Arc<Job>>>;
+
+/// The status of a Replay resource.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Status {
+    principal: String,
+    #[serde(flatten)]
+    tally: job::Tally,
+    /// The blob with the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<Digest>,
+}
+
+impl Node {
+    /// Begins a batch of replays. It touches nothing outside, and goes on when the caller leaves.
+    ///
+    /// # Errors
+    /// The selection or a rule is wrong; too many run already; the caller may not replay there, or
+    /// may not read payloads where the selection looks into them.
+    pub async fn start_replays(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        project: &Name,
+        request: ReplayRequest,
+    ) -> Result<ReplayBatch, Error> {
+        nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
+        self.require_project(project)?;
+        check(&request.select)?;
+        let plan = Plan::new(self, ctx, project, &request).await?;
+        let id: nexus_model::InvocationId =
+            self.parts.mint.mint(nexus_model::Partition::of(project.as_str(), ""));
+        let name = Name::new(&id.to_string().to_ascii_lowercase().replace("inv_", "replay-"))
+            .map_err(|error| Error::internal("name a batch", error))?;
+        let job = Arc::new(Job::new(request.clone()));
+        {
+            let mut jobs = lock(&self.replays);
+            if jobs.len() >= limits::REPLAYS_RUNNING_MAX {
+                let detail = format!("{} batches of replays run already, the limit", jobs.len());
+                return Err(Error::new(Code::Overloaded, detail)
+                    .with_hint("wait for one to end, or cancel one: nexus replays"));
+            }
+            jobs.insert((project.clone(), name.clone()), Arc::clone(&job));
+        }
+        let begun = self.begin_batch(ctx, (project, &name), (&job, plan)).await;
+        if begun.is_err() {
+            lock(&self.replays).remove(&(project.clone(), name));
+        }
+        begun
+    }
+
+    async fn begin_batch(
+        self: &Arc<Self>,
+        ctx: &OpContext,
+        (project, name): (&Name, &Name),
+        (job, plan): (&Arc<Job>, Plan),
+    ) -> Result<ReplayBatch, Error> {
+        self.forget_old_replays(ctx, project).await?;
+        let key = replay_key(project, name);
+        let resource = Resource::new(&key, json(&job.request)?);
+        let principal = ctx.principal.to_string();
+        let status = Status { principal, tally: job.tally(), report: None };
+        let ops = vec![Op::create(resource), Op::set_status(key.clone(), json(&status)?)];
+        self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+        let (node, job, ctx) = (Arc::clone(self), Arc::clone(job), ctx.clone());
+        let (project, name) = (project.clone(), name.clone());
+        let shown = (project.clone(), name.clone());
+        let own = ctx.clone();
+        self.tasks.service("replays", async move {
+            let selected = tokio::select! {
+                selected = job.run(&node, (&own, &project), plan) => selected,
+                () = node.tasks.stopping() => return,
+            };
+            job.ended(selected);
+            node.keep_report((&own, &project, &name), &job).await;
+        });
+        self.replay_batch(&ctx, &shown.0, &shown.1).await
+    }
+
+    /// Writes what came of a batch and lets go of it.
+    async fn keep_report(&self, (ctx, project, name): (&OpContext, &Name, &Name), job: &Job) {
+        let mut rows = Vec::new();
+        for row in job.rows(0, usize::MAX) {
+            rows.extend(serde_json::to_vec(&row).unwrap_or_default());
+            rows.push(b'\n');
+        }
+        let kept = async {
+            let report = Some(self.parts.blobs.put(Bytes::from(rows)).await?);
+            let status =
+                Status { principal: ctx.principal.to_string(), tally: job.tally(), report };
+            let op = Op::set_status(replay_key(project, name), json(&status)?);
+            self.parts.store.apply(Change::new(ctx.principal.clone(), vec![op])).await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = kept.await {
+            tracing::error!(%error, batch = %name, "the report of a batch of replays was not kept");
+        }
+        lock(&self.replays).remove(&(project.clone(), name.clone()));
+    }
+
+    /// The batches of a project, the newest first.
+    ///
+    /// # Errors
+    /// The caller may not read there.
+    pub async fn replay_batches(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+    ) -> Result<Vec<ReplayBatch>, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        let mut batches = Vec::new();
+        for resource in self.all_of(Kind::Replay, project).await? {
+            batches.push(self.batch_view(&resource)?);
+        }
+        batches.sort_by_key(|batch| std::cmp::Reverse(batch.created));
+        Ok(batches)
+    }
+
+    /// A batch, with its progress.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not read there.
+    pub async fn replay_batch(
+        &self,
+        ctx: &OpContext,
+        project: &Name,
+        name: &Name,
+    ) -> Result<ReplayBatch, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        self.batch_view(&self.batch_resource(project, name).await?)
+    }
+
+    /// Rows of a batch's report, from number `after` on; only those of one verdict where one is named.
+    ///
+    /// # Errors
+    /// It does not exist, or the caller may not read there; its report cannot be read.
+    pub async fn replay_rows(
+        &self,
+        ctx: &OpContext,
+        (project, name): (&Name, &Name),
+        verdict: Option<&str>,
+        (after, limit): (u64, usize),
+    ) -> Result<ReplayRows, Error> {
+        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
+        let resource = self.batch_resource(project, name).await?;
+        let running = lock(&self.replays).get(&(project.clone(), name.clone())).cloned();
+        let rows = match running {
+            Some(job) => job.rows(after, usize::MAX),
+            None => self.report_rows(&resource, after).await?,
+        };
+        let limit = if limit == 0 { ROWS_DEFAULT } else { limit.min(limits::PAGE_ITEMS_MAX) };
+        let fits = |row: &ReplayRow| verdict.is_none_or(|verdict| row.verdict == verdict);
+        let numbered = (after + 1..).zip(rows).filter(|(_, row)| fits(row));
+        let mut found: Vec<(u64, ReplayRow)> = numbered.take(limit + 1).collect();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().map(|(number, _)| *number).filter(|_| more);
+        Ok(ReplayRows { items: found.into_iter().map(|(_, row)| row).collect(), next })
+    }
+
+    async fn report_rows(&self, resource: &Resource, after: u64) -> Result<Vec<ReplayRow>, Error> {
+        let status: Option<Status> = serde_json::from_value(resource.status.clone()).ok();
+        let Some(report) = status.and_then(|status| status.report) else { return Ok(Vec::new()) };
+        let bytes =
+            self.parts.blobs.get(report).await?.ok_or_else(|| {
+                Error::new(Code::Storage, format!("the report {report} is missing"))
+            })?;
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .skip(usize::try_from(after).unwrap_or(usize::MAX))
+            .map(|line| serde_json::from_slice(line))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::internal("read a report", error))
+    }
+
+    /// Stops a batch for now, lets it go on, or ends it.
+    ///
+    /// # Errors
+    /// It does not exist or has ended; the caller may not replay there.
+    pub async fn pause_replays(
+        &self,
+        ctx: &OpContext,
+        at: (&Name, &Name),
+    ) -> Result<ReplayBatch, Error> {
+        self.order(ctx, at, Order::Pause).await
+    }
+
+    /// Lets a paused batch go on.
+    ///
+    /// # Errors
+    /// As [`pause_replays`](Self::pause_replays).
+    pub async fn resume_replays(
+        &self,
+        ctx: &OpContext,
+        at: (&Name, &Name),
+    ) -> Result<ReplayBatch, Error> {
+        self.order(ctx, at, Order::Run).await
+    }
+
+    /// Ends a batch. What was looked at stays in its report.
+    ///
+    /// # Errors
+    /// As [`pause_replays`](Self::pause_replays).
+    pub async fn cancel_replays(
+        &self,
+        ctx: &OpContext,
+        at: (&Name, &Name),
+    ) -> Result<ReplayBatch, Error> {
+        self.order(ctx, at, Order::Cancel).await
+    }
+
+    async fn order(
+        &self,
+        ctx: &OpContext,
+        (project, name): (&Name, &Name),
+        order: Order,
+    ) -> Result<ReplayBatch, Error> {
+        nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
+        let resource = self.batch_resource(project, name).await?;
+        let running = lock(&self.replays).get(&(project.clone(), name.clone())).cloned();
+        let job = running
+            .ok_or_else(|| Error::new(Code::Conflict, format!("batch '{name}' has ended")))?;
+        job.order(order);
+        self.batch_view(&resource)
+    }
+
+    /// Removes a batch and its report; one that runs is ended.
+    ///
+    /// # Errors
+    /// It does not exist; the caller may not replay there.
+    pub async fn delete_replays(
+        &self,
+        ctx: &OpContext,
+        (project, name): (&Name, &Name),
+    ) -> Result<(), Error> {
+        nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
+        self.batch_resource(project, name).await?;
+        if let Some(job) = lock(&self.replays).get(&(project.clone(), name.clone())) {
+            job.order(Order::Cancel);
+        }
+        let op = Op::delete(replay_key(project, name));
+        self.parts.store.apply(Change::new(ctx.principal.clone(), vec![op])).await?;
+        Ok(())
+    }
+
+    async fn batch_resource(&self, project: &Name, name: &Name) -> Result<Resource, Error> {
+        let found = self.parts.store.get(&replay_key(project, name)).await?;
+        found.ok_or_else(|| {
+            Error::not_found(format_args!("batch of replays '{name}'"))
+                .with_hint("nexus replays lists them")
+        })
+    }
+
+    fn batch_view(&self, resource: &Resource) -> Result<ReplayBatch, Error> {
+        let read = |error| Error::internal("read a batch of replays", error);
+        let request: ReplayRequest = serde_json::from_value(resource.spec.clone()).map_err(read)?;
+        let status: Status = serde_json::from_value(resource.status.clone()).map_err(read)?;
+        let (project, id) = (resource.metadata.project.clone(), resource.metadata.name.clone());
+        let project = project.ok_or_else(|| Error::not_found(resource.key()))?;
+        let running = lock(&self.replays).get(&(project.clone(), id.clone())).cloned();
+        let mut tally = match &running {
+            Some(job) => job.tally(),
+            None => status.tally,
+        };
+        let ended = !matches!(tally.state, ReplayState::Running | ReplayState::Paused);
+        if running.is_none() && !ended {
+            tally.state = ReplayState::Failed;
+            tally.selecting = false;
+            tally.reason = "the server was restarted meanwhile; make it again".to_owned();
+        }
+        let times_real_time = match tally.took_ns {
+            0 => 0.0,
+            took => tally.original_ns as f64 / took as f64,
+        };
+        Ok(ReplayBatch {
+            id,
+            project,
+            created: resource.metadata.created_at.unwrap_or_default(),
+            principal: status.principal,
+            request,
+            state: tally.state,
+            reason: tally.reason,
+            selected: tally.selected,
+            selecting: tally.selecting,
+            done: tally.done,
+            verdicts: tally.verdicts,
+            took_ns: tally.took_ns,
+            original_ns: tally.original_ns,
+            times_real_time,
+        })
+    }
+
+    /// Makes room for one more.
+    async fn forget_old_replays(&self, ctx: &OpContext, project: &Name) -> Result<(), Error> {
+        let mut known = self.all_of(Kind::Replay, project).await?;
+        known.sort_by_key(|resource| resource.metadata.created_at);
+        let beyond = (known.len() + 1).saturating_sub(limits::REPLAYS_KEPT_MAX);
+        let ended = known.into_iter().filter(|resource| {
+            let key = (project.clone(), resource.metadata.name.clone());
+            !lock(&self.replays).contains_key(&key)
+        });
+        let ops: Vec<Op> = ended.take(beyond).map(|old| Op::delete(old.key())).collect();
+        if !ops.is_empty() {
+            self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn replay_key(project: &Name, name: &Name) -> ResourceKey {
+    ResourceKey { kind: Kind::Replay, project: Some(project.clone()), name: name.clone() }
+}
+
+/// Whether a selection says one thing.
+pub(crate) fn check(select: &ReplaySelection) -> Result<(), Error> {
+    let bad = |detail: &str| Err(Error::new(Code::BadRequest, format!("select: {detail}")));
+    let ReplaySelection { ids, suite, limit, .. } = select;
+    let named = ReplaySelection { ids: ids.clone(), suite: suite.clone(), ..Default::default() };
+    if (!ids.is_empty() || suite.is_some()) && *select != named {
+        return bad("ids or a suite already say which; leave the rest out");
+    }
+    if !ids.is_empty() && suite.is_some() {
+        return bad("ids or a suite, not both");
+    }
+    let most = limits::REPLAY_INVOCATIONS_MAX;
+    if limit.is_some_and(|limit| limit == 0 || limit > most) || ids.len() as u64 > most {
+        return bad(&format!("from 1 to {most} invocations (replay-invocations-max)"));
+    }
+    Ok(())
+}
