@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 
 import { complaints, startWorld, type World } from "./lib/world";
+import { comparing } from "./scenarios/compare";
 import { deadLetters } from "./scenarios/deadLetters";
 import { debugging } from "./scenarios/debug";
 import { events } from "./scenarios/events";
@@ -29,6 +30,7 @@ invocations(world);
 events(world);
 functions(world);
 debugging(world);
+comparing(world);
 rest(world);
 deadLetters(world);
 
