@@ -156,8 +156,15 @@ pub enum Command {
     Why(commands::why::WhyArgs),
     /// What functions wrote
     Logs(commands::logs::LogsArgs),
-    /// Run an invocation again, exactly, and compare
+    /// Run invocations again, exactly or with another version, and compare
     Replay(commands::replay::ReplayArgs),
+    /// Batches of replays: list, show, pause, cancel
+    Replays(commands::replays::ReplaysArgs),
+    /// Suites of recordings: list, show, save and delete them
+    #[command(alias = "suite")]
+    Suites(commands::suites::SuitesArgs),
+    /// Hold a version against a suite of recordings
+    Verify(commands::suites::VerifyArgs),
     /// Look into a past invocation, step by step, forward and back
     Debug(commands::debug::DebugArgs),
     /// Show where a past invocation spent its time and memory
@@ -165,6 +172,13 @@ pub enum Command {
     /// List, show and delete functions
     #[command(visible_alias = "fn", alias = "function")]
     Functions(commands::functions::FunctionsArgs),
+    /// Versions of a function: list them, see what changed
+    Versions(commands::versions::VersionsArgs),
+    /// Let new calls run an earlier version again
+    Rollback(commands::versions::RollbackArgs),
+    /// Names of versions: set, move and delete them
+    #[command(alias = "aliases")]
+    Alias(commands::versions::AliasArgs),
     /// What calls functions: list, show, pause and resume triggers
     #[command(alias = "trigger")]
     Triggers(commands::triggers::TriggersArgs),
@@ -294,6 +308,12 @@ pub struct DeployArgs {
     /// What the component was written in, for display; only with --component
     #[arg(long, value_name = "LANGUAGE", requires = "component")]
     pub language: Option<String>,
+    /// Only make the new version: calls go on running the one that is live
+    #[arg(long)]
+    pub candidate: bool,
+    /// What the new version is called, such as 1.4.0; by default what nexus.toml says
+    #[arg(long, value_name = "VERSION")]
+    pub label: Option<String>,
 }
 
 /// `nexus log`.

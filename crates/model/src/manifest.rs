@@ -97,6 +97,9 @@ pub struct ManifestFunction {
     /// For people.
     #[serde(default)]
     pub description: String,
+    /// What this version of it is called: a semantic version. `nexus deploy` refuses other code
+    /// under a version that exists; `nexus dev` leaves it out.
+    pub version: Option<String>,
     /// The folder of its code, relative to the manifest. Default: the folder of the function's
     /// name, if there is one, else the manifest's.
     pub source: Option<PathBuf>,

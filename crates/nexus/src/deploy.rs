@@ -41,10 +41,12 @@ pub(crate) fn run(
             spec: Some(function.spec.clone()),
             language: artifact.language,
             bundle: artifact.bundle,
+            label: args.label.clone().or_else(|| function.label.clone()).unwrap_or_default(),
+            candidate: args.candidate,
         };
         nexus_cli::upload(&mut session, &upload)?;
     }
-    if args.name.is_none() {
+    if args.name.is_none() && !args.candidate {
         declare(globals, &project, &mut session)?;
     }
     Ok(())

@@ -23,6 +23,8 @@ pub(crate) struct Function {
     pub(crate) project: Name,
     pub(crate) name: Name,
     pub(crate) spec: FunctionSpec,
+    /// What the manifest calls this version of it.
+    pub(crate) label: Option<String>,
     pub(crate) code: Code,
     /// The folder of files that the function may read.
     pub(crate) files: Option<PathBuf>,
@@ -149,6 +151,7 @@ impl Project {
                 project: self.manifest.project.clone(),
                 name: name.clone(),
                 spec: function.spec(),
+                label: function.version.clone(),
                 code,
                 files: function.files.as_ref().map(|files| self.folder.join(files)),
             })

@@ -201,15 +201,12 @@ fn summary(comparison: &Comparison) -> String {
         Sameness::Identical => "the same output and the same effects".to_owned(),
         Sameness::Equivalent => "only what the rules ignore differs".to_owned(),
         Sameness::CannotTell => String::new(),
-        Sameness::Different => match (changes, effects) {
-            (_, 0) => format!("{} in how it ends", counted(changes, "change")),
-            (0, _) => format!("{} that differ", counted(effects, "effect")),
-            _ => format!(
-                "{} in how it ends, {} that differ",
-                counted(changes, "change"),
-                counted(effects, "effect")
-            ),
-        },
+        Sameness::Different => {
+            let ends = (changes > 0).then(|| format!("{} in how it ends", counted(changes, "change")));
+            let asks = (effects > 0)
+                .then(|| format!("{} in what it asks of the world", counted(effects, "change")));
+            ends.into_iter().chain(asks).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 

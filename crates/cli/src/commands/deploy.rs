@@ -25,6 +25,10 @@ pub struct Upload {
     pub language: String,
     /// Read-only files as a tar archive.
     pub bundle: Option<Vec<u8>>,
+    /// What the version is called, or empty.
+    pub label: String,
+    /// Only make the version; calls go on running the one that is live.
+    pub candidate: bool,
 }
 
 pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error> {
@@ -46,6 +50,8 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
         spec,
         language: args.language.clone().unwrap_or_default(),
         bundle: None,
+        label: args.label.clone().unwrap_or_default(),
+        candidate: args.candidate,
     };
     upload(session, &upload_this).map(drop)
 }
@@ -74,7 +80,11 @@ pub fn upload(session: &mut Session, upload: &Upload) -> Result<Deployed, Error>
         upload.name.as_str(),
         "deploy",
     ]);
-    let place = place.maybe("language", Some(&upload.language).filter(|text| !text.is_empty()));
+    let stated = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+    let place = place
+        .maybe("language", stated(&upload.language))
+        .maybe("label", stated(&upload.label))
+        .maybe("candidate", upload.candidate.then_some("true"));
     let (content_type, body) = match (&upload.spec, &upload.bundle) {
         (None, None) => ("application/wasm".to_owned(), upload.component.clone()),
         _ => multipart(upload)?,
@@ -91,8 +101,10 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
         return terminal.value(deployed);
     }
     let function = &deployed.function;
-    let version = function.version.as_ref();
-    let number = version.map_or(0, |version| version.number);
+    let number = match deployed.version.label.as_str() {
+        "" => deployed.version.number.to_string(),
+        label => format!("{} ({label})", deployed.version.number),
+    };
     let what = match (deployed.unchanged, deployed.compile_ms) {
         (true, _) => format!("unchanged: version {number}"),
         (false, 0) => format!("version {number}"),
@@ -102,6 +114,10 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
         "{}  {what}",
         Paint(Tone::Strong, format_args!("{}/{}", function.project, function.name))
     ))?;
+    if !deployed.version.live {
+        let (name, number) = (&function.name, deployed.version.number);
+        terminal.say(format_args!("a candidate; let it run: nexus rollback {name} --to {number}"));
+    }
     for url in &function.urls {
         terminal.line(format_args!("  {}", Paint(Tone::Key, url)))?;
     }

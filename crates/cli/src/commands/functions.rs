@@ -1,7 +1,7 @@
 //! `nexus functions`.
 
 use clap::{Args, Subcommand};
-use nexus_model::view::{FunctionView, VersionView};
+use nexus_model::view::FunctionView;
 
 use crate::render;
 use crate::{Error, Session};
@@ -38,7 +38,7 @@ pub(crate) fn run(session: &mut Session, args: &FunctionsArgs) -> Result<(), Err
     match &args.command {
         None => list(session),
         Some(FunctionsCommand::Show { name }) => show(session, name),
-        Some(FunctionsCommand::Versions { name }) => versions(session, name),
+        Some(FunctionsCommand::Versions { name }) => super::versions::list(session, name),
         Some(FunctionsCommand::Delete { name }) => {
             session.client.delete(session.place(["functions", name])?)?;
             session.terminal.say(format_args!("deleted function {name}"));
@@ -64,13 +64,4 @@ fn show(session: &mut Session, name: &str) -> Result<(), Error> {
         return session.terminal.value(&function);
     }
     render::show_function(&mut session.terminal, &function)
-}
-
-fn versions(session: &mut Session, name: &str) -> Result<(), Error> {
-    let place = session.place(["functions", name, "versions"])?;
-    let versions: Vec<VersionView> = session.client.list(place)?;
-    if session.terminal.json() {
-        return versions.iter().try_for_each(|version| session.terminal.value(version));
-    }
-    render::version_table(&session.terminal, &versions).print(&mut session.terminal)
 }

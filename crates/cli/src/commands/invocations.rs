@@ -75,7 +75,7 @@ fn trigger(word: &str) -> Result<Trigger, String> {
         .ok_or_else(|| format!("the triggers are {}", Trigger::WORDS.join(", ")))
 }
 
-fn status(word: &str) -> Result<Status, String> {
+pub(crate) fn status(word: &str) -> Result<Status, String> {
     Status::from_word(word)
         .ok_or_else(|| format!("the statuses are {}", Status::WORDS[1..].join(", ")))
 }

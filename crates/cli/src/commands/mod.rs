@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod batch;
+pub(crate) mod compare;
 pub(crate) mod completion;
 pub(crate) mod console;
 pub(crate) mod dead_letters;
@@ -21,15 +22,18 @@ pub(crate) mod logs;
 pub(crate) mod profile;
 pub(crate) mod projects;
 pub(crate) mod replay;
+pub(crate) mod replays;
 pub(crate) mod resources;
 pub(crate) mod schedules;
 pub(crate) mod schemas;
 pub(crate) mod secrets;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod suites;
 pub(crate) mod tokens;
 pub(crate) mod triggers;
 pub(crate) mod version;
+pub(crate) mod versions;
 pub(crate) mod why;
 
 mod history;

@@ -1,31 +1,70 @@
-//! `nexus replay`: runs an invocation again, and says whether it was the same.
+//! `nexus replay`: runs invocations again, and says whether they were the same.
 
 use clap::Args;
 use nexus_model::view::{ReplayView, Verdict};
 use nexus_model::{Code, InvocationId};
 
+use super::compare::RulesArgs;
+use super::replays::{BatchArgs, SelectArgs};
+use super::{compare, replays};
 use crate::client::Send;
 use crate::units::show_duration;
 use crate::{Error, Paint, Session, Tone, exit, render};
 
-/// Run an invocation again, exactly, and compare
+/// Run invocations again, exactly or with another version, and compare
 ///
-/// Nothing outside is touched: the recording is the outside world. The exit code is 0 when the
-/// replay is identical, 1 when it diverged, 2 when the invocation cannot be replayed.
+/// Nothing outside is touched: the recording is the outside world. With an id, one invocation is
+/// replayed; with --since, --function and the like, all that are meant, on the server. The exit code
+/// is 0 when everything is the same, 1 when something differs, 2 when nothing can be said.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
     /// The invocation's id, or `last` for the newest
-    pub id: String,
+    pub id: Option<String>,
+    /// Hold it against this version: a number, label, id or alias, `live` or `latest`, also as
+    /// FUNCTION@VERSION
+    #[arg(long, value_name = "VERSION")]
+    pub against: Option<String>,
     /// Compare the final memory as well, where the recording has it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "against")]
     pub verify: bool,
     /// Print the output of the replay as well
     #[arg(long)]
     pub show_output: bool,
+    /// Which invocations, where no id is given
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// What does not matter
+    #[command(flatten)]
+    pub rules: RulesArgs,
+    /// How many are replayed
+    #[command(flatten)]
+    pub batch: BatchArgs,
 }
 
 pub(crate) fn run(session: &mut Session, args: &ReplayArgs) -> Result<(), Error> {
-    let id = session.invocation(&args.id)?;
+    let against = args.against.as_deref();
+    match (&args.id, args.select.is_stated(), against) {
+        (Some(_), true, _) => Err(Error::usage("an id, or which invocations; not both")),
+        (None, false, _) => Err(Error::Usage {
+            message: "which invocation?".to_owned(),
+            hint: Some("nexus replay last; or many: nexus replay --since 1h".to_owned()),
+        }),
+        (None, true, _) => {
+            let select = args.select.selection(&session.terminal)?;
+            replays::make(session, select, (against, &args.rules), &args.batch)
+        }
+        (Some(id), false, Some(against)) => {
+            let id = session.invocation(id)?;
+            compare::run(session, id, (against, &args.rules))
+        }
+        (Some(id), false, None) => {
+            let id = session.invocation(id)?;
+            exactly(session, args, id)
+        }
+    }
+}
+
+fn exactly(session: &mut Session, args: &ReplayArgs, id: InvocationId) -> Result<(), Error> {
     let place = session
         .place(["invocations", &id.to_string(), "replay"])?
         .maybe("verify", args.verify.then_some("true"));

@@ -141,6 +141,8 @@ fn show_version(terminal: &mut Terminal, version: &VersionView) -> Result<(), Er
 pub(crate) fn version_table(terminal: &Terminal, versions: &[VersionView]) -> Table {
     let mut table = Table::new([
         Column::right("VERSION"),
+        Column::left("LABEL").optional(),
+        Column::left("IS").optional(),
         Column::left("ID"),
         Column::left("KIND"),
         Column::left("LANGUAGE").optional(),
@@ -151,6 +153,8 @@ pub(crate) fn version_table(terminal: &Terminal, versions: &[VersionView]) -> Ta
     for version in versions {
         table.row([
             Cell::toned(Tone::Strong, version.number.to_string()),
+            Cell::new(version.label.as_str()),
+            Cell::toned(Tone::Good, names_of(version)),
             Cell::toned(Tone::Key, version.id.to_string()),
             Cell::new(world(version.world)),
             Cell::new(version.language.as_str()),
@@ -160,4 +164,11 @@ pub(crate) fn version_table(terminal: &Terminal, versions: &[VersionView]) -> Ta
         ]);
     }
     table
+}
+
+/// `live`, and its own names.
+fn names_of(version: &VersionView) -> String {
+    let live = version.live.then_some("live");
+    let own = version.aliases.iter().map(|alias| alias.as_str());
+    live.into_iter().chain(own).collect::<Vec<_>>().join(", ")
 }

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use nexus_model::InvocationId;
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
+use nexus_model::{Code, InvocationId};
 use nexus_node::ProfileFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,21 +24,25 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(ALL, ["debug_open", "Open a debug session over a past invocation"], open)
             .scope("replay")
             .answers::<DebugOpened>()
-            .status(201),
+            .status(201)
+            .fails(&[Code::NotReplayable, Code::BadJournal, Code::Gone, Code::DebugSessions]),
         Endpoint::post(ONE, ["debug_run", "Do one command in a debug session"], run)
             .scope("replay")
             .takes::<DebugCommand>()
-            .answers::<DebugState>(),
+            .answers::<DebugState>()
+            .fails(&[Code::DebugEnded, Code::NotReplayable, Code::Diverged, Code::BadJournal]),
         Endpoint::delete(ONE, ["debug_close", "Close a debug session"], close)
             .scope("replay")
-            .empty(),
+            .empty()
+            .fails(&[Code::DebugEnded]),
         Endpoint::get(PROFILE, ["invocation_profile", "Profile a past invocation"], profile)
             .scope("replay")
             .query::<ProfileQuery>()
             .answers_bytes("image/svg+xml")
             .answers_bytes("application/octet-stream")
             .answers_bytes("application/json")
-            .answers_bytes("text/plain"),
+            .answers_bytes("text/plain")
+            .fails(&[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone]),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_exec::{Debugged, Debugger, ProfileOptions};
+use nexus_exec::{Debugged, Debugger, ProfileOptions, Runtime as _};
 use nexus_model::record::Status;
 use nexus_model::view::{
     DebugCommand, DebugState, LineBreakpoint, StepBy, StopReason, TimelineEntry,

@@ -41,6 +41,7 @@ pub(super) fn in_path(name: &str) -> Value {
             }),
             "approved",
         ),
+        "session" => ("The debug session.", json!({ "type": "string", "minLength": 1 }), "dbg_1"),
         _ => (
             "An event or invocation.",
             text("^(evt|inv)_[0-7][0-9a-hjkmnp-tv-z]{25}$"),
