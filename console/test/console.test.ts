@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 
 import { complaints, startWorld, type World } from "./lib/world";
+import { comparing } from "./scenarios/compare";
 import { deadLetters } from "./scenarios/deadLetters";
+import { debugging } from "./scenarios/debug";
 import { events } from "./scenarios/events";
 import { functions } from "./scenarios/functions";
 import { invocations } from "./scenarios/invocations";
@@ -27,6 +29,8 @@ signIn(world);
 invocations(world);
 events(world);
 functions(world);
+debugging(world);
+comparing(world);
 rest(world);
 deadLetters(world);
 

@@ -129,6 +129,13 @@ const debug = createRoute({
   component: lazyRouteComponent(() => import("~/pages/debug/DebugPage"), "DebugPage"),
 });
 
+const replays = createRoute({
+  getParentRoute: () => project,
+  path: "/replays",
+  validateSearch: (search: Record<string, unknown>) => (typeof search["id"] === "string" ? { id: search["id"] } : {}),
+  component: lazyRouteComponent(() => import("~/pages/replays/ReplaysPage"), "ReplaysPage"),
+});
+
 const nodes = createRoute({
   getParentRoute: () => project,
   path: "/nodes",
@@ -158,6 +165,7 @@ const tree = root.addChildren([
     triggers,
     schemas,
     debug,
+    replays,
     nodes,
     settings,
   ]),

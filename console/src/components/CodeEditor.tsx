@@ -3,7 +3,7 @@ import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { json, jsonParseLinter } from "@codemirror/lang-json";
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, linter } from "@codemirror/lint";
-import { EditorState } from "@codemirror/state";
+import { Annotation, EditorState } from "@codemirror/state";
 import { drawSelection, EditorView, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useEffectEvent, useRef } from "react";
@@ -34,16 +34,26 @@ const theme = EditorView.theme({
   ".cm-diagnostic": { fontFamily: "var(--font-sans)", color: "var(--ink)" },
 });
 
+/** Marks changes that the page made, not the keyboard. */
+const fromOutside = Annotation.define<boolean>();
+
 /** CodeMirror for JSON. Tab is left alone: it must lead out of the editor. */
 export default function CodeEditor({ label, value, onChange }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(undefined);
+  // What was typed and has not come back yet: it comes back late when somebody types fast, and must not undo what was
+  // typed after it.
+  const typed = useRef<string[]>([]);
   const changed = useEffectEvent(onChange);
   const initial = useEffectEvent(() => value);
   useEffect(() => {
     if (!place.current) return undefined;
+    // Inside of a shadow root the editor brings its styles as constructed sheets; elsewhere it would put a <style> element
+    // into the page, which the content security policy refuses.
+    const root = place.current.shadowRoot ?? place.current.attachShadow({ mode: "open" });
     const editor = new EditorView({
-      parent: place.current,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: initial(),
         extensions: [
@@ -62,7 +72,10 @@ export default function CodeEditor({ label, value, onChange }: Props) {
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ "aria-label": label }),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) changed(update.state.doc.toString());
+            if (!update.docChanged || update.transactions.some((it) => it.annotation(fromOutside))) return;
+            const text = update.state.doc.toString();
+            typed.current.push(text);
+            changed(text);
           }),
         ],
       }),
@@ -72,8 +85,13 @@ export default function CodeEditor({ label, value, onChange }: Props) {
   }, [label]);
   useEffect(() => {
     const editor = view.current;
-    if (!editor || editor.state.doc.toString() === value) return;
-    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value } });
+    const echo = typed.current.indexOf(value);
+    if (echo >= 0) typed.current.splice(0, echo + 1);
+    else if (editor && editor.state.doc.toString() !== value)
+      editor.dispatch({
+        changes: { from: 0, to: editor.state.doc.length, insert: value },
+        annotations: fromOutside.of(true),
+      });
   }, [value]);
   return <div ref={place} />;
 }

@@ -31,7 +31,7 @@ function Node({ name, value, path, depth }: { name?: string; value: Json; path: 
   const [open, setOpen] = useState(depth < OPEN_DEPTH && (members?.length ?? 0) <= MEMBERS_SHOWN);
   if (!members || members.length === 0)
     return (
-      <div className="pl-4.5">
+      <div className="pl-6">
         <Key name={name} path={path} />
         <Leaf value={value} />
       </div>
@@ -45,7 +45,7 @@ function Node({ name, value, path, depth }: { name?: string; value: Json; path: 
           aria-expanded={open}
           aria-label={`${open ? "Close" : "Open"} ${path || "the value"}`}
           onClick={() => setOpen(!open)}
-          className="-mr-1.5 flex size-6 shrink-0 items-center justify-center rounded text-ink-3 hover:text-ink"
+          className="flex size-6 shrink-0 items-center justify-center rounded text-ink-3 hover:text-ink"
         >
           <ChevronRight aria-hidden className={cx("size-3 transition-transform", open && "rotate-90")} />
         </button>
@@ -56,10 +56,10 @@ function Node({ name, value, path, depth }: { name?: string; value: Json; path: 
       </div>
       {open && (
         <>
-          <div className="ml-[0.72rem] border-l border-line pl-2">
+          <div className="ml-3 border-l border-line pl-2">
             <Members members={members} path={path} depth={depth} />
           </div>
-          <div className="pl-4.5 text-ink-3">{end}</div>
+          <div className="pl-6 text-ink-3">{end}</div>
         </>
       )}
     </div>
@@ -77,7 +77,7 @@ function Members({ members, path, depth }: { members: Member[]; path: string; de
         <button
           type="button"
           onClick={() => setShown(shown + MEMBERS_SHOWN * 5)}
-          className="pl-4.5 link"
+          className="pl-6 link"
         >
           {formatCount(members.length - shown)} more
         </button>

@@ -56,8 +56,8 @@ export function toneOf(status: Status): Tone {
   return LOOKS[status].tone;
 }
 
-/** How something ended: an icon, a word and a colour. Success is quiet, so that failures are seen. */
-export function StatusMark({ status, filled, detail }: { status: Status; filled?: boolean; detail?: string | undefined }) {
+/** How something ended: an icon, a word and a colour. Success is quiet, so that failures are seen; `short` hides the word on phones. */
+export function StatusMark({ status, filled, detail, short }: { status: Status; filled?: boolean; detail?: string | undefined; short?: boolean }) {
   const { tone, icon: Icon } = LOOKS[status];
   const spins = status === "running";
   return (
@@ -68,8 +68,8 @@ export function StatusMark({ status, filled, detail }: { status: Status; filled?
       )}
     >
       <Icon aria-hidden className={cx("size-3.5 shrink-0", spins && "animate-spin")} strokeWidth={2.25} />
-      <span className={cx(!filled && tone === "ok" && "text-ink-2")}>{sentence(status)}</span>
-      {detail && <span className="nums text-ink-3">{detail}</span>}
+      <span className={cx(!filled && tone === "ok" && "text-ink-2", short && "sr-only md:not-sr-only")}>{sentence(status)}</span>
+      {detail && <span className={cx("nums text-ink-3", short && "hidden md:inline")}>{detail}</span>}
     </span>
   );
 }

@@ -33,12 +33,14 @@ export function CopyButton({ text, label, className }: { text: string; label: st
 }
 
 /** A command to be copied. */
-export function Command({ text, label = "Copy the command" }: { text: string; label?: string }) {
+export function Command({ text, label = "Copy the command", prompt = true }: { text: string; label?: string; prompt?: boolean }) {
   return (
     <div className="flex items-start gap-2 rounded-lg bg-sunken py-1.5 pr-1.5 pl-3 font-mono text-xs leading-6">
-      <span aria-hidden className="text-ink-3 select-none">
-        $
-      </span>
+      {prompt && (
+        <span aria-hidden className="text-ink-3 select-none">
+          $
+        </span>
+      )}
       <code className="min-w-0 flex-1 break-words whitespace-pre-wrap">{text}</code>
       <CopyButton text={text} label={label} />
     </div>

@@ -16,7 +16,7 @@ export function deadLetters(world: () => World): void {
     await editor.click();
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Delete");
-    await page.keyboard.type('{"order":"A-mended","customer":"ada","items":[{"sku":"tea","price":7.5}');
+    await page.keyboard.insertText('{"order":"A-mended","customer":"ada","items":[{"sku":"tea","price":7.5}]}');
     await page.getByRole("button", { name: "Redrive with this data" }).click();
     await page.getByText("It is tried again with the new data.").waitFor();
     await settled(nexus);

@@ -24,7 +24,7 @@ export function functions(world: () => World): void {
     await editor.click();
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Delete");
-    await page.keyboard.type('{"net": 100, "country": "FR"');
+    await page.keyboard.insertText('{"net": 100, "country": "FR"}');
     await dialog.getByRole("button", { name: "Call", exact: true }).click();
     const answer = dialog.getByRole("region", { name: "Answer" });
     await answer.getByText('"gross": 120').waitFor();
@@ -40,7 +40,7 @@ export function functions(world: () => World): void {
     await dialog.getByRole("textbox", { name: "Data" }).click();
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Delete");
-    await page.keyboard.type('{"net": 1, "country": "XX"');
+    await page.keyboard.insertText('{"net": 1, "country": "XX"}');
     await dialog.getByRole("button", { name: "Call", exact: true }).click();
     await dialog.getByRole("alert").getByText(/no tax rate for the country 'XX'/).waitFor();
     await page.close();

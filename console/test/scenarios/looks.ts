@@ -25,6 +25,7 @@ const SCREENS: [name: string, path: string][] = [
   ["dead-letter", "/p/shop/dead-letters/{dead}"],
   ["triggers", "/p/shop/triggers"],
   ["schemas", "/p/shop/schemas"],
+  ["replays", "/p/shop/replays"],
   ["nodes", "/p/shop/nodes"],
   ["settings", "/p/shop/settings"],
   ["secrets", "/p/shop/settings?tab=secrets"],
@@ -38,6 +39,7 @@ const SCREENS: [name: string, path: string][] = [
   ["empty-dead-letters", "/p/empty/dead-letters"],
   ["empty-triggers", "/p/empty/triggers"],
   ["empty-schemas", "/p/empty/schemas"],
+  ["empty-replays", "/p/empty/replays"],
   ["empty-secrets", "/p/empty/settings?tab=secrets"],
 ];
 

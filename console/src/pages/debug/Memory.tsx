@@ -9,9 +9,14 @@ import type { Debugger } from "./useDebugger";
 
 const SHOWN = 512;
 
+function largest({ memories }: DebugState): number {
+  return memories.toSorted((one, other) => other.bytes - one.bytes)[0]?.memory ?? 0;
+}
+
 /** A window into a linear memory, at this moment. */
 export function Memory({ state, session }: { state: DebugState; session: Debugger }) {
-  const [memory, setMemory] = useState(0);
+  // The first memories of a component may be empty: what the guest works in is the largest.
+  const [memory, setMemory] = useState(() => largest(state));
   const [address, setAddress] = useState("0x0");
   const at = Number(address);
   const look = (from: number) => {
@@ -46,7 +51,8 @@ export function Memory({ state, session }: { state: DebugState; session: Debugge
         <Button onClick={() => look(Math.max(at - SHOWN, 0))}>Before</Button>
         <Button onClick={() => look(at + SHOWN)}>After</Button>
       </form>
-      {state.memory && (
+      {state.memory?.base64 === "" && <p className="text-sm text-ink-3">There are no bytes there.</p>}
+      {state.memory?.base64 && (
         // Whoever uses the keyboard must be able to scroll it.
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         <pre tabIndex={0} aria-label="Bytes" className="max-h-96 overflow-auto rounded-lg bg-sunken p-3 font-mono text-2xs leading-5">

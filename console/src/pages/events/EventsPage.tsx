@@ -1,7 +1,7 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ListTree, Plus, SearchX } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 
 import { queries } from "~/api/queries";
 import type { EventRow } from "~/api/types";
@@ -37,11 +37,14 @@ export function EventsPage() {
   const list = useInfiniteQuery(queries.events(project, filters));
   const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const searches = Boolean(filters.text ?? filters.where);
+  const client = useQueryClient();
+  const reload = useCallback(() => void client.resetQueries({ queryKey: [project, "events", filters] }), [client, project, filters]);
   const live = useLiveRows({
     loaded,
     kind: "event",
     idOf,
     reading,
+    reload,
     path: paused || searches || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
   });
   const showsSystem = filters.system === true || Boolean(filters.type?.startsWith("dev.nexus"));

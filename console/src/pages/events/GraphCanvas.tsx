@@ -47,7 +47,7 @@ export default function GraphCanvas({ project, graph }: { project: string; graph
       preventScrolling={false}
       aria-label="Graph of what it caused"
     >
-      <Controls showInteractive={false} position="bottom-left" />
+      <Controls showInteractive={false} position="top-right" />
     </ReactFlow>
   );
 }

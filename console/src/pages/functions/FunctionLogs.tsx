@@ -29,6 +29,7 @@ export function FunctionLogs({ project, name }: { project: string; name: string 
     kind: "log",
     idOf,
     reading: false,
+    reload: () => void lines.refetch(),
     path: paused || !lines.isSuccess ? undefined : withQuery(`/api/v1/projects/${project}/logs/stream`, { function: name }),
   });
   if (lines.isError) return <ProblemLine error={lines.error} />;

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { Bug, ChevronDown, ChevronUp, RotateCcw } from "lucide-react";
-import { useMemo, type ReactNode } from "react";
+import { Bug, ChevronDown, ChevronUp, FlaskConical, GitCompareArrows, RotateCcw } from "lucide-react";
+import { useMemo, useState, type ReactNode } from "react";
 
 import { queries } from "~/api/queries";
 import type { Invocation, Why } from "~/api/types";
@@ -19,6 +19,8 @@ import { neighbours } from "~/lib/listOrder";
 import { formatDuration } from "~/lib/time";
 import { IconButton } from "~/ui/Button";
 import { CopyButton } from "~/ui/Copy";
+import { CompareDialog } from "./CompareDialog";
+import { SaveTestDialog } from "./SaveTestDialog";
 import type { ReplayMutation } from "./useReplay";
 
 interface Props {
@@ -28,7 +30,8 @@ interface Props {
 }
 
 export function InvocationHead({ project, view, replay }: Props) {
-  const actions = useInvocationActions(project, view, replay);
+  const [opened, setOpened] = useState<"compare" | "save">();
+  const actions = useInvocationActions(project, view, replay, setOpened);
   useActions(actions.all);
   const path = `/api/v1/projects/${project}/invocations/${view.id}`;
   const why = useQuery(queries.why(project, view.id));
@@ -53,6 +56,8 @@ export function InvocationHead({ project, view, replay }: Props) {
             </p>
           </div>
           <div className="flex flex-wrap items-center gap-2">
+            <ActionButton action={actions.save} />
+            <ActionButton action={actions.compare} />
             <ActionButton action={actions.debug} />
             <ActionButton action={actions.replay} look="solid" busy={replay.isPending} />
             <CliButton
@@ -67,6 +72,8 @@ export function InvocationHead({ project, view, replay }: Props) {
         </div>
         <Figures project={project} view={view} />
       </header>
+      {opened === "compare" && <CompareDialog project={project} view={view} onClose={() => setOpened(undefined)} />}
+      {opened === "save" && <SaveTestDialog project={project} view={view} onClose={() => setOpened(undefined)} />}
       {why.data && isTelling(view, why.data.items) && <WhyBox answers={why.data.items} failure={view.failure ?? undefined} />}
     </>
   );
@@ -78,10 +85,11 @@ function isTelling(view: Invocation, answers: readonly Why[]): boolean {
   return view.status !== "succeeded" || reasons.length > 0;
 }
 
-function useInvocationActions(project: string, view: Invocation, replay: ReplayMutation) {
+function useInvocationActions(project: string, view: Invocation, replay: ReplayMutation, open: (what: "compare" | "save") => void) {
   const navigate = useNavigate();
   const { mutate } = replay;
-  const mayReplay = useMay()("replay");
+  const may = useMay();
+  const [mayReplay, mayWrite] = [may("replay"), may("write")];
   return useMemo(() => {
     const group = "This invocation";
     const cannot = view.not_replayable || (view.level === "none" ? "only its row was kept" : undefined);
@@ -99,6 +107,26 @@ function useInvocationActions(project: string, view: Invocation, replay: ReplayM
         disabledReason: reason,
         perform: () => mutate(),
       },
+      compare: {
+        id: "compare",
+        label: "Compare",
+        group,
+        icon: GitCompareArrows,
+        keys: "c",
+        words: "with version replay against",
+        disabledReason: reason,
+        perform: () => open("compare"),
+      },
+      save: {
+        id: "save",
+        label: "Save as test",
+        group,
+        icon: FlaskConical,
+        keys: "s",
+        words: "suite",
+        disabledReason: reason ?? mayWrite,
+        perform: () => open("save"),
+      },
       debug: {
         id: "debug",
         label: "Debug",
@@ -113,7 +141,7 @@ function useInvocationActions(project: string, view: Invocation, replay: ReplayM
       older: { id: "older", label: "Older in the list", group: "List", keys: "]", perform: () => go(near().older) },
     } satisfies Record<string, Action>;
     return { ...actions, all: Object.values(actions) as Action[] };
-  }, [project, view, mutate, navigate, mayReplay]);
+  }, [project, view, mutate, navigate, mayReplay, mayWrite, open]);
 }
 
 function Figures({ project, view }: { project: string; view: Invocation }) {

@@ -11,6 +11,8 @@ import { Section } from "~/ui/layout";
 import { WaterfallLine } from "./WaterfallLine";
 
 const ROW_PX = 26;
+/** On a phone there is room for two marks. */
+const isNarrow = matchMedia("(max-width: 640px)").matches;
 const ROWS_SHOWN = 18;
 const STEP = 1.6;
 
@@ -139,7 +141,7 @@ function AxisHead({ axis, seen, onZoom }: { axis: Axis; seen: Window; onZoom: (w
         onPointerUp={finish}
         onPointerCancel={() => setDrag(undefined)}
       >
-        {ticks(axis, seen, 6)
+        {ticks(axis, seen, isNarrow ? 2 : 6)
           .filter((time) => screen(placeOf(axis, time)) < 0.94)
           .map((time) => (
           <span key={time} className="nums absolute top-1.5 border-l border-line-strong pl-1 whitespace-nowrap" style={{ left: `${screen(placeOf(axis, time)) * 100}%` }}>

@@ -20,7 +20,7 @@ export const COLUMNS: readonly Column[] = [
 ];
 
 export const GRID =
-  "grid-cols-[minmax(0,7.5rem)_minmax(0,1fr)_4.5rem_auto] md:grid-cols-[8rem_minmax(8rem,1.4fr)_5.5rem_minmax(7rem,1fr)_8.5rem_8.5rem_5rem]";
+  "grid-cols-[1rem_minmax(0,1fr)_4.5rem_auto] md:grid-cols-[8rem_minmax(8rem,1.4fr)_5.5rem_minmax(7rem,1fr)_8.5rem_8.5rem_5rem]";
 
 const TRIGGERS: Record<TriggerKind, [string, LucideIcon]> = {
   http: ["HTTP", Globe],
@@ -33,7 +33,7 @@ export function InvocationCells({ row, project }: { row: InvocationRow; project:
   return (
     <>
       <span role="cell" className="truncate">
-        <StatusMark status={row.status} detail={row.http_status ? String(row.http_status) : undefined} />
+        <StatusMark short status={row.status} detail={row.http_status ? String(row.http_status) : undefined} />
       </span>
       <span role="cell" className="truncate font-medium">
         <Link

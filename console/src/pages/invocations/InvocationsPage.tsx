@@ -1,7 +1,7 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Activity, SearchX } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { queries } from "~/api/queries";
 import type { InvocationRow } from "~/api/types";
@@ -33,11 +33,14 @@ export function InvocationsPage() {
   const loaded = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const searches = Boolean(filters.text ?? filters.where);
   const count = useQuery({ ...queries.invocationCount(project, filters), enabled: !searches, refetchInterval: 10_000 });
+  const client = useQueryClient();
+  const reload = useCallback(() => void client.resetQueries({ queryKey: [project, "invocations", filters] }), [client, project, filters]);
   const live = useLiveRows({
     loaded,
     kind: "invocation",
     idOf,
     reading,
+    reload,
     path: paused || searches || filters.until || !list.isSuccess ? undefined : streamPath(project, filters),
   });
   useEffect(() => rememberOrder(live.rows.map(idOf)), [live.rows]);

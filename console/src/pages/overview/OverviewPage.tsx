@@ -92,7 +92,7 @@ function FirstSteps({ project }: { project: string }) {
     <Empty icon={Rocket} title="Your first function is two commands away">
       <p>Make a function, and run it: it answers, and every call of it is kept well enough to happen again.</p>
       <Command text={command("nexus", "new", project === "default" ? "hello" : project, ["--lang", "javascript"])} />
-      <Command text={command("nexus", "deploy", ["--server", location.origin], ["--project", project])} />
+      <Command text={`cd ${project === "default" ? "hello" : project} && ${command("nexus", "deploy", ["--server", location.origin])}`} />
       <p>
         Or{" "}
         <Link to="/p/$project/functions" params={{ project }} className="link">

@@ -39,7 +39,7 @@ export function TriggersPage() {
       {triggers.data?.items.length === 0 && (
         <Empty icon={Zap} title="Nothing calls a function yet">
           <p>A function names its triggers in nexus.toml. They take effect when it is deployed.</p>
-          <Command text={'[functions.orders]\nevents = ["com.shop.order.*"]\nhttp = { path = "/orders", auth = "token" }'} label="Copy the lines" />
+          <Command text={'[functions.orders]\nevents = ["com.shop.order.*"]\nhttp = { path = "/orders", auth = "token" }'} label="Copy the lines" prompt={false} />
         </Empty>
       )}
       {triggers.data && triggers.data.items.length > 0 && (
