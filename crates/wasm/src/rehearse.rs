@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::journal::{EnvEntry, Journal};
 use nexus_exec::rehearsal::{Effect, Rehearsed, Script};
@@ -16,7 +17,7 @@ use crate::finish;
 use crate::invoke::{GuestInput, Setting, execute};
 use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::Logs;
-use crate::replay::{TIME_MAX, context_of, input_of, read_journal, secret};
+use crate::replay::{Input, TIME_MAX, context_of, input_of, read_journal, secret};
 use crate::runtime::Ready;
 use crate::state::{StopAt, Work};
 use crate::witness::Stage;
@@ -44,15 +45,7 @@ pub(crate) async fn rehearse(
     let (seed, is_durable) = (journal.header.seed, journal.header.durable);
     let tape = Tape::Rehearse(Box::new(Script::new(&journal, effects)));
     let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
-    match &mut input.guest {
-        // Nobody delivers the body in pieces, as a durable invocation never sees it.
-        GuestInput::Http(_) if is_durable => ledger.whole_input = input.body,
-        GuestInput::Http(request) if input.event.is_none() => {
-            let body = http_body_util::Full::new(input.body);
-            *request.body_mut() = body.map_err(|never| match never {}).boxed_unsync();
-        }
-        _ => {}
-    }
+    ledger.whole_input = give_body(&mut input, is_durable);
     let ledger = Arc::new(std::sync::Mutex::new(ledger));
     let stage = Stage::of(unit.clone(), ledger.clone());
     let durable = is_durable.then(|| {
@@ -93,6 +86,21 @@ pub(crate) async fn rehearse(
     let ended = finish::finish(ledger, executed, facts);
     let (asked, recorded, missed) = script.map(|script| script.finish()).unwrap_or_default();
     Ok(Rehearsed { ended, asked, recorded, missed })
+}
+
+/// Puts the whole body into the request. A durable invocation reads it from elsewhere: it is given
+/// back.
+fn give_body(input: &mut Input, is_durable: bool) -> Bytes {
+    let body = std::mem::take(&mut input.body);
+    match &mut input.guest {
+        GuestInput::Http(_) if is_durable => return body,
+        GuestInput::Http(request) if input.event.is_none() => {
+            let body = http_body_util::Full::new(body);
+            *request.body_mut() = body.map_err(|never| match never {}).boxed_unsync();
+        }
+        _ => {}
+    }
+    Bytes::new()
 }
 
 /// The unit with its environment in the order of the recording, as far as it has the same secrets:

@@ -29,7 +29,8 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResp
 use wasmtime_wasi_http::{Error as WireError, FieldMap, WasiBody, WasiHttpView as _};
 
 use super::faults;
-use super::http::{Got, fields, hash_fields, header_map};
+use super::fields::{fields, hash_fields, header_map};
+use super::http::Got;
 use super::streams::{OutputTooLarge, Target, WRITE_BYTES_MAX};
 use crate::durable::Keeper;
 use crate::ledger::{Shared, lock};

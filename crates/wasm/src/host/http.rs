@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use nexus_exec::journal::{Fault, Function, Outcome, hash_arguments};
+use nexus_exec::journal::{Fault, Function, Outcome};
 use nexus_exec::{BodyError, CallContext, Host, HttpError, HttpTimeouts};
 use nexus_model::limits;
 use tokio::sync::Semaphore;
@@ -34,6 +33,7 @@ use wasmtime_wasi_http::{
 
 use super::exchange::Whole;
 use super::faults;
+use super::fields::{fields, hash_fields, header_map};
 use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
@@ -595,34 +595,6 @@ fn describe_request(request: &HostOutgoingRequest) -> (String, u64) {
     let text = format!("{method} {scheme}://{authority}{path}");
     let arguments = hash_fields(&[text.as_bytes()], &request.headers);
     (text, arguments)
-}
-
-pub(super) fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {
-    let mut parts = first.to_vec();
-    for (name, value) in fields {
-        parts.push(name.as_str().as_bytes());
-        parts.push(value.as_bytes());
-    }
-    hash_arguments(&parts)
-}
-
-/// Header fields as the journal and the record keep them.
-pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
-    map.iter()
-        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
-        .collect()
-}
-
-pub(crate) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
-    let mut map = http::HeaderMap::with_capacity(fields.len());
-    for (name, value) in fields {
-        let name = http::HeaderName::from_bytes(name.as_bytes());
-        let value = http::HeaderValue::from_maybe_shared(value.clone());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            map.append(name, value);
-        }
-    }
-    map
 }
 
 fn no_body() -> HyperOutgoingBody {

@@ -10,6 +10,7 @@ mod clocks;
 mod durable;
 mod exchange;
 mod faults;
+mod fields;
 mod http;
 mod nexus;
 mod operation;
@@ -19,7 +20,8 @@ mod streams;
 
 pub(crate) use exchange::Exchanges;
 pub(crate) use faults::host_error;
-pub(crate) use http::{Hooks, fields, header_map};
+pub(crate) use fields::{fields, header_map};
+pub(crate) use http::Hooks;
 pub(crate) use streams::{OutputTooLarge, Source, Target};
 
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};

@@ -1,0 +1,33 @@
+//! Header fields between three forms: HTTP's, the journal's, and a hash of them.
+
+use bytes::Bytes;
+use nexus_exec::journal::hash_arguments;
+
+/// A hash of what comes first and of the fields in their order.
+pub(super) fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {
+    let mut parts = first.to_vec();
+    for (name, value) in fields {
+        parts.push(name.as_str().as_bytes());
+        parts.push(value.as_bytes());
+    }
+    hash_arguments(&parts)
+}
+
+/// Header fields as the journal and the record keep them.
+pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
+    map.iter()
+        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
+        .collect()
+}
+
+pub(crate) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
+    let mut map = http::HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        let value = http::HeaderValue::from_maybe_shared(value.clone());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
