@@ -82,7 +82,6 @@ fn thread(profiled: &Profiled, each_ms: f64) -> Value {
             (strings.number(&frame.function), file, frame.line)
         })
         .collect();
-    let count = functions.len();
     let mut stacks: HashMap<(Option<usize>, u32), usize> = HashMap::new();
     let (mut prefixes, mut frames) = (Vec::new(), Vec::new());
     let (mut leaves, mut weights, mut times) = (Vec::new(), Vec::new(), Vec::new());
@@ -102,7 +101,7 @@ fn thread(profiled: &Profiled, each_ms: f64) -> Value {
         times.push(now);
         now += *samples as f64 * each_ms;
     }
-    let nulls = vec![Value::Null; count];
+    let (frame_table, function_table) = tables(&functions);
     let deltas: Vec<f64> = weights.clone();
     json!({
         "name": profiled.record.function,
@@ -117,29 +116,8 @@ fn thread(profiled: &Profiled, each_ms: f64) -> Value {
         "pid": "1",
         "tid": 1,
         "showMarkersInTimeline": true,
-        "frameTable": {
-            "length": count,
-            "address": vec![-1; count],
-            "inlineDepth": vec![0; count],
-            "category": vec![1; count],
-            "subcategory": vec![0; count],
-            "func": (0..count).collect::<Vec<_>>(),
-            "nativeSymbol": nulls,
-            "innerWindowID": nulls,
-            "implementation": nulls,
-            "line": functions.iter().map(|(_, _, line)| line).collect::<Vec<_>>(),
-            "column": nulls,
-        },
-        "funcTable": {
-            "length": count,
-            "name": functions.iter().map(|(name, ..)| name).collect::<Vec<_>>(),
-            "isJS": vec![false; count],
-            "relevantForJS": vec![false; count],
-            "resource": vec![-1; count],
-            "fileName": functions.iter().map(|(_, file, _)| file).collect::<Vec<_>>(),
-            "lineNumber": nulls,
-            "columnNumber": nulls,
-        },
+        "frameTable": frame_table,
+        "funcTable": function_table,
         "stackTable": {
             "length": frames.len(),
             "prefix": prefixes,
@@ -161,6 +139,36 @@ fn thread(profiled: &Profiled, each_ms: f64) -> Value {
         "resourceTable": { "length": 0, "lib": [], "name": [], "host": [], "type": [] },
         "stringArray": strings.table,
     })
+}
+
+/// The tables of frames and functions; each frame has a function of its own.
+fn tables(functions: &[(usize, Option<usize>, Option<u32>)]) -> (Value, Value) {
+    let count = functions.len();
+    let nulls = vec![Value::Null; count];
+    let frames = json!({
+        "length": count,
+        "address": vec![-1; count],
+        "inlineDepth": vec![0; count],
+        "category": vec![1; count],
+        "subcategory": vec![0; count],
+        "func": (0..count).collect::<Vec<_>>(),
+        "nativeSymbol": nulls,
+        "innerWindowID": nulls,
+        "implementation": nulls,
+        "line": functions.iter().map(|(_, _, line)| line).collect::<Vec<_>>(),
+        "column": nulls,
+    });
+    let functions = json!({
+        "length": count,
+        "name": functions.iter().map(|(name, ..)| name).collect::<Vec<_>>(),
+        "isJS": vec![false; count],
+        "relevantForJS": vec![false; count],
+        "resource": vec![-1; count],
+        "fileName": functions.iter().map(|(_, file, _)| file).collect::<Vec<_>>(),
+        "lineNumber": nulls,
+        "columnNumber": nulls,
+    });
+    (frames, functions)
 }
 
 fn markers(profiled: &Profiled, strings: &mut Strings) -> Value {
