@@ -202,7 +202,8 @@ fn summary(comparison: &Comparison) -> String {
         Sameness::Equivalent => "only what the rules ignore differs".to_owned(),
         Sameness::CannotTell => String::new(),
         Sameness::Different => {
-            let ends = (changes > 0).then(|| format!("{} in how it ends", counted(changes, "change")));
+            let ends =
+                (changes > 0).then(|| format!("{} in how it ends", counted(changes, "change")));
             let asks = (effects > 0)
                 .then(|| format!("{} in what it asks of the world", counted(effects, "change")));
             ends.into_iter().chain(asks).collect::<Vec<_>>().join(", ")
