@@ -4,7 +4,6 @@
 //! times.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
-#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::error::Error;
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -16,7 +15,7 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name, whole};
 use super::invoke::{RESULT_CODES, answer};
-use super::session::SignedIn;
+use super::session::Reader;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::{Fault, INVOCATION_HEADER};
 
@@ -122,8 +121,7 @@ struct ProgressQuery {
 
 async fn progress(
     State(app): State<App>,
-    Caller(ctx): Caller,
-    Extension(reader): Extension<SignedIn>,
+    Reader(ctx, reader): Reader,
     Path(path): InvocationPath,
     Query(query): Query<ProgressQuery>,
     headers: HeaderMap,

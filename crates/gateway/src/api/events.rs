@@ -1,6 +1,5 @@
 //! Events: emit, list, count, search, show, follow.
 
-use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
-use super::session::SignedIn;
+use super::session::Reader;
 use super::{App, sse};
 use crate::cloudevents;
 use crate::fault::Fault;
@@ -313,8 +312,7 @@ struct EventStream {
 
 async fn follow(
     State(app): State<App>,
-    Caller(ctx): Caller,
-    Extension(reader): Extension<SignedIn>,
+    Reader(ctx, reader): Reader,
     project: Project,
     Query(query): Query<EventStream>,
     headers: HeaderMap,

@@ -1,6 +1,5 @@
 //! Invocations: list, count, search, show, follow, replay.
 
-use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -22,7 +21,7 @@ use super::events::GraphQuery;
 use super::extract::{
     Caller, Path, Project, Query, cursor, duration_ns, invocations_in, page_limit,
 };
-use super::session::SignedIn;
+use super::session::Reader;
 use super::{App, sse};
 use crate::fault::Fault;
 
@@ -285,8 +284,7 @@ async fn graph(
 
 async fn follow(
     State(app): State<App>,
-    Caller(ctx): Caller,
-    Extension(reader): Extension<SignedIn>,
+    Reader(ctx, reader): Reader,
     project: Project,
     Query(query): Query<InvocationStream>,
     headers: HeaderMap,

@@ -1,6 +1,5 @@
 //! What functions wrote.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Project, Query, name, page_limit};
-use super::session::SignedIn;
+use super::session::Reader;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::Fault;
 
@@ -79,8 +78,7 @@ struct LogStream {
 
 async fn follow(
     State(app): State<App>,
-    Caller(ctx): Caller,
-    Extension(reader): Extension<SignedIn>,
+    Reader(ctx, reader): Reader,
     project: Project,
     Query(query): Query<LogStream>,
     headers: HeaderMap,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json as Answer;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::IntoResponse;
 use http::header::SET_COOKIE;
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use nexus_model::{Code, Name, Scope, Timestamp};
+use nexus_model::{Code, Name, OpContext, Scope, Timestamp};
 use nexus_node::{Identity, SignIn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,21 @@ impl SignedIn {
             Credential::Token(token) => app.node.authenticate(token).is_ok(),
             Credential::Session(key) => app.node.session_lasts(key),
         }
+    }
+}
+
+/// A caller who reads a stream, and how they were let in: the stream ends when they would not be any
+/// more.
+pub(super) struct Reader(pub(super) OpContext, pub(super) SignedIn);
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let Caller(ctx) = Caller::from_request_parts(parts, state).await?;
+        let signed_in = parts.extensions.get::<SignedIn>().cloned();
+        let missing = || Fault::new(Code::Unauthenticated, "there is no token");
+        Ok(Reader(ctx, signed_in.ok_or_else(missing)?))
     }
 }
 
