@@ -211,7 +211,7 @@ impl Node {
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines
             .skip(usize::try_from(after).unwrap_or(usize::MAX))
-            .map(|line| serde_json::from_slice(line))
+            .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .map_err(|error| Error::internal("read a report", error))
     }

@@ -369,7 +369,7 @@ impl Node {
             if known.is_none_or(|known| known.function != *function) {
                 return Err(Error::bad_resource(
                     "spec.aliases",
-                    &format!("'{alias}': {id} is no version of '{function}'"),
+                    format!("'{alias}': {id} is no version of '{function}'"),
                 ));
             }
         }

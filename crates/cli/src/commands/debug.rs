@@ -38,7 +38,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn run(session: &mut Session, args: &DebugArgs) -> Result<(), Error> {
     let Some(id) = &args.id else { return Err(Error::usage("which invocation?")) };
-    if !session.terminal.json() && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let person = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !session.terminal.json() && !person {
         return Err(Error::Usage {
             message: "the debugger needs a terminal".to_owned(),
             hint: Some("--output json prints the timeline; --dap serves an editor".to_owned()),

@@ -27,27 +27,31 @@ pub enum SuitesCommand {
         name: String,
     },
     /// Keep recorded invocations as a suite, in place of one of this name
-    Save {
-        /// Its name
-        name: String,
-        /// For people
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        description: String,
-        /// These invocations, comma-separated
-        #[arg(long, value_name = "ID", value_delimiter = ',')]
-        ids: Vec<nexus_model::InvocationId>,
-        /// Which invocations
-        #[command(flatten)]
-        select: SelectArgs,
-        /// What does not matter when a version is held against them
-        #[command(flatten)]
-        rules: RulesArgs,
-    },
+    Save(Box<SaveArgs>),
     /// Delete a suite
     Delete {
         /// Its name
         name: String,
     },
+}
+
+/// `nexus suites save`.
+#[derive(Args, Debug)]
+pub struct SaveArgs {
+    /// Its name
+    pub name: String,
+    /// For people
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub description: String,
+    /// These invocations, comma-separated
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub ids: Vec<nexus_model::InvocationId>,
+    /// Which invocations
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// What does not matter when a version is held against them
+    #[command(flatten)]
+    pub rules: RulesArgs,
 }
 
 /// Hold a version against a suite of recordings
@@ -76,14 +80,14 @@ pub(crate) fn run(session: &mut Session, args: &SuitesArgs) -> Result<(), Error>
             let suite: SuiteView = session.client.get(session.place(["suites", name])?)?;
             print(session, &suite)
         }
-        Some(SuitesCommand::Save { name, description, ids, select, rules }) => {
-            let select = match ids.is_empty() {
-                true => select.selection(&session.terminal)?,
-                false => ReplaySelection { ids: ids.clone(), ..ReplaySelection::default() },
+        Some(SuitesCommand::Save(args)) => {
+            let select = match args.ids.is_empty() {
+                true => args.select.selection(&session.terminal)?,
+                false => ReplaySelection { ids: args.ids.clone(), ..ReplaySelection::default() },
             };
-            let rules = rules.stated().unwrap_or_default();
-            let request = SuiteRequest { description: description.clone(), rules, select };
-            save(session, name, &request)
+            let rules = args.rules.stated().unwrap_or_default();
+            let request = SuiteRequest { description: args.description.clone(), rules, select };
+            save(session, &args.name, &request)
         }
         Some(SuitesCommand::Delete { name }) => {
             session.client.delete(session.place(["suites", name])?)?;

@@ -152,8 +152,8 @@ fn an_editor_walks_through_a_past_invocation() {
     let memory = editor.ok("readMemory", json!({ "memoryReference": "0x10", "count": 16 }));
     assert_eq!(memory["data"].as_str().unwrap().len(), 24);
     // Another time: the answer of the clock is edited, and the output follows.
-    let clocks = timeline.iter().filter(|it| it["function"] == "wasi:clocks/wall-clock.now");
-    let last = clocks.last().unwrap()["operation"].as_u64().unwrap();
+    let mut clocks = timeline.iter().filter(|it| it["function"] == "wasi:clocks/wall-clock.now");
+    let last = clocks.next_back().unwrap()["operation"].as_u64().unwrap();
     let expression = format!("what-if {last} \"86400.000000000\"");
     editor.ok("evaluate", json!({ "expression": expression, "frameId": 0 }));
     editor.event("stopped");

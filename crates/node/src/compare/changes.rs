@@ -39,7 +39,7 @@ pub(super) fn changes(before: &Ended, after: &Ended, rules: &Rules) -> Vec<Diffe
         ended.failure.as_ref().map(|failure| format!("{} {}", failure.code, failure.message))
     };
     plain(Part::Failure, "", json!(failure(before)), json!(failure(after)));
-    headers(&mut changes, (&before.headers, &after.headers), rules);
+    headers(&mut changes, (before, after), rules);
     body(&mut changes, before, after, rules);
     events(&mut changes, (&before.events, &after.events), rules);
     logs(&mut changes, (&before.logs, &after.logs), rules);
@@ -75,11 +75,7 @@ pub(super) fn shown(value: Value) -> Value {
     Value::String(format!("{}… ({} bytes)", &text[..cut], text.len()))
 }
 
-fn headers(
-    changes: &mut Vec<DifferenceView>,
-    (before, after): (&[(String, Bytes)], &[(String, Bytes)]),
-    rules: &Rules,
-) {
+fn headers(changes: &mut Vec<DifferenceView>, (before, after): (&Ended, &Ended), rules: &Rules) {
     let fields = |headers: &[(String, Bytes)]| {
         let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in headers {
@@ -91,7 +87,7 @@ fn headers(
         }
         fields
     };
-    let (before, after) = (fields(before), fields(after));
+    let (before, after) = (fields(&before.headers), fields(&after.headers));
     let joined = |values: Option<&Vec<String>>| values.map(|values| json!(values.join(", ")));
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort();

@@ -135,7 +135,7 @@ impl Job {
                         async move { node.replay_selected(&ctx, found, &plan).await }
                     });
                     let lost = |error| Error::internal("replay an invocation", error);
-                    Ok::<_, Error>(task.await.map_err(lost)?)
+                    task.await.map_err(lost)
                 }
             })
             .buffer_unordered(parallel);

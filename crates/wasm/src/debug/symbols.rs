@@ -240,7 +240,7 @@ impl CoreModule {
     }
 
     /// Of a place in debug information, the place in the module.
-    pub(super) fn from_debug(&self, address: u64) -> u64 {
+    pub(super) fn plain_address(&self, address: u64) -> u64 {
         address + self.code_start
     }
 

@@ -80,7 +80,7 @@ impl Control {
             let found = modules.filter_map(|(number, module)| {
                 let (file, line, addresses) =
                     module.lines()?.breakpoint(&wanted.file, wanted.line)?;
-                let place = |address: u64| (number, module.from_debug(address) as u32);
+                let place = |address: u64| (number, module.plain_address(address) as u32);
                 Some((file, line, addresses.into_iter().map(place).collect::<Vec<_>>()))
             });
             let view = match found.min_by_key(|(_, line, _)| *line) {
