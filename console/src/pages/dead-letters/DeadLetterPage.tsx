@@ -4,6 +4,7 @@ import { RotateCcw, Trash2 } from "lucide-react";
 import { useState } from "react";
 
 import { api, take } from "~/api/client";
+import { ApiError } from "~/api/problem";
 import { queries } from "~/api/queries";
 import type { DeadLetterDetail } from "~/api/types";
 import { CliButton } from "~/components/CliButton";
@@ -26,6 +27,7 @@ export function DeadLetterPage() {
   const { project, event } = useParams({ from: "/p/$project/dead-letters/$event" });
   const letters = useQuery(queries.deadLetter(project, event));
   if (letters.isPending) return <Loading />;
+  if (letters.error instanceof ApiError && letters.error.isMissing) return <Gone project={project} event={event} />;
   if (letters.isError) return <ProblemView error={letters.error} onRetry={() => void letters.refetch()} />;
   const [first] = letters.data.items;
   if (!first) return <Gone project={project} event={event} />;
@@ -132,7 +134,7 @@ function Letter({ project, letters, first }: { project: string; letters: DeadLet
           project={project}
           filter={{ event: first.event }}
           onClose={() => setDrops(false)}
-          onDone={() => void navigate({ to: "/p/$project/dead-letters", params: { project } })}
+          onDone={() => navigate({ to: "/p/$project/dead-letters", params: { project } })}
         />
       )}
     </Page>

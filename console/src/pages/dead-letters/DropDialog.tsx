@@ -12,7 +12,7 @@ import { say } from "~/ui/toasts";
 import { bulkOf, useDryRun } from "./useBulk";
 
 /** Takes dead letters out for good; the reason is recorded. */
-export function DropDialog({ project, filter, onClose, onDone }: { project: string; filter: DeadFilters & { event?: string }; onClose: () => void; onDone?: () => void }) {
+export function DropDialog({ project, filter, onClose, onDone }: { project: string; filter: DeadFilters & { event?: string }; onClose: () => void; onDone?: () => Promise<void> }) {
   const client = useQueryClient();
   const [reason, setReason] = useState("");
   const dry = useDryRun(project, filter);
@@ -29,7 +29,8 @@ export function DropDialog({ project, filter, onClose, onDone }: { project: stri
     onSuccess: async ({ done }) => {
       say(`${plural(done, "dead letter")} dropped.`);
       onClose();
-      onDone?.();
+      // First away from the page of what is gone: it would ask for it again.
+      await onDone?.();
       await client.invalidateQueries({ queryKey: [project, "dead-letters"] });
     },
   });
