@@ -18,7 +18,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{
     HostFutureTrailers as HostFutureTrailersTrait, HostIncomingRequest,
     HostIncomingResponse as HostIncomingResponseTrait,
     HostOutgoingRequest as HostOutgoingRequestTrait,
-    HostOutgoingResponse as HostOutgoingResponseTrait, Method, Scheme,
+    HostOutgoingResponse as HostOutgoingResponseTrait,
 };
 use wasmtime_wasi_http::p2::body::{
     HostFutureTrailers, HostIncomingBody, HostOutgoingBody, HyperOutgoingBody,
@@ -33,7 +33,7 @@ use wasmtime_wasi_http::{
 
 use super::exchange::Whole;
 use super::faults;
-use super::fields::{fields, hash_fields, header_map};
+use super::fields::{describe_request, fields, hash_fields, header_map};
 use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
@@ -570,31 +570,6 @@ impl State {
         answer::deliver(self, response);
         Ok(())
     }
-}
-
-fn describe_request(request: &HostOutgoingRequest) -> (String, u64) {
-    let method: &str = match &request.method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Connect => "CONNECT",
-        Method::Options => "OPTIONS",
-        Method::Trace => "TRACE",
-        Method::Patch => "PATCH",
-        Method::Other(other) => other,
-    };
-    let scheme = match &request.scheme {
-        Some(Scheme::Http) => "http",
-        Some(Scheme::Https) | None => "https",
-        Some(Scheme::Other(other)) => other,
-    };
-    let authority = request.authority.as_deref().unwrap_or("");
-    let path = request.path_with_query.as_deref().unwrap_or("/");
-    let text = format!("{method} {scheme}://{authority}{path}");
-    let arguments = hash_fields(&[text.as_bytes()], &request.headers);
-    (text, arguments)
 }
 
 fn no_body() -> HyperOutgoingBody {

@@ -117,11 +117,11 @@ async fn an_edited_answer_changes_the_run_and_nothing_else() {
     assert_eq!(ended.status, Status::Succeeded);
     let before = world.upstream.requests.load(std::sync::atomic::Ordering::Relaxed);
     let debugger = world.prepared.debug(&record, None).await.unwrap();
-    let heads = debugger.timeline.iter().filter_map(|entry| match entry {
+    let mut heads = debugger.timeline.iter().filter_map(|entry| match entry {
         TimelineEntry::Operation(it) if it.result.get("status").is_some() => Some(it.operation),
         _ => None,
     });
-    let operation = heads.last().unwrap();
+    let operation = heads.next_back().unwrap();
     let result = json!({ "status": 418, "headers": [] });
     let state = run(&debugger, DebugCommand::Edit { operation, result }).await;
     assert_eq!(state.reason, StopReason::Entry, "it is still ahead");
