@@ -484,7 +484,7 @@ fn function() -> Value {
         "project": "shop", "name": "hello", "on": { "http": [{ "path": "/hello" }] },
         "urls": ["http://127.0.0.1:8080/hello"],
         "version": {
-            "id": VER, "number": 3, "world": "http", "language": "rust", "component": DIGEST,
+            "id": VER, "number": 3, "live": true, "world": "http", "language": "rust", "component": DIGEST,
             "component_bytes": 102_400, "imports": ["wasi:clocks/wall-clock@0.2.6"],
             "created": "2026-11-20T18:59:00Z",
         },

@@ -98,8 +98,7 @@ pub(super) fn describe(state: &mut DebugState, because: &str) {
     state.description = match state.reason {
         StopReason::Entry => "before the function is called".to_owned(),
         StopReason::Operation => current,
-        StopReason::Breakpoint if at_place.is_empty() => format!("breakpoint, {current}"),
-        StopReason::Breakpoint => format!("breakpoint{at_place}"),
+        StopReason::Breakpoint => format!("breakpoint{at_place}, {current}"),
         StopReason::Step => format!("step{at_place}"),
         StopReason::Pause => format!("still computing{at_place}: the time of the command is over"),
         StopReason::Trap => format!("trap{at_place}: {because}"),
