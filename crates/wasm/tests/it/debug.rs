@@ -90,7 +90,8 @@ async fn breakpoints_stand_on_lines_and_operations() {
     let world = World::of("http").await;
     let debugger = open(&world, "/trap").await;
     let source = include_str!("../guests/http/src/lib.rs");
-    let line = source.lines().position(|line| line.contains("path_with_query()")).unwrap() as u32 + 1;
+    let line =
+        source.lines().position(|line| line.contains("path_with_query()")).unwrap() as u32 + 1;
     let at = |file: &str, line| LineBreakpoint { file: file.to_owned(), line };
     let lines = vec![at("http/src/lib.rs", line), at("no/such.rs", 1)];
     let set = DebugCommand::Breakpoints { operations: Vec::new(), lines };
