@@ -9,7 +9,7 @@ export function rest(world: () => World): void {
     await page.getByText(/of [\d,]+ invocations failed, most of them in payments/).waitFor();
     await page.getByRole("img", { name: "Invocations over time" }).locator("canvas").waitFor();
     await page.getByRole("table", { name: "Functions" }).getByRole("link", { name: "storefront" }).waitFor();
-    await page.getByText(/Function\s+storefront\s+created by/).waitFor();
+    await page.getByText(/(Function|Suite|Replay)\s+\S+\s+(created|updated|deleted) by/).first().waitFor();
     await page.getByRole("button", { name: "As a table" }).first().click();
     await page.getByRole("table", { name: "Invocations over time" }).waitFor();
     await page.getByRole("link", { name: "Show the failures" }).click();

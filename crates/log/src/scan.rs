@@ -66,7 +66,7 @@ fn scan<T>(
     Ok(scanned)
 }
 
-/// How far `effects` looks.
+/// How far [`Log::effects`](crate::Log::effects) looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EffectLimits {
     /// Steps from an event to its invocations or from an invocation to its events.
@@ -79,7 +79,7 @@ pub struct EffectLimits {
     pub reads: u64,
 }
 
-/// What `effects` found.
+/// What [`Log::effects`](crate::Log::effects) found.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Effects {
     /// In the order of the log, each with its distance from the beginning. Invocations that began and
@@ -100,7 +100,7 @@ pub enum EffectLimit {
     Rows,
 }
 
-/// Where `effects` begins.
+/// Where [`Log::effects`](crate::Log::effects) begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
     /// The id of the event or invocation.

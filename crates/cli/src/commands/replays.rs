@@ -1,6 +1,6 @@
 //! `nexus replays`, and `nexus replay` of many invocations.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use nexus_model::record::Status;
@@ -16,6 +16,8 @@ use crate::{Error, Paint, Session, Terminal, Tone, exit, render};
 
 /// How often a batch that runs is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(300);
+/// How often its progress is said.
+const SAY_EVERY: Duration = Duration::from_secs(3);
 /// Rows of differences that a command prints by itself.
 const ROWS_SHOWN: usize = 20;
 
@@ -225,14 +227,13 @@ fn order(session: &mut Session, name: &str, order: &str) -> Result<(), Error> {
 fn show(session: &mut Session, name: &str, wait: bool) -> Result<(), Error> {
     let place = session.place(["replays", name])?;
     let mut batch: ReplayBatch = session.client.get(place.clone())?;
-    let mut said = String::new();
+    let mut said = Instant::now();
     while wait && batch.state == ReplayState::Running {
         std::thread::sleep(ASK_EVERY);
         batch = session.client.get(place.clone())?;
-        let now = progress(&batch);
-        if now != said && !session.terminal.json() {
-            session.terminal.say(Paint(Tone::Faint, &now));
-            said = now;
+        if said.elapsed() >= SAY_EVERY && !session.terminal.json() {
+            session.terminal.say(Paint(Tone::Faint, progress(&batch)));
+            said = Instant::now();
         }
     }
     let bad = ["different", "diverged", "cannot-tell"];

@@ -197,6 +197,12 @@ impl Outgoing {
         let outcome = match result {
             Ok(Some(permit)) => Outcome::Number(permit as u64),
             Ok(None) => Outcome::Done,
+            Err(StreamError::Closed) if self.is_taken(call.0, bytes) => match call.0 {
+                Function::CheckWrite | Function::WriteReady => {
+                    Outcome::Number(WRITE_BYTES_MAX as u64)
+                }
+                _ => Outcome::Done,
+            },
             Err(StreamError::Closed) => Outcome::Closed,
             Err(StreamError::LastOperationFailed(error)) => {
                 Outcome::Failed(faults::stream_fault(&error))
@@ -214,6 +220,22 @@ impl Outgoing {
             Outcome::Failed(fault) => Err(faults::stream_error(&fault)),
             _ => Err(StreamError::Closed),
         }
+    }
+
+    /// Whether the caller has all of the answer that was announced to it. It reads no further then, and
+    /// that is no failure of the guest's.
+    fn is_taken(&self, function: Function, bytes: &[u8]) -> bool {
+        let written = match function {
+            Function::Write => return false,
+            Function::BlockingWrite => bytes.len() as u64,
+            _ => 0,
+        };
+        let ledger = lock(&self.ledger);
+        let announced = ledger.answer.head.as_ref().and_then(|(_, headers)| {
+            headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()
+        });
+        self.target == Target::Answer
+            && announced.is_some_and(|size| ledger.output.size + written >= size)
     }
 
     fn begin(&self, function: Function) -> Instant {

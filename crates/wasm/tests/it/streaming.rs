@@ -59,6 +59,25 @@ async fn pieces_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_all_that_was_announced_may_go() {
+    let world = World::of("http").await;
+    let mut call = world.call(request("GET", "/sized", nexus_exec::empty_body()));
+    let (respond, answer) = oneshot::channel();
+    call.respond = Some(respond);
+    let client = async {
+        let mut answer = answer.await.unwrap();
+        let frame = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.data_ref().unwrap(), "12345");
+        // A server reads no further than the announced length.
+        drop(answer);
+    };
+    let ((ended, record), ()) = tokio::join!(world.record(call), client);
+    assert_eq!(ended.status, Status::Succeeded, "{:?} {:?}", ended.failure, ended.logs);
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_cancels_the_guest() {
     let world = World::of("http").await;
     let mut call = world.call(request("GET", "/stream", nexus_exec::empty_body()));

@@ -22,6 +22,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Function {
         match path {
             "/echo" => return echo(&request, out),
             "/stream" => return stream(out),
+            "/sized" => return sized(out),
             "/secret" => return secret(out),
             "/late-trap" => return late_trap(out),
             "/silent" => return,
@@ -60,6 +61,21 @@ fn answer(out: ResponseOutparam, headers: &[(&str, &str)], bytes: &[u8]) {
     let body = response.body().expect("body");
     ResponseOutparam::set(out, Ok(response));
     write(&body, bytes);
+    OutgoingBody::finish(body, None).expect("finish");
+}
+
+/// Announces a length, and flushes after whoever asked has had time to read so far and go.
+fn sized(out: ResponseOutparam) {
+    let fields = Fields::new();
+    fields.append("content-length", b"5").expect("header");
+    let response = OutgoingResponse::new(fields);
+    let body = response.body().expect("body");
+    ResponseOutparam::set(out, Ok(response));
+    let stream = body.write().expect("stream");
+    stream.write(b"12345").expect("write");
+    std::thread::sleep(Duration::from_millis(100));
+    stream.blocking_flush().expect("flush");
+    drop(stream);
     OutgoingBody::finish(body, None).expect("finish");
 }
 
