@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use nexus_model::record::{Failure, LogLine, Meter, Status, StoredEvent, Timings};
+use nexus_model::record::{
+    self, Failure, Header, LogLine, Meter, Output, Status, StoredEvent, Timings,
+};
 use nexus_model::{Event, InvocationId, Name, Timestamp, VersionId};
 use tokio::sync::{Notify, oneshot};
 
@@ -250,4 +252,25 @@ pub struct Ended {
     pub meter: Meter,
     /// The hash of the final linear memory ([`Recording::Verify`] only).
     pub memory_hash: Option<[u8; 32]>,
+}
+
+/// What an invocation gave, as a record keeps it.
+impl From<Ended> for Output {
+    fn from(ended: Ended) -> Self {
+        let header = |(name, value)| Header { name, value, ..Header::default() };
+        Output {
+            http_status: ended.http_status.into(),
+            headers: ended.headers.into_iter().map(header).collect(),
+            body: Some(record::Body {
+                inline: ended.output.bytes,
+                size: ended.output.size,
+                dropped: ended.output.dropped,
+                ..record::Body::default()
+            }),
+            content_type: ended.content_type,
+            events: ended.events,
+            exit_code: ended.exit_code,
+            trailers: ended.trailers.into_iter().map(header).collect(),
+        }
+    }
 }

@@ -14,10 +14,10 @@ use nexus_model::resource::VersionSpec;
 use nexus_model::view::{
     CompareRules, Comparison, Cost, DifferenceView, EffectView, Sameness, Verdict, VersionRef,
 };
-use nexus_model::{Code, InvocationId, Name, OpContext, Scope, VersionId, limits};
+use nexus_model::{Code, InvocationId, Name, OpContext, Scope, limits};
 use serde_json::Value;
 
-use crate::replay::{Recorded, output_of};
+use crate::replay::Recorded;
 use crate::views::output_value;
 use crate::{Error, Node};
 
@@ -96,16 +96,14 @@ impl Node {
     ) -> Result<Candidate, Error> {
         let resource = self.function_resource(project, function).await?;
         let spec = self.select_version(project, &resource, selector).await?;
-        let (_, prepared) = self.prepare_version(project, spec.id, &[]).await?;
+        let (spec, prepared) = self.prepare_version(project, spec.id, &[]).await?;
         Ok(Candidate::new(&spec, prepared))
     }
 
     /// The version that made a recording, as it was.
     pub(crate) async fn original(&self, recorded: &Recorded) -> Result<Candidate, Error> {
-        let prepared = self.prepare_recorded(&recorded.project, &recorded.record).await?;
-        let id = recorded.record.version_id();
-        let id = id.unwrap_or_else(|| VersionId::from_bytes([0; 16]));
-        let spec = self.version_spec(&recorded.project, id).await?;
+        let Recorded { record, project, .. } = recorded;
+        let (spec, prepared) = self.prepare_recorded(project, record).await?;
         Ok(Candidate::new(&spec, prepared))
     }
 }
@@ -177,7 +175,7 @@ fn tell(comparison: &mut Comparison, before: &Ended, rehearsed: Rehearsed, rules
     comparison.verdict = verdict(&comparison.changes, &comparison.effects);
     comparison.summary = summary(comparison);
     bound(comparison);
-    comparison.output = output_value(&output_of(rehearsed.ended));
+    comparison.output = output_value(&rehearsed.ended.into());
 }
 
 fn verdict(changes: &[DifferenceView], effects: &[EffectView]) -> Sameness {

@@ -191,7 +191,7 @@ impl Node {
         let Recorded { record, event, project } = self.recorded(ctx, id).await?;
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(&project))?;
         let prepared = self.prepare_recorded(&project, &record).await;
-        let prepared = prepared.map_err(|at| at.with_invocation(id))?;
+        let (_, prepared) = prepared.map_err(|at| at.with_invocation(id))?;
         Ok(Recording { record, event, prepared })
     }
 

@@ -14,10 +14,10 @@ use nexus_model::view::Deployed;
 use nexus_model::{Code, Digest, Name, OpContext, Partition, Scope, VersionId, limits};
 use nexus_store::{Change, Op};
 
-use crate::functions::version_view;
+use crate::functions::version_of;
 use crate::loaded::version_key;
 use crate::node::lock;
-use crate::versions::{FunctionStatus, Live, carry_aliases, function_key};
+use crate::versions::{FunctionStatus, Live, carry_aliases, function_key, function_spec};
 use crate::{Deploy, Error, Node, validate};
 
 /// How long a function may be idle before what was loaded for it is let go.
@@ -94,7 +94,7 @@ impl Node {
         }
         let function = self.function_view(&stored.0).await?;
         Ok(Deployed {
-            version: version_view(&version, &function),
+            version: version_of(&version, &function),
             function,
             unchanged: !stored.1,
             compile_ms: artifact.compiled.took_ms,
@@ -152,8 +152,7 @@ impl Node {
         match (&deploy.config, known) {
             (Some(spec), _) => Ok(spec.clone()),
             (None, None) => Ok(FunctionSpec::default()),
-            (None, Some(known)) => serde_json::from_value(known.spec.clone())
-                .map_err(|error| Error::internal("read a function", error)),
+            (None, Some(known)) => function_spec(known),
         }
     }
 

@@ -1,12 +1,15 @@
 //! Functions and versions as people see them.
 
-use nexus_model::resource::{FunctionSpec, HttpRoute, Kind, Resource, ResourceKey, VersionSpec};
+use std::collections::BTreeMap;
+
+use nexus_model::resource::{HttpRoute, Kind, Resource, VersionSpec};
 use nexus_model::view::{FunctionView, VersionView};
-use nexus_model::{Name, OpContext, Scope};
+use nexus_model::{Name, OpContext, Scope, VersionId};
 
 use crate::doors::effective_routes;
 use crate::loaded::version_key;
 use crate::node::current_of;
+use crate::versions::{function_key, function_spec};
 use crate::{Error, Node};
 
 /// Resources on one page of the store.
@@ -49,15 +52,7 @@ impl Node {
         name: &Name,
     ) -> Result<FunctionView, Error> {
         nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
-        let key = ResourceKey {
-            kind: Kind::Function,
-            project: Some(project.clone()),
-            name: name.clone(),
-        };
-        match self.parts.store.get(&key).await? {
-            Some(resource) => self.function_view(&resource).await,
-            None => Err(self.no_function(project, name)),
-        }
+        self.function_view(&self.function_resource(project, name).await?).await
     }
 
     /// The versions of a function, the newest first.
@@ -70,13 +65,9 @@ impl Node {
         project: &Name,
         name: &Name,
     ) -> Result<Vec<VersionView>, Error> {
-        nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
-        if self.catalog.function(project, name).is_none() {
-            return Err(self.no_function(project, name));
-        }
         let function = self.function(ctx, project, name).await?;
         let versions = self.versions_of(project, name).await?;
-        Ok(versions.iter().map(|spec| version_view(spec, &function)).collect())
+        Ok(versions.iter().map(|spec| version_of(spec, &function)).collect())
     }
 
     /// Removes a function with its versions. What it did stays in the history; its invocations can
@@ -90,11 +81,7 @@ impl Node {
         project: &Name,
         name: &Name,
     ) -> Result<(), Error> {
-        let key = ResourceKey {
-            kind: Kind::Function,
-            project: Some(project.clone()),
-            name: name.clone(),
-        };
+        let key = function_key(project, name);
         self.delete_resource(ctx, &key, None).await
     }
 
@@ -123,8 +110,7 @@ impl Node {
     }
 
     pub(crate) async fn function_view(&self, resource: &Resource) -> Result<FunctionView, Error> {
-        let spec: FunctionSpec = serde_json::from_value(resource.spec.clone())
-            .map_err(|error| Error::internal("read a function", error))?;
+        let spec = function_spec(resource)?;
         let metadata = &resource.metadata;
         let project = metadata.project.clone().ok_or_else(|| Error::not_found(resource.key()))?;
         let current = current_of(resource);
@@ -139,23 +125,20 @@ impl Node {
             }
         };
         let routes = effective_routes(&metadata.name, current, &spec.on.http);
-        let mut view = FunctionView {
+        let live = current.map(|at| at.version);
+        let version = version.map(|version| version_view(&version, (live, &spec.aliases)));
+        Ok(FunctionView {
             urls: routes.iter().map(|route| self.url(&project, route)).collect(),
             project,
             name: metadata.name.clone(),
             description: spec.description,
             on: spec.on,
-            version: None,
+            version,
             aliases: spec.aliases,
             config: spec.config,
             revision: metadata.revision.unwrap_or_default(),
             updated: metadata.updated_at.unwrap_or_default(),
-        };
-        view.version = version.as_ref().map(|spec| version_view(spec, &view));
-        if let Some(version) = &mut view.version {
-            version.live = true;
-        }
-        Ok(view)
+        })
     }
 
     /// Where a route answers, as a browser on this machine would write it.
@@ -190,13 +173,21 @@ impl Node {
 }
 
 /// A version with what its function says of it.
-pub(crate) fn version_view(spec: &VersionSpec, function: &FunctionView) -> VersionView {
-    let own = function.aliases.iter().filter(|(_, id)| **id == spec.id);
+pub(crate) fn version_of(spec: &VersionSpec, function: &FunctionView) -> VersionView {
+    let live = function.version.as_ref().map(|live| live.id);
+    version_view(spec, (live, &function.aliases))
+}
+
+fn version_view(
+    spec: &VersionSpec,
+    (live, aliases): (Option<VersionId>, &BTreeMap<Name, VersionId>),
+) -> VersionView {
+    let own = aliases.iter().filter(|(_, id)| **id == spec.id);
     VersionView {
         id: spec.id,
         number: spec.number,
         label: spec.label.clone(),
-        live: function.version.as_ref().is_some_and(|live| live.id == spec.id),
+        live: live == Some(spec.id),
         aliases: own.map(|(alias, _)| alias.clone()).collect(),
         world: spec.world,
         language: spec.language.clone(),

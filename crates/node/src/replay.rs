@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use nexus_exec::Ended;
+use nexus_exec::Prepared;
 use nexus_exec::journal::{EnvEntry, Journal};
-use nexus_model::record::{Body, EventRecord, Header, InvocationRecord, Output};
+use nexus_model::record::{EventRecord, InvocationRecord};
+use nexus_model::resource::VersionSpec;
 use nexus_model::view::ReplayView;
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope};
 
@@ -40,12 +41,12 @@ impl Node {
             ));
         }
         let prepared =
-            self.prepare_recorded(&project, &record).await.map_err(|at| at.with_invocation(id))?;
+            self.prepare_recorded(&project, &record).await.map_err(|at| at.with_invocation(id))?.1;
         let replayed = prepared.replay(&record, event).await;
         let replayed = replayed.map_err(|error| Error::from(error).with_invocation(id))?;
         let mut view = replayed.view;
         view.output = match ctx.allows(Scope::ReadPayload, Some(&project)) {
-            true => output_value(&output_of(replayed.ended)),
+            true => output_value(&replayed.ended.into()),
             false => serde_json::Value::Null,
         };
         Ok(view)
@@ -85,16 +86,17 @@ impl Node {
         Ok(Recorded { record, event, project })
     }
 
+    /// The version that made a record, with the secrets of then.
     pub(crate) async fn prepare_recorded(
         &self,
         project: &Name,
         record: &InvocationRecord,
-    ) -> Result<Arc<dyn nexus_exec::Prepared>, Error> {
+    ) -> Result<(VersionSpec, Arc<dyn Prepared>), Error> {
         let version = record
             .version_id()
             .ok_or_else(|| Error::new(Code::NotReplayable, "the recording names no version"))?;
         let secrets = recorded_secrets(record)?;
-        Ok(self.prepare_version(project, version, &secrets).await?.1)
+        self.prepare_version(project, version, &secrets).await
     }
 }
 
@@ -123,22 +125,4 @@ pub(crate) fn has_secrets(record: &InvocationRecord) -> bool {
 
 fn refused(id: InvocationId, reason: &str) -> Error {
     Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id)
-}
-
-pub(crate) fn output_of(ended: Ended) -> Output {
-    let header = |(name, value)| Header { name, value, ..Header::default() };
-    Output {
-        http_status: ended.http_status.into(),
-        headers: ended.headers.into_iter().map(header).collect(),
-        body: Some(Body {
-            inline: ended.output.bytes,
-            size: ended.output.size,
-            dropped: ended.output.dropped,
-            ..Body::default()
-        }),
-        content_type: ended.content_type,
-        events: ended.events,
-        exit_code: ended.exit_code,
-        trailers: ended.trailers.into_iter().map(header).collect(),
-    }
 }

@@ -7,6 +7,7 @@ use nexus_model::resource::{
 use nexus_model::view::TriggerView;
 use nexus_model::{Name, OpContext, Scope};
 
+use crate::versions::function_spec;
 use crate::{Error, Node};
 
 /// Resources on one page of the store.
@@ -31,8 +32,7 @@ impl Node {
             views.push(self.trigger_view(&resource)?);
         }
         for resource in self.all_of(Kind::Function, project).await? {
-            let spec: FunctionSpec = serde_json::from_value(resource.spec.clone())
-                .map_err(|error| Error::internal("read a function", error))?;
+            let spec = function_spec(&resource)?;
             let own = own_triggers(&resource.metadata.name, spec);
             views.extend(own.into_iter().map(|spec| self.view(project, (None, None), spec)));
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Current, Declared, FunctionName, Snapshot};
 use crate::deploy::json;
-use crate::functions::version_view;
+use crate::functions::version_of;
 use crate::loaded::version_key;
 use crate::{Error, Node};
 
@@ -79,8 +79,7 @@ pub(crate) fn carry_aliases(spec: &mut FunctionSpec, known: Option<&Resource>) {
     if !spec.aliases.is_empty() {
         return;
     }
-    let known =
-        known.and_then(|known| serde_json::from_value::<FunctionSpec>(known.spec.clone()).ok());
+    let known = known.and_then(|known| function_spec(known).ok());
     spec.aliases = known.map(|known| known.aliases).unwrap_or_default();
 }
 
@@ -271,8 +270,8 @@ impl Node {
             imports_added: only(&to.imports, &from.imports),
             imports_removed: only(&from.imports, &to.imports),
             config: changed.into_iter().map(change).collect(),
-            from: version_view(&from, &function),
-            to: version_view(&to, &function),
+            from: version_of(&from, &function),
+            to: version_of(&to, &function),
         })
     }
 
@@ -377,7 +376,8 @@ impl Node {
     }
 }
 
-fn function_spec(resource: &Resource) -> Result<FunctionSpec, Error> {
+/// The spec of a stored function.
+pub(crate) fn function_spec(resource: &Resource) -> Result<FunctionSpec, Error> {
     serde_json::from_value(resource.spec.clone())
         .map_err(|error| Error::internal("read a function", error))
 }

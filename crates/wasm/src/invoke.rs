@@ -96,7 +96,7 @@ impl Setting {
                 context: self.context.clone(),
                 requests: 0,
                 concurrent: None,
-                operation: 0,
+                operation: None,
                 whole: None,
             },
             sockets: WasiSocketsCtx::default(),

@@ -321,10 +321,11 @@ impl Ledger {
     }
 
     /// In a rehearsal, a request is about to go. Said before it goes: it may arrive at once.
-    pub(crate) fn sends(&mut self) {
-        if let Tape::Rehearse(script) = &mut self.tape {
-            script.send();
-        }
+    /// Whether it is a rehearsal.
+    pub(crate) fn sends(&mut self) -> bool {
+        let Tape::Rehearse(script) = &mut self.tape else { return false };
+        script.send();
+        true
     }
 
     /// In a rehearsal, the request did not go.

@@ -149,7 +149,7 @@ pub(crate) fn rollback(session: &mut Session, args: &RollbackArgs) -> Result<(),
     let place = place.maybe("version", args.to.as_ref());
     let send = Send { method: "POST", place, content_type: "", body: Some(Vec::new()) };
     let function: FunctionView = session.client.json(send)?;
-    said(session, &function, "runs")
+    said(session, &function)
 }
 
 pub(crate) fn alias(session: &mut Session, args: &AliasArgs) -> Result<(), Error> {
@@ -174,7 +174,8 @@ pub(crate) fn alias(session: &mut Session, args: &AliasArgs) -> Result<(), Error
     Ok(())
 }
 
-fn said(session: &mut Session, function: &FunctionView, does: &str) -> Result<(), Error> {
+/// Which version new calls run.
+fn said(session: &mut Session, function: &FunctionView) -> Result<(), Error> {
     let terminal = &mut session.terminal;
     if terminal.json() {
         return terminal.value(function);
@@ -184,5 +185,5 @@ fn said(session: &mut Session, function: &FunctionView, does: &str) -> Result<()
     let label = version.map(|version| version.label.as_str()).filter(|label| !label.is_empty());
     let label = label.map(|label| format!(" ({label})")).unwrap_or_default();
     let name = format!("{}/{}", function.project, function.name);
-    terminal.line(format_args!("{} {does} version {number}{label}", Paint(Tone::Strong, name)))
+    terminal.line(format_args!("{} runs version {number}{label}", Paint(Tone::Strong, name)))
 }

@@ -5,15 +5,15 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use nexus_model::Code;
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
-use nexus_model::{Code, InvocationId};
 use nexus_node::ProfileFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::App;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Query};
+use super::extract::{Caller, Json, Path, Query, invocation_id};
 use crate::fault::Fault;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -44,10 +44,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_bytes("text/plain")
             .fails(&[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone]),
     ]
-}
-
-fn invocation_id(text: &str) -> Result<InvocationId, Fault> {
-    text.parse().map_err(|error| Fault::bad_request(format!("invocation: {error}")))
 }
 
 async fn open(

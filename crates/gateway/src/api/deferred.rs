@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name, whole};
+use super::extract::{Caller, Path, Query, invocation_id, name, whole};
 use super::invoke::{RESULT_CODES, answer};
 use super::session::Reader;
 use super::{App, Items, Listing, listing, sse};
@@ -68,7 +68,7 @@ struct ResultQuery {
 type InvocationPath = Path<(String, String)>;
 
 fn ids((project, id): (String, String)) -> Result<(Name, InvocationId), Fault> {
-    let id = id.parse().map_err(|error| Fault::bad_request(format!("invocation: {error}")))?;
+    let id = invocation_id(&id)?;
     Ok((name("project", &project)?, id))
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{Path as AxumPath, RawPathParams};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use nexus_model::{Cursor, InvocationFilter, Name, OpContext, limits, units};
+use nexus_model::{Cursor, InvocationFilter, InvocationId, Name, OpContext, limits, units};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -89,6 +89,11 @@ impl Project {
     pub(super) fn text(&self) -> Option<String> {
         self.0.as_ref().map(ToString::to_string)
     }
+}
+
+/// An invocation's id in a path.
+pub(super) fn invocation_id(text: &str) -> Result<InvocationId, Fault> {
+    text.parse().map_err(|error| Fault::bad_request(format!("invocation: {error}")))
 }
 
 /// A name in a path or query; `what` says which.

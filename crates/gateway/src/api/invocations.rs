@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::events::GraphQuery;
 use super::extract::{
-    Caller, Path, Project, Query, cursor, duration_ns, invocations_in, page_limit,
+    Caller, Path, Project, Query, cursor, duration_ns, invocation_id, invocations_in, page_limit,
 };
 use super::session::Reader;
 use super::{App, sse};
@@ -240,10 +240,6 @@ fn trace(text: &str) -> Result<[u8; 16], Fault> {
     parse_trace_id(text).ok_or_else(|| {
         Fault::bad_request(format!("trace: '{text}' is not 32 lowercase hexadecimal digits"))
     })
-}
-
-fn invocation_id(text: &str) -> Result<InvocationId, Fault> {
-    text.parse().map_err(|error| Fault::bad_request(format!("invocation: {error}")))
 }
 
 async fn show(

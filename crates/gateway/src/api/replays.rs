@@ -3,15 +3,15 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
+use nexus_model::Code;
 use nexus_model::view::{
     CompareRules, Comparison, ReplayBatch, ReplayRequest, ReplayRows, SuiteRequest, SuiteView,
 };
-use nexus_model::{Code, InvocationId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Query, name, page_limit};
+use super::extract::{Caller, Json, Path, Query, invocation_id, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 
@@ -106,10 +106,8 @@ async fn compare(
     Path((_, id)): Path<(String, String)>,
     Json(request): Json<CompareRequest>,
 ) -> Result<Answer<Comparison>, Fault> {
-    let id: InvocationId =
-        id.parse().map_err(|error| Fault::bad_request(format!("invocation: {error}")))?;
     let against = (request.against.as_str(), &request.rules);
-    Ok(Answer(app.node.compare(&ctx, id, against).await?))
+    Ok(Answer(app.node.compare(&ctx, invocation_id(&id)?, against).await?))
 }
 
 async fn start(

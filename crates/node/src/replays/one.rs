@@ -1,10 +1,9 @@
 //! One invocation of a batch.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Instant;
 
-use nexus_exec::Prepared;
 use nexus_model::record::{Input, input};
 use nexus_model::view::{CompareRules, ReplayRequest, ReplayRow, Verdict};
 use nexus_model::{InvocationId, Name, OpContext, VersionId};
@@ -22,7 +21,7 @@ pub(super) struct Plan {
     rules: Rules,
     ty: Option<String>,
     candidates: Mutex<HashMap<Name, Candidate>>,
-    originals: Mutex<HashMap<VersionId, Arc<dyn Prepared>>>,
+    originals: Mutex<HashMap<VersionId, Candidate>>,
 }
 
 impl Plan {
@@ -99,9 +98,10 @@ impl Node {
         recorded: &Recorded,
         plan: &Plan,
     ) -> Result<(&'static str, String), Error> {
-        let prepared = self.original_of(recorded, plan).await?;
+        let original = self.original_of(recorded, plan).await?;
         let Some(against) = &plan.against else {
-            let replayed = prepared.replay(&recorded.record, recorded.event.clone()).await?;
+            let replayed =
+                original.prepared.replay(&recorded.record, recorded.event.clone()).await?;
             let word = match replayed.view.verdict {
                 Verdict::Identical => "identical",
                 Verdict::IdenticalUpTo => "identical-up-to",
@@ -120,29 +120,22 @@ impl Node {
                 found
             }
         };
-        let original = Candidate { prepared, ..candidate.clone() };
         let comparison = compare(recorded, (&original, &candidate), &plan.rules).await?;
         Ok((comparison.verdict.word(), comparison.summary))
     }
 
     /// The version that made a recording. One without secrets is made ready once.
-    async fn original_of(
-        &self,
-        recorded: &Recorded,
-        plan: &Plan,
-    ) -> Result<Arc<dyn Prepared>, Error> {
-        let Recorded { record, project, .. } = recorded;
-        let version = record.version_id();
-        let version = version.filter(|_| !has_secrets(record));
+    async fn original_of(&self, recorded: &Recorded, plan: &Plan) -> Result<Candidate, Error> {
+        let version = recorded.record.version_id().filter(|_| !has_secrets(&recorded.record));
         let known = version.and_then(|version| lock(&plan.originals).get(&version).cloned());
         if let Some(known) = known {
             return Ok(known);
         }
-        let prepared = self.prepare_recorded(project, record).await?;
+        let original = self.original(recorded).await?;
         if let Some(version) = version {
-            lock(&plan.originals).insert(version, Arc::clone(&prepared));
+            lock(&plan.originals).insert(version, original.clone());
         }
-        Ok(prepared)
+        Ok(original)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nexus_exec::{Debugged, Debugger, Error};
 use nexus_model::Event;
-use nexus_model::record::{Body, Header, InvocationRecord, Output};
+use nexus_model::record::InvocationRecord;
 use nexus_model::view::{DebugCommand, DebugEnd, StopReason};
 use serde_json::Value;
 
@@ -217,20 +217,5 @@ fn end(known: &Facts, (ledger, executed, facts): (Ledger, Executed, finish::Fact
     let failure = ended.failure.as_ref();
     let failure = failure.map_or_else(String::new, |it| format!("{} {}", it.code, it.message));
     let view = DebugEnd { status: ended.status, failure, output: Value::Null, difference };
-    let header = |(name, value)| Header { name, value, ..Header::default() };
-    let output = Output {
-        http_status: ended.http_status.into(),
-        headers: ended.headers.into_iter().map(header).collect(),
-        body: Some(Body {
-            inline: ended.output.bytes,
-            size: ended.output.size,
-            dropped: ended.output.dropped,
-            ..Body::default()
-        }),
-        content_type: ended.content_type,
-        events: ended.events,
-        exit_code: ended.exit_code,
-        trailers: ended.trailers.into_iter().map(header).collect(),
-    };
-    End { view, output: Box::new(output), state: Box::new(state), answered }
+    End { view, output: Box::new(ended.into()), state: Box::new(state), answered }
 }

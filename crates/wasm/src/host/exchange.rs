@@ -220,8 +220,10 @@ impl State {
         id: Resource<HostFutureIncomingResponse>,
     ) -> wasmtime::Result<Got> {
         const FUNCTION: Function = Function::HttpResponse;
-        let operation = lock(&self.ledger).operations();
-        let played = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
+        let (operation, played) = {
+            let mut ledger = lock(&self.ledger);
+            (ledger.operations(), ledger.replayed(FUNCTION, 0, "")?)
+        };
         if let Some(outcome) = played {
             lock(&self.ledger)
                 .watch(|witness| witness.answered((id.rep(), None), operation, &outcome));

@@ -53,8 +53,8 @@ pub(crate) struct Hooks {
     pub(crate) context: Arc<CallContext>,
     pub(crate) requests: usize,
     pub(crate) concurrent: Option<Arc<Semaphore>>,
-    /// The operation that sends the next request.
-    pub(crate) operation: u32,
+    /// The operation that sends the next request, in a rehearsal.
+    pub(crate) operation: Option<u32>,
     /// How the next request is sent, in a durable invocation.
     pub(crate) whole: Option<Whole>,
 }
@@ -78,7 +78,9 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Sent,
     ) -> Sending {
-        request.extensions_mut().insert(AtOperation(self.operation));
+        if let Some(operation) = self.operation {
+            request.extensions_mut().insert(AtOperation(operation));
+        }
         let (Some(host), context) = (self.host.clone(), self.context.clone()) else {
             return Box::new(async { Err(WireError::ConfigurationError) });
         };
@@ -269,8 +271,11 @@ impl State {
         if self.durable.is_some() {
             return self.exchange_get(id).await;
         }
-        let (future, operation) = (id.rep(), lock(&self.ledger).operations());
-        let replayed = lock(&self.ledger).replayed(FUNCTION, 0, "")?;
+        let future = id.rep();
+        let (operation, replayed) = {
+            let mut ledger = lock(&self.ledger);
+            (ledger.operations(), ledger.replayed(FUNCTION, 0, "")?)
+        };
         if let Some(outcome) = replayed {
             let seen = outcome.clone();
             let got = match outcome {
@@ -393,9 +398,11 @@ impl State {
                 Box::new(durable.exchanges.output(id.rep(), target, &self.ledger));
             return Ok(Ok(self.table.push_child(stream, &id)?));
         }
-        let inner = (!lock(&self.ledger).is_replay()).then_some(inner);
         let number = self.next_stream();
-        lock(&self.ledger).watch(|witness| witness.writes(id.rep(), number));
+        let mut ledger = lock(&self.ledger);
+        ledger.watch(|witness| witness.writes(id.rep(), number));
+        let inner = (!ledger.is_replay()).then_some(inner);
+        drop(ledger);
         let stream: DynOutputStream =
             Box::new(Outgoing { inner, number, target, ledger: self.ledger.clone() });
         Ok(Ok(self.table.push_child(stream, &id)?))
@@ -443,13 +450,13 @@ impl State {
     ) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
         const FUNCTION: Function = Function::HttpHandle;
         let (text, arguments) = describe_request(self.table.get(&request)?);
-        let watched = lock(&self.ledger).witness.is_some();
+        let (operation, watched, replayed) = {
+            let mut ledger = lock(&self.ledger);
+            let watched = ledger.witness.is_some();
+            (ledger.operations(), watched, ledger.replayed(FUNCTION, arguments, &text)?)
+        };
         let (number, headers) = (request.rep(), &self.table.get(&request)?.headers);
         let headers: Option<http::HeaderMap> = watched.then(|| (**headers).clone());
-        let (operation, replayed) = {
-            let mut ledger = lock(&self.ledger);
-            (ledger.operations(), ledger.replayed(FUNCTION, arguments, &text)?)
-        };
         match replayed {
             // What was under way when the journal ended is sent again once it is repeated.
             Some(Outcome::Done) if self.is_durable_live() => {
@@ -518,8 +525,7 @@ impl State {
             let whole = durable.exchanges.send(begun, (operation, key), keeper.clone());
             self.hooks.whole = Some(whole);
         }
-        self.hooks.operation = operation;
-        lock(&self.ledger).sends();
+        self.hooks.operation = lock(&self.ledger).sends().then_some(operation);
         let handled = outgoing_handler::Host::handle(&mut self.http(), request, options);
         self.hooks.whole = None;
         Ok(match handled {

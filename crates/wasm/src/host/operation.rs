@@ -121,12 +121,12 @@ impl State {
         L: FnOnce(Live) -> F + Send,
         F: Future<Output = Outcome> + Send,
     {
-        let number = lock(&self.ledger).operations();
-        let played = self.played(operation)?;
-        let (watched, rehearsed) = {
+        let (number, watched, rehearsed) = {
             let ledger = lock(&self.ledger);
-            (ledger.witness.is_some(), matches!(ledger.tape, Tape::Rehearse(_)))
+            let rehearsed = matches!(ledger.tape, Tape::Rehearse(_));
+            (ledger.operations(), ledger.witness.is_some(), rehearsed)
         };
+        let played = self.played(operation)?;
         let outcome = match played {
             Some(outcome) if watched => outcome,
             Some(outcome) => return Ok(Known::Outcome(outcome)),
