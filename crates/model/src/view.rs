@@ -22,7 +22,7 @@ pub use comparison::{
 pub use debug::{
     BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
     LineBreakpoint, MemoryInfo, MemoryView, OperationView, StepBy, StopReason, TimelineEntry,
-    Variable,
+    Variable, VariablesView,
 };
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
