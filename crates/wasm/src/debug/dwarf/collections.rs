@@ -38,6 +38,9 @@ pub(super) fn shape(
         "BTreeMap" => known.tree(true),
         "BTreeSet" => known.tree(false),
         "Rc" | "Arc" => known.counted(),
+        "Cell" | "UnsafeCell" | "ManuallyDrop" => Some(view.shape(&known.member("value")?)),
+        "RefCell" => known.only(name, "value"),
+        "Mutex" | "RwLock" => known.only(name, "data"),
         _ if composite.member("data_ptr").is_some() => known.slice(ty),
         _ => None,
     }
@@ -150,6 +153,12 @@ impl Known<'_, '_, '_> {
         let at = |index| address + (head + index) % capacity * apart;
         let items = Items::At((0..length.min(BUCKETS_MAX)).map(at).collect());
         Some(Shape::List(List { of, length: length.min(BUCKETS_MAX), items }))
+    }
+
+    /// Of a structure only what a reader cares about.
+    fn only(&self, name: &str, member: &str) -> Option<Shape> {
+        let inside = self.member(member)?;
+        Some(Shape::Fields { name: name.to_owned(), fields: vec![(member.to_owned(), inside)] })
     }
 
     fn counted(&self) -> Option<Shape> {

@@ -140,20 +140,28 @@ impl<'a> Program<'a> {
 
     /// A name for types that have none of their own.
     fn or_by_kind(&self, name: String, kind: &Kind) -> String {
-        let of = |at: &Option<At>| {
-            let entry = at.and_then(|at| Some((at, self.entry(at)?)));
-            let name = entry.and_then(|(at, it)| self.text(at, it.attr_value(DW_AT_name)));
-            name.map_or_else(|| "?".to_owned(), |name| short(&name))
-        };
         match kind {
             _ if !name.is_empty() => name,
-            Kind::Pointer(to) => format!("*{}", if to.is_some() { of(to) } else { "()".into() }),
-            Kind::Array(element, counts) => {
-                let wrap = |inside: String, count: &u64| format!("[{inside}; {count}]");
-                counts.iter().rev().fold(of(element), wrap)
-            }
+            Kind::Pointer(None) => "*()".to_owned(),
+            Kind::Pointer(Some(to)) => format!("*{}", self.name(*to, 0)),
+            Kind::Array(Some(of), counts) => array_name(self.name(*of, 0), counts),
             Kind::Function => "function".to_owned(),
             _ => name,
+        }
+    }
+
+    fn name(&self, at: At, depth: usize) -> String {
+        let entry = self.entry(at).filter(|_| depth < ALIASES_MAX);
+        let Some(entry) = entry else { return "?".to_owned() };
+        if let Some(name) = self.text(at, entry.attr_value(DW_AT_name)) {
+            return short(&name);
+        }
+        let inner = self.reference(at, entry.attr_value(DW_AT_type));
+        let inner = inner.map_or_else(|| "()".to_owned(), |at| self.name(at, depth + 1));
+        match entry.tag() {
+            gimli::DW_TAG_array_type => array_name(inner, &self.children(at, MEMBERS_MAX, counted)),
+            gimli::DW_TAG_pointer_type => format!("*{inner}"),
+            _ => inner,
         }
     }
 
@@ -244,6 +252,10 @@ impl<'a> Program<'a> {
         });
         Variants { tag, cases }
     }
+}
+
+fn array_name(element: String, counts: &[u64]) -> String {
+    counts.iter().rev().fold(element, |inside, count| format!("[{inside}; {count}]"))
 }
 
 fn counted(child: &Entry<'_>) -> Option<u64> {
