@@ -14,6 +14,7 @@ mod name;
 mod principal;
 pub mod record;
 pub mod resource;
+mod sources;
 pub mod units;
 pub mod view;
 
@@ -29,3 +30,4 @@ pub use id::{
 };
 pub use name::{Name, NameError};
 pub use principal::{OpContext, Principal, PrincipalKind, Scope};
+pub use sources::{Sources, SourcesError, is_own_source};

@@ -41,6 +41,7 @@ fn routes() -> Vec<Route> {
                 .replace("{alias}", "stable")
                 .replace("{from}", "1")
                 .replace("{to}", "2")
+                .replace("{version}", "1")
                 .replace("{replay}", "nightly")
                 .replace("{suite}", "orders")
                 .replace("{name}", "hello?project=shop");

@@ -100,6 +100,24 @@ pub const ALL: &[Limit] = &[
     limit("component-bytes-max", COMPONENT_BYTES_MAX as u64, "bytes", "one component"),
     limit("bundle-bytes-max", BUNDLE_BYTES_MAX as u64, "bytes", "a function's read-only files"),
     limit(
+        "sources-bytes-max",
+        SOURCES_BYTES_MAX as u64,
+        "bytes",
+        "source files that are kept beside a version",
+    ),
+    limit(
+        "source-file-bytes-max",
+        SOURCE_FILE_BYTES_MAX as u64,
+        "bytes",
+        "one source file that is kept beside a version",
+    ),
+    limit(
+        "source-files-max",
+        SOURCE_FILES_MAX as u64,
+        "files",
+        "source files that are kept beside a version",
+    ),
+    limit(
         "scratch-bytes-max",
         SCRATCH_BYTES_MAX as u64,
         "bytes",
