@@ -1,4 +1,4 @@
-import type { Failure } from "~/api/types";
+import type { Failure, Frame } from "~/api/types";
 
 /** A failure in its parts: what it says, and where it came from. */
 export interface Stack {
@@ -28,4 +28,16 @@ function unwrap(message: string): string {
   } catch {
     return message;
   }
+}
+
+/** What people call the place of a frame: `src/price.rs:6`. */
+export function placeOf({ source, file, line, module, offset }: Pick<Frame, "source" | "file" | "line" | "module" | "offset">): string {
+  const name = source ?? file;
+  if (!name) return `${module || "module"} + ${offset}`;
+  return line ? `${name}:${line}` : name;
+}
+
+/** Whether a frame is of the function's own code, not of what it is built with. */
+export function isOwn({ source }: Pick<Frame, "source">): boolean {
+  return Boolean(source) && !/(^|\/)nexus[-_]sdk\//.test(source ?? "");
 }
