@@ -27,7 +27,8 @@ pub use debug::{
 };
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
-    PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
+    LastCall, PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView,
+    WhyView,
 };
 
 pub use history::{

@@ -478,6 +478,12 @@ pub const ALL: &[Limit] = &[
     ),
     limit("debug-frames-max", DEBUG_FRAMES_MAX as u64, "frames", "a stack that a debugger shows"),
     limit(
+        "last-calls-max",
+        LAST_CALLS_MAX as u64,
+        "invocations",
+        "newest invocations among which the last call of a trigger is looked for",
+    ),
+    limit(
         "profile-time-max",
         PROFILE_TIME_MAX.as_millis() as u64,
         "ms",
