@@ -9,6 +9,8 @@ import { cx } from "~/ui/cx";
 const ROW = 20;
 /** Boxes narrower than this share are left out. */
 const NARROWEST = 0.0015;
+/** The boxes are light in both themes. */
+const INK = "oklch(0.2 0.02 260)";
 
 interface Props {
   profile: Profile;
@@ -82,10 +84,10 @@ export function FlameGraph({ profile, root, zoom, onZoom, search }: Props) {
                 onMouseEnter={() => setPointed(node)}
                 onFocus={() => setPointed(undefined)}
                 className={cx(
-                  "absolute cursor-pointer overflow-hidden rounded-[3px] border border-surface px-1 font-mono text-2xs leading-[18px] whitespace-nowrap text-black/85 outline-none focus-visible:z-10 focus-visible:ring-2 focus-visible:ring-accent",
+                  "absolute cursor-pointer overflow-hidden rounded-[3px] border border-surface px-1 font-mono text-2xs leading-[18px] whitespace-nowrap outline-none focus-visible:z-10 focus-visible:ring-2 focus-visible:ring-accent",
                   search && !hit && "opacity-35",
                 )}
-                style={{ left: `${left * 100}%`, width: `${width * 100}%`, top: node.depth * ROW, height: ROW, background: inkOf(frame, hit) }}
+                style={{ left: `${left * 100}%`, width: `${width * 100}%`, top: node.depth * ROW, height: ROW, background: inkOf(frame, hit), color: INK }}
               >
                 {width > 0.02 ? shortName(nameOf(node)) : ""}
               </div>
