@@ -24,6 +24,9 @@ const IGNORED_DIRS: &[&str] = &[
     "target",
 ];
 
+/// Where recorded tests lie: they are for what was built.
+const RECORDED: &str = "tests/recorded";
+
 /// Endings of editors' and systems' temporary files.
 const IGNORED_ENDINGS: &[&str] = &["~", ".swp", ".swx", ".tmp", ".pyc", ".orig", ".DS_Store"];
 
@@ -42,6 +45,9 @@ const CODE_ENDINGS: &[&str] = &[
 /// from the cache.
 pub fn is_source(root: &Path, path: &Path) -> bool {
     let Ok(relative) = path.strip_prefix(root) else { return false };
+    if relative.starts_with(RECORDED) {
+        return false;
+    }
     let mut parts = relative.components().peekable();
     while let Some(part) = parts.next() {
         let Component::Normal(name) = part else { return false };
