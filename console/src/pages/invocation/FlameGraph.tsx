@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useMemo, useRef, useState, type KeyboardEvent } from "react";
 
 import type { Profile, ProfileFrame } from "~/api/types";
 import { flameBoxes, matches, shortName, type FlameNode } from "~/lib/flame";
@@ -30,9 +30,6 @@ export function FlameGraph({ profile, root, zoom, onZoom, search }: Props) {
   const rows = Math.max(...boxes.map((box) => box.node.depth)) + 1;
   const nameOf = (node: FlameNode) => profile.frames[node.frame]?.function ?? "all";
   const told = pointed ?? current;
-  useEffect(() => {
-    drawing.current?.querySelector<HTMLElement>("[tabindex='0']")?.scrollIntoView({ block: "nearest" });
-  }, [current]);
   const walk = (node: FlameNode | undefined) => {
     if (!node || !boxes.some((box) => box.node === node)) return;
     setActive(node);
