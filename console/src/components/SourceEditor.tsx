@@ -51,6 +51,8 @@ const theme = EditorView.theme({
   ".cm-gutters": { backgroundColor: "var(--sunken)", color: "var(--ink-3)", border: "none" },
   ".cm-here": { backgroundColor: "var(--accent-soft)", boxShadow: "inset 3px 0 0 var(--accent)" },
   ".cm-bad": { backgroundColor: "var(--bad-soft)", boxShadow: "inset 3px 0 0 var(--bad)" },
+  // Colours of the syntax are too pale on a marked line.
+  ".cm-here span, .cm-bad span": { color: "var(--ink) !important" },
   ".cm-stops": { width: "18px", cursor: "pointer" },
   ".cm-stops .cm-gutterElement": { display: "flex", alignItems: "center", justifyContent: "center" },
   ".cm-stops .cm-gutterElement:hover::before": { content: "''", width: "8px", height: "8px", borderRadius: "50%", backgroundColor: "var(--line-strong)" },
@@ -184,7 +186,7 @@ export default function SourceEditor({ label, path, text, heightMax, line, tone 
           syntaxHighlighting(colours),
           theme,
           EditorState.readOnly.of(true),
-          EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true" }),
+          EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true", tabindex: "0" }),
           keymap.of([...searchKeymap, ...defaultKeymap]),
         ],
       }),

@@ -101,7 +101,7 @@ export function debugging(world: () => World): void {
     await stands.getByText(`lib.rs:${greets}`).waitFor();
 
     await page.getByLabel("Line", { exact: true }).fill(String(parses));
-    await page.getByRole("button", { name: "Breakpoint" }).click();
+    await page.getByRole("button", { name: "Breakpoint", exact: true }).click();
     await page.getByRole("button", { name: "No breakpoint" }).waitFor();
     await page.getByRole("button", { name: "Back to the breakpoint before" }).click();
     await stands.getByText(`lib.rs:${parses}`).waitFor();

@@ -14,8 +14,8 @@ use nexus_model::record::{
     Body, EventRecord, HttpInput, Input, InvocationRecord, Meta, Record, Status, StoredEvent, input,
 };
 use nexus_model::{
-    Clock as _, EventFilter, EventId, IdMint, InvocationFilter, InvocationId, Partition, SystemClock,
-    TimeRange, Timestamp,
+    Clock as _, EventFilter, EventId, IdMint, InvocationFilter, InvocationId, Partition,
+    SystemClock, TimeRange, Timestamp,
 };
 
 /// Records appended together.
