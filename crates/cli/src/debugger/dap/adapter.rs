@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::said;
 use super::variables::{Part, Variables};
 use super::wire::{Request, Wire};
-use crate::debugger::{Remote, Sources};
+use crate::debugger::{Remote, Sources, own_sources};
 
 /// The only thread of a guest.
 const THREAD: i64 = 1;
@@ -315,8 +315,16 @@ impl Editor<'_> {
 
     fn source(&mut self, file: &str) -> Value {
         let name = file.rsplit('/').next().unwrap_or(file);
+        let is_own = own_sources(&self.remote.opened).iter().any(|own| own == file);
         match self.sources.find(file) {
-            Some(path) => json!({ "name": name, "path": path }),
+            Some(path) if is_own => json!({ "name": name, "path": path }),
+            // Editors fold such frames together.
+            Some(path) => json!({
+                "name": name,
+                "path": path,
+                "origin": "a library",
+                "presentationHint": "deemphasize",
+            }),
             None => json!({
                 "name": name,
                 "path": file,

@@ -68,7 +68,7 @@ impl Known<'_, '_, '_> {
         depth: usize,
         wanted: &impl Fn(&str, &Type) -> bool,
     ) -> Option<Value> {
-        if depth > NESTED_MAX {
+        if depth > NESTED_MAX || !self.view.spend() {
             return None;
         }
         let ty = self.view.ty(value.ty?);
@@ -150,7 +150,7 @@ impl Known<'_, '_, '_> {
         if length > capacity || head >= capacity.max(1) {
             return None;
         }
-        let at = |index| address + (head + index) % capacity * apart;
+        let at = |index: u64| address.wrapping_add(((head + index) % capacity).wrapping_mul(apart));
         let items = Items::At((0..length.min(BUCKETS_MAX)).map(at).collect());
         Some(Shape::List(List { of, length: length.min(BUCKETS_MAX), items }))
     }
@@ -185,7 +185,7 @@ impl Known<'_, '_, '_> {
         for bucket in 0..mask.saturating_add(1).min(BUCKETS_MAX) {
             let state = self.view.frame.memory(control + bucket, 1).ok()?[0];
             if state & 0x80 == 0 {
-                addresses.push(control.checked_sub((bucket + 1) * size)?);
+                addresses.push(control.checked_sub((bucket + 1).checked_mul(size)?)?);
             }
         }
         addresses.truncate(ENTRIES_MAX as usize);
@@ -278,7 +278,8 @@ impl Tree<'_, '_, '_, '_> {
         }
         let (keys, values) = (leaf.member("keys")?.offset, leaf.member("vals").map(|it| it.offset));
         let element = |from: u64, index: u64, ty: At| {
-            let at = address + from + index * view.size(Some(ty));
+            let before = view.size(Some(ty)).saturating_mul(index).saturating_add(from);
+            let at = address.saturating_add(before);
             Value { ty: Some(ty), place: Place::Memory(at) }
         };
         for index in 0..length {

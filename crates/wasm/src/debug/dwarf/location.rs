@@ -9,7 +9,7 @@ use super::Reader;
 use super::machine::{Frame, Unreadable};
 
 /// Bytes of a value that is not in memory, or of which parts are elsewhere.
-const PIECES_BYTES_MAX: usize = 64 << 10;
+const PIECES_BYTES_MAX: usize = 1_024;
 
 /// Values that an expression may put on top of each other.
 const DEPTH_MAX: usize = 64;

@@ -14,6 +14,8 @@ mod location;
 mod machine;
 mod path;
 mod scopes;
+#[cfg(test)]
+mod tests;
 mod types;
 mod values;
 
@@ -27,8 +29,12 @@ pub(super) use values::{Page, View};
 type Entry<'a> = DebuggingInformationEntry<Reader<'a>>;
 type Attribute<'a> = gimli::AttributeValue<Reader<'a>>;
 
-/// Entries that are looked at to find functions, and in one function.
+/// Entries that are looked at to find the functions.
 const ENTRIES_MAX: usize = 10_000_000;
+/// Entries of one function that are looked at.
+const SCOPE_ENTRIES_MAX: usize = 1_000_000;
+/// Entries below one type that are looked at.
+const CHILDREN_MAX: usize = 20_000;
 /// From an entry to what it is an instance of, and on.
 const ORIGINS_MAX: usize = 8;
 
@@ -139,14 +145,18 @@ impl<'a> Program<'a> {
         let cursor = self.unit(at).and_then(|unit| unit.entries_at_offset(at.offset).ok());
         let Some(mut cursor) = cursor else { return taken };
         let has_children = matches!(cursor.next_dfs(), Ok(Some(entry)) if entry.has_children());
-        if !has_children || !matches!(cursor.next_entry(), Ok(true)) {
+        if !has_children {
             return taken;
         }
-        let mut left = ENTRIES_MAX;
-        while let Some(child) = cursor.current() {
-            taken.extend(take(child));
-            left -= 1;
-            if taken.len() >= max || left == 0 || !matches!(cursor.next_sibling(), Ok(Some(_))) {
+        for _ in 0..CHILDREN_MAX {
+            let Ok(Some(entry)) = cursor.next_dfs() else { break };
+            match entry.depth() {
+                ..=0 => break,
+                1 => taken.extend(take(entry)),
+                // Deeper ones belong to the children.
+                _ => {}
+            }
+            if taken.len() >= max {
                 break;
             }
         }

@@ -4,7 +4,7 @@ use gimli::{DW_AT_abstract_origin, DW_AT_specification};
 
 use super::location::{Place, evaluate};
 use super::machine::{Frame, Unreadable};
-use super::{At, Attribute, ENTRIES_MAX, Entry, ORIGINS_MAX, Program, Reader};
+use super::{At, Attribute, Entry, ORIGINS_MAX, Program, Reader, SCOPE_ENTRIES_MAX};
 
 /// Variables of one function that are shown.
 const VARIABLES_MAX: usize = 256;
@@ -60,7 +60,7 @@ impl<'a> Program<'a> {
         // The scopes that the walk is in, with the depth of their entries.
         let mut open: Vec<(isize, usize)> = vec![(0, 0)];
         let mut skipped = None;
-        for _ in 0..ENTRIES_MAX {
+        for _ in 0..SCOPE_ENTRIES_MAX {
             let Ok(Some(entry)) = entries.next_dfs() else { break };
             let depth = entry.depth();
             if depth <= 0 {

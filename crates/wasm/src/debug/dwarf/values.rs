@@ -13,7 +13,7 @@ use super::types::{Composite, Kind, Member, POINTER_BYTES, Type};
 use super::{At, Program};
 
 /// Values that are looked at for one answer.
-const VALUES_MAX: u32 = 20_000;
+const VALUES_MAX: u32 = 50_000;
 /// One line for a value, in bytes; a little more where its last part is longer.
 const LINE_BYTES_MAX: usize = 160;
 /// Values in values that the line goes into.
@@ -200,6 +200,9 @@ impl<'v, 'a> View<'v, 'a> {
     }
 
     pub(super) fn member(&self, value: &Value, member: &Member) -> Value {
+        if !self.spend() {
+            return Value { ty: member.ty, place: Place::Gone(Unreadable::Unsupported) };
+        }
         let place = value.place.at(member.offset);
         let Some((first, width)) = member.bits else { return Value { ty: member.ty, place } };
         let size = self.size(member.ty).clamp(1, 8);
@@ -214,10 +217,16 @@ impl<'v, 'a> View<'v, 'a> {
         Value { ty: member.ty, place }
     }
 
+    /// Whether another value may be looked at for this answer.
+    pub(super) fn spend(&self) -> bool {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
     pub(super) fn shape(&self, value: &Value) -> Shape {
-        match self.left.get().checked_sub(1) {
-            Some(left) => self.left.set(left),
-            None => return Shape::Scalar("…".to_owned()),
+        if !self.spend() {
+            return Shape::Scalar("…".to_owned());
         }
         if let Place::Gone(why) = value.place {
             return Shape::Gone(why);
@@ -236,7 +245,7 @@ impl<'v, 'a> View<'v, 'a> {
                 let apart = ty.size.checked_div(length).unwrap_or(0);
                 Shape::List(List {
                     // Further dimensions are shown one after the other.
-                    length: if counts.len() > 1 { counts.iter().product() } else { length },
+                    length: counts.iter().skip(1).fold(length, |all, it| all.saturating_mul(*it)),
                     items: Items::Every(
                         value.place.clone(),
                         if counts.len() > 1 { self.size(*of) } else { apart },
