@@ -180,6 +180,17 @@ impl Log {
         }
     }
 
+    /// As [`flush`](Self::flush) where anything is buffered: what a caller has just done is found by
+    /// the queries that follow. What cannot be written now is left where it is.
+    pub async fn settle(&self) {
+        if self.shared().buffered.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if let Err(error) = self.flush().await {
+            tracing::debug!(%error, "a query goes on without what is buffered");
+        }
+    }
+
     /// The event with this id.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The three nouns of Nexus and what they are made of: resources, events, invocations; ids, times,
 //! digests, limits, error codes. Pure values: no I/O, no clock of its own, no runtime.
 
+pub mod case;
 mod clock;
 mod code;
 mod digest;

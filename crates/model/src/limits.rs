@@ -204,6 +204,10 @@ pub const REPLAY_INVOCATIONS_MAX: u64 = 100_000;
 pub const REPLAYS_RUNNING_MAX: usize = 4;
 /// Batches of replays that a project keeps; the oldest that ended go.
 pub const REPLAYS_KEPT_MAX: usize = 100;
+/// One case file, in bytes.
+pub const CASE_BYTES_MAX: usize = 32 << 20;
+/// Cases that are brought from a server at once.
+pub const CASES_FETCHED_MAX: u32 = 10_000;
 /// Recordings of one suite.
 pub const SUITE_CASES_MAX: usize = 10_000;
 /// JSON paths that a comparison of two versions ignores.

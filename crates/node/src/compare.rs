@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use nexus_content::{DiffRules, DiffRulesError};
-use nexus_exec::rehearsal::Rehearsed;
+use nexus_exec::rehearsal::{Rehearsed, Scene};
 use nexus_exec::{Ended, Prepared, Replayed};
 use nexus_model::resource::VersionSpec;
 use nexus_model::view::{
@@ -115,35 +115,56 @@ pub(crate) async fn compare(
     rules: &Rules,
 ) -> Result<Comparison, Error> {
     let Recorded { record, event, .. } = recorded;
-    let (replayed, effects) = original.prepared.witness(record, event.clone()).await?;
+    let (replayed, scene) = original.prepared.witness(record, event.clone()).await?;
+    let names = (record.function.clone(), original.named.clone());
+    let before = match untold(&replayed) {
+        None => Ok(&replayed.ended),
+        Some(reason) => Err(reason),
+    };
+    let mut comparison = hold(&scene, (names, before), against, rules).await;
+    comparison.recorded_cost = cost(&replayed.ended);
+    Ok(comparison)
+}
+
+/// Lets a version run in a scene and compares how it ends with `before`, how the recorded version
+/// ended, or why nobody can say. `recorded` is its function, and by which names it goes.
+pub(crate) async fn hold(
+    scene: &Scene,
+    ((function, recorded), before): ((String, VersionRef), Result<&Ended, String>),
+    against: &Candidate,
+    rules: &Rules,
+) -> Comparison {
     let mut comparison = Comparison {
-        invocation: replayed.view.invocation,
-        function: record.function.clone(),
-        recorded: original.named.clone(),
+        invocation: scene.invocation,
+        function,
+        recorded,
         against: against.named.clone(),
         verdict: Sameness::CannotTell,
         summary: String::new(),
         changes: Vec::new(),
         effects: Vec::new(),
         changes_omitted: 0,
-        recorded_cost: cost(&replayed.ended),
+        recorded_cost: Cost::default(),
         against_cost: Cost::default(),
         output: Value::Null,
     };
-    if let Some(reason) = untold(&replayed) {
-        comparison.summary = reason;
-        return Ok(comparison);
-    }
-    let rehearsed = match against.prepared.rehearse(record, event.clone(), effects).await {
-        Ok(rehearsed) => rehearsed,
-        Err(error) => {
-            comparison.summary = format!("the other version cannot be given its input: {error}");
-            return Ok(comparison);
+    let before = match before {
+        Ok(before) => before,
+        Err(reason) => {
+            comparison.summary = reason;
+            return comparison;
         }
     };
-    comparison.against_cost = cost(&rehearsed.ended);
-    tell(&mut comparison, &replayed.ended, rehearsed, rules);
-    Ok(comparison)
+    match against.prepared.rehearse(scene).await {
+        Ok(rehearsed) => {
+            comparison.against_cost = cost(&rehearsed.ended);
+            tell(&mut comparison, before, rehearsed, rules);
+        }
+        Err(error) => {
+            comparison.summary = format!("the other version cannot be given its input: {error}");
+        }
+    }
+    comparison
 }
 
 /// Why a recording does not allow to say anything.

@@ -17,6 +17,7 @@
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
 //!   debug.rs, profile.rs                                   looking into what ran
+//!   compare.rs, replays.rs, suites.rs, cases.rs            other versions in what ran
 //! ```
 
 mod admission;
@@ -25,8 +26,8 @@ mod audit;
 mod buckets;
 mod cache_key;
 mod call_policy;
-
 mod calls;
+mod cases;
 mod catalog;
 mod changes;
 mod compare;

@@ -22,6 +22,9 @@ const IGNORED_DIRS: &[&str] = &[
     "target",
 ];
 
+/// Where recorded tests lie: they are for what was built.
+const RECORDED: &str = "tests/recorded";
+
 /// Endings of editors' and systems' temporary files.
 const IGNORED_ENDINGS: &[&str] = &["~", ".swp", ".swx", ".tmp", ".pyc", ".orig", ".DS_Store"];
 
@@ -34,6 +37,9 @@ const FILES_MAX: usize = 20_000;
 /// from the cache.
 pub fn is_source(root: &Path, path: &Path) -> bool {
     let Ok(relative) = path.strip_prefix(root) else { return false };
+    if relative.starts_with(RECORDED) {
+        return false;
+    }
     let mut parts = relative.components().peekable();
     while let Some(part) = parts.next() {
         let Component::Normal(name) = part else { return false };

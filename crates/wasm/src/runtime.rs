@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nexus_exec::rehearsal::{Effect, Rehearsed};
+use nexus_exec::rehearsal::{Rehearsed, Scene};
 use nexus_exec::{
     Artifacts, Call, Compiled, Debugger, Ended, Error as ExecError, Host, Inspected, Prepared,
     Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
@@ -329,17 +329,12 @@ impl Prepared for Ready {
         &self,
         record: &InvocationRecord,
         event: Option<Event>,
-    ) -> Result<(Replayed, Vec<Effect>), ExecError> {
-        crate::replay::replay(self, (record, event), Some(Box::default())).await
+    ) -> Result<(Replayed, Scene), ExecError> {
+        crate::rehearse::witness(self, (record, event)).await
     }
 
-    async fn rehearse(
-        &self,
-        record: &InvocationRecord,
-        event: Option<Event>,
-        effects: Vec<Effect>,
-    ) -> Result<Rehearsed, ExecError> {
-        crate::rehearse::rehearse(self, (record, event), effects).await
+    async fn rehearse(&self, scene: &Scene) -> Result<Rehearsed, ExecError> {
+        crate::rehearse::rehearse(self, scene).await
     }
 
     async fn debug(

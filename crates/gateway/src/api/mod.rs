@@ -4,6 +4,7 @@
 //! request ─► id ─► router ─► token ─► extract ─► one call of the node ─► convert ─► headers
 //! ```
 
+mod cases;
 mod dead_letters;
 mod debug;
 mod deferred;
@@ -94,6 +95,7 @@ fn endpoints() -> Vec<Endpoint> {
         dead_letters::endpoints(),
         invocations::endpoints(),
         replays::endpoints(),
+        cases::endpoints(),
         debug::endpoints(),
         deferred::endpoints(),
         triggers::endpoints(),

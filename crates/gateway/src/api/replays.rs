@@ -16,7 +16,7 @@ use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 
 /// How a recording can turn out to be none that could be run again.
-const REPLAY_CODES: &[Code] =
+pub(super) const REPLAY_CODES: &[Code] =
     &[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone, Code::Conflict];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

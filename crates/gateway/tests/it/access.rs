@@ -61,6 +61,22 @@ fn routes() -> Vec<Route> {
     routes
 }
 
+/// A file of a test.
+const CASE: &str = r#"{
+    "nexus-case": 1, "function": "hello",
+    "recorded": {
+        "invocation": "inv_01krs8xj0000000000000000a0", "project": "shop",
+        "version": { "id": "ver_01krs8xj0000000000000000a0", "number": 1 },
+        "accepted": "2026-11-20T19:00:00Z"
+    },
+    "input": { "request": { "method": "GET", "path": "/" } },
+    "world": {
+        "attempt": 1, "started-ns": 0, "deadline-ns": 0,
+        "seed": "0000000000000000000000000000000000000000000000000000000000000000"
+    },
+    "expect": { "status": "succeeded" }
+}"#;
+
 fn body(route: &Route) -> (&'static str, &'static str) {
     match route.id.as_str() {
         "function_deploy" => ("application/wasm", "http echo"),
@@ -72,6 +88,7 @@ fn body(route: &Route) -> (&'static str, &'static str) {
         "token_create" => ("application/json", r#"{"name":"x","scopes":["read"]}"#),
         "secret_set" => ("text/plain", "hush"),
         "debug_run" => ("application/json", r#"{"command":"state"}"#),
+        "function_try_case" => ("application/json", CASE),
         "invocation_compare" => ("application/json", r#"{"against":"latest"}"#),
         _ => ("application/json", "{}"),
     }

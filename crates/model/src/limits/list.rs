@@ -379,6 +379,13 @@ pub const ALL: &[Limit] = &[
         "invocations",
         "invocations of one batch of replays",
     ),
+    limit("case-bytes-max", CASE_BYTES_MAX as u64, "bytes", "one case file"),
+    limit(
+        "cases-fetched-max",
+        CASES_FETCHED_MAX as u64,
+        "cases",
+        "cases that are brought from a server at once",
+    ),
     limit(
         "replays-running-max",
         REPLAYS_RUNNING_MAX as u64,
