@@ -40,7 +40,7 @@ pub enum Later {
     /// It succeeded.
     Ended(Box<InvokeOutput>),
     /// It has not ended; its id finds the result.
-    GoesOn(InvocationId),
+    GoesOn(Box<PendingView>),
 }
 
 impl Node {
@@ -81,16 +81,26 @@ impl Node {
         let key = key_of_call(project, function, accepted.id);
         let mut waited = Waited { waiter, key };
         let ended = self.end_of_waited(&mut waited);
-        match tokio::time::timeout(patience.min(limits::RESULT_WAIT_MAX), ended).await {
-            Err(_) => Ok(Later::GoesOn(invocation)),
+        let reason = match tokio::time::timeout(patience.min(limits::RESULT_WAIT_MAX), ended).await
+        {
+            Ok(Ok(output)) => return Ok(Later::Ended(Box::new(output))),
             // It is on disk: the next start of the server goes on with it.
-            Ok(Err(error)) if error.code() == Code::ShuttingDown => Ok(Later::GoesOn(invocation)),
-            Ok(Ok(output)) => Ok(Later::Ended(Box::new(output))),
-            Ok(Err(error)) => Err(match error.invocation_id() {
-                Some(_) => error,
-                None => error.with_invocation(invocation),
-            }),
-        }
+            Ok(Err(error)) if error.code() == Code::ShuttingDown => {
+                "the server is shutting down; it goes on when that is back"
+            }
+            Ok(Err(error)) => {
+                return Err(match error.invocation_id() {
+                    Some(_) => error,
+                    None => error.with_invocation(invocation),
+                });
+            }
+            Err(_) => match self.pending_view(&waited.key, invocation).await? {
+                Some(view) => return Ok(Later::GoesOn(Box::new(view))),
+                None => "it ends just now",
+            },
+        };
+        let (status, reason) = (Status::Running, reason.to_owned());
+        Ok(Later::GoesOn(Box::new(PendingView { invocation, status, attempt: 1, reason })))
     }
 
     /// A call as the event that only its function gets.

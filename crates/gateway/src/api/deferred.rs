@@ -100,7 +100,8 @@ pub(super) fn patience(text: &str) -> Result<Duration, Fault> {
     Ok(patience)
 }
 
-fn pending(view: &PendingView) -> Response<axum::body::Body> {
+/// What there is to say instead of a result.
+pub(super) fn pending(view: &PendingView) -> Response<axum::body::Body> {
     let body = serde_json::to_vec(view).unwrap_or_default();
     let mut response = Response::new(axum::body::Body::from(body));
     *response.status_mut() = StatusCode::ACCEPTED;

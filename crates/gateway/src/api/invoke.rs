@@ -11,7 +11,7 @@ use nexus_node::{InvokeInput, InvokeOutput, Later};
 use schemars::JsonSchema;
 
 use super::App;
-use super::deferred::patience;
+use super::deferred::{patience, pending};
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name, whole};
 use crate::fault::{Fault, INVOCATION_HEADER};
@@ -31,8 +31,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .answers_bytes("*/*")
         .also(&[(
             202,
-            "With `async`: it is durable, and `location` leads to the result (with `wait`: it has \
-             not ended within that time).",
+            "With `async`: it is durable, and `location` leads to the result. With `wait`, too: it \
+             has not ended within that time, as `application/vnd.nexus.pending+json`.",
         )])
         .answers_as_functions_do(RESULT_CODES),
     ]
@@ -123,7 +123,7 @@ async fn invoke(
         let called = (&project, &function);
         return match app.node.invoke_waited(&ctx, called, (input, patience)).await? {
             Later::Ended(output) => answer(*output),
-            Later::GoesOn(id) => accepted(&project, id),
+            Later::GoesOn(view) => with_result(pending(&view), &project, view.invocation),
         };
     }
     if later {
@@ -188,12 +188,23 @@ fn accepted(project: &Name, id: InvocationId) -> Result<Response<axum::body::Bod
     let body = serde_json::to_vec(&AcceptedCall { invocation: id }).unwrap_or_default();
     let mut response = Response::new(axum::body::Body::from(body));
     *response.status_mut() = StatusCode::ACCEPTED;
-    let result = format!("/api/v1/projects/{project}/invocations/{id}/result");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(LOCATION, HeaderValue::from_str(&result).map_err(internal)?);
-    let id = HeaderValue::from_str(&id.to_string()).map_err(internal)?;
-    headers.insert(INVOCATION_HEADER, id);
+    let named = HeaderValue::from_str(&id.to_string()).map_err(internal)?;
+    headers.insert(INVOCATION_HEADER, named);
+    with_result(response, project, id)
+}
+
+/// Says where the result will be.
+fn with_result(
+    mut response: Response<axum::body::Body>,
+    project: &Name,
+    id: InvocationId,
+) -> Result<Response<axum::body::Body>, Fault> {
+    let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
+    let result = format!("/api/v1/projects/{project}/invocations/{id}/result");
+    let place = HeaderValue::from_str(&result).map_err(internal)?;
+    response.headers_mut().insert(LOCATION, place);
     Ok(response)
 }
 

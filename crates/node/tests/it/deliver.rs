@@ -186,8 +186,10 @@ async fn a_call_that_is_on_disk_is_waited_for_in_one_step() {
     let failed = call("fail", 60_000).await.unwrap_err();
     assert_eq!(failed.code(), Code::GuestFailed);
     assert!(failed.invocation_id().is_some());
-    let Later::GoesOn(id) = call("slow", 50).await.unwrap() else { panic!("it hangs") };
-    assert!(world.node.cancel_invocation(&ctx, (&shop, id), "enough").await.is_ok());
+    let Later::GoesOn(pending) = call("slow", 200).await.unwrap() else { panic!("it hangs") };
+    assert_eq!(pending.status, Status::Running, "{}", pending.reason);
+    let slow = (&shop, pending.invocation);
+    assert!(world.node.cancel_invocation(&ctx, slow, "enough").await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
