@@ -15,6 +15,7 @@ mod name;
 mod principal;
 pub mod record;
 pub mod resource;
+mod sources;
 pub mod units;
 pub mod view;
 
@@ -30,3 +31,4 @@ pub use id::{
 };
 pub use name::{Name, NameError};
 pub use principal::{OpContext, Principal, PrincipalKind, Scope};
+pub use sources::{Sources, SourcesError, is_own_source};

@@ -37,6 +37,7 @@ pub(crate) fn run(
             spec: Some(function.spec.clone()),
             language: artifact.language,
             bundle: artifact.bundle,
+            sources: artifact.sources,
             label: args.label.clone().or_else(|| function.label.clone()).unwrap_or_default(),
             candidate: args.candidate,
         };

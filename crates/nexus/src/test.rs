@@ -116,6 +116,7 @@ impl Test {
                 }),
                 language: artifact.language,
                 bundle: artifact.bundle.map(Into::into),
+                sources: artifact.sources,
                 label: String::new(),
                 candidate: false,
             };

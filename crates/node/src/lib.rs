@@ -69,6 +69,7 @@ mod search;
 mod secrets;
 mod serve;
 mod sessions;
+mod sources;
 mod stack;
 mod state;
 mod stats;

@@ -27,6 +27,8 @@ const IDLE_TICKS_MAX: u32 = 64;
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) ticker: Arc<Ticker>,
+    /// Whether its code counts the instructions that a guest runs.
+    pub(crate) counts: bool,
 }
 
 /// The semantics hash: it goes into every journal and must match on replay.
@@ -148,10 +150,20 @@ impl Engine {
             .map_err(|source| Error::Engine { reason: format!("{source:#}") })
     }
 
+    /// The engine that counts instructions: slower, and the same every time.
+    pub(crate) fn counting(settings: &Config) -> Result<Self, Error> {
+        let mut config = common();
+        config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        let engine = Self::start(&config, settings.tick);
+        engine
+            .map(|engine| Engine { counts: true, ..engine })
+            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+    }
+
     fn start(config: &wasmtime::Config, tick: Duration) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(&wasmtime, tick)?;
-        Ok(Engine { wasmtime, ticker })
+        Ok(Engine { wasmtime, ticker, counts: false })
     }
 }
 

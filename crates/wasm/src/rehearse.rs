@@ -39,11 +39,22 @@ pub(crate) async fn witness(
     Ok((replayed, Scene::new(&journal, effects, frame)))
 }
 
-/// Runs the unit in a scene.
-pub(crate) async fn rehearse(ready: &Ready, scene: &Scene) -> Result<Rehearsed, Error> {
+/// Runs the unit in a scene, and counts its instructions where that is asked for.
+pub(crate) async fn rehearse(
+    ready: &Ready,
+    scene: &Scene,
+    counted: bool,
+) -> Result<Rehearsed, Error> {
     let unit = Arc::new(with_secrets(&ready.unit, scene));
     let mut input = given(&scene.input, unit.world)?;
-    let loaded = ready.inner.pooling().registry.get(&ready.slot).await?;
+    let (flavour, slot) = match counted {
+        false => (ready.inner.pooling(), ready.slot.clone()),
+        true => {
+            let flavour = ready.inner.counting(unit.component).await?;
+            (flavour, flavour.registry.slot(unit.component, unit.world))
+        }
+    };
+    let loaded = flavour.registry.get(&slot).await?;
     let context = Arc::new(CallContext {
         id: scene.invocation,
         project: scene.project.clone(),
@@ -82,7 +93,7 @@ pub(crate) async fn rehearse(ready: &Ready, scene: &Scene) -> Result<Rehearsed, 
         arguments: input.arguments,
     }
     .state();
-    let executed = execute(ready.inner.pooling(), &loaded, state, (input.guest, false)).await;
+    let executed = execute(flavour, &loaded, state, (input.guest, false)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let script = match std::mem::replace(&mut ledger.tape, Tape::Off(0)) {
         Tape::Rehearse(script) => {

@@ -208,7 +208,7 @@ fn finish(mut response: AxumResponse, request_id: &str) -> Response<Body> {
 /// not become a page of this origin. Pages of the console have a policy that lets them work.
 fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     let policy = match response.extensions().get::<IsPage>() {
-        Some(IsPage) => console::POLICY,
+        Some(IsPage(policy)) => policy,
         None => "default-src 'none'; frame-ancestors 'none'; sandbox",
     };
     let headers = response.headers_mut();

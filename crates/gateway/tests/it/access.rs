@@ -41,6 +41,7 @@ fn routes() -> Vec<Route> {
                 .replace("{alias}", "stable")
                 .replace("{from}", "1")
                 .replace("{to}", "2")
+                .replace("{version}", "1")
                 .replace("{replay}", "nightly")
                 .replace("{suite}", "orders")
                 .replace("{name}", "hello?project=shop");
@@ -161,11 +162,14 @@ async fn pages_have_a_policy_of_their_own_and_nothing_else_has() {
     let world = World::new().await;
     world.deploy("hello", "http echo").await;
     let html = Send { headers: &[("accept", "text/html")], ..Send::default() };
-    for path in ["/", "/projects/shop"] {
+    let styles = "style-src 'self'; style-src-attr 'unsafe-inline';";
+    let viewer = "style-src 'self' 'unsafe-inline';";
+    for (path, styles) in [("/", styles), ("/projects/shop", styles), ("/docs", viewer)] {
         let page = world.api(Method::GET, path, html.clone()).await;
         assert_eq!((page.status.as_u16(), &*page.text()), (200, "<!doctype html>"), "{path}");
         let policy = page.header("content-security-policy");
         assert!(policy.contains("script-src 'self';"), "{policy}");
+        assert!(policy.contains(styles), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
         assert_eq!(page.header("cache-control"), "no-cache");
         assert_eq!(page.header("x-content-type-options"), "nosniff");

@@ -136,6 +136,7 @@ impl World {
             config: spec.map(|spec| serde_json::from_value(spec).unwrap()),
             language: String::new(),
             bundle: None,
+            sources: None,
             label: String::new(),
             candidate: false,
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LogView;
-use crate::InvocationId;
+use crate::{InvocationId, VersionId};
 
 /// One frame of a guest's stack, as far as the component's debug information tells.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -18,6 +18,10 @@ pub struct FrameView {
     /// The source file as the compiler named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The same file's path in the [`Sources`](crate::Sources) of the version, where they are kept
+    /// and have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -41,10 +45,16 @@ pub struct DebugOpened {
     pub invocation: InvocationId,
     /// The function.
     pub function: String,
+    /// The version that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionId>,
     /// All recorded operations and log lines, in order.
     pub timeline: Vec<TimelineEntry>,
     /// Source files that the debug information of the component names; the user's own first.
     pub sources: Vec<String>,
+    /// Those of them whose text is kept beside the version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<SourceFile>,
     /// Whether the component has line tables, so that lines can be stepped.
     pub has_lines: bool,
     /// How long the code for debugging was compiled; 0 when it was there.
@@ -53,6 +63,15 @@ pub struct DebugOpened {
     pub idle_seconds: u64,
     /// Where it stands.
     pub state: DebugState,
+}
+
+/// A source file that debug information names and whose text is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SourceFile {
+    /// Its path in the [`Sources`](crate::Sources) of the version.
+    pub path: String,
+    /// Its name in the debug information.
+    pub file: String,
 }
 
 /// Something that happened in the recorded invocation.
@@ -148,6 +167,21 @@ pub enum DebugCommand {
         address: u64,
         /// How many bytes.
         length: u32,
+    },
+    /// Show the variables of a frame, or what is inside of one of them.
+    Variables {
+        /// Which frame, as [`DebugState::frames`] has them, from 0.
+        #[serde(default)]
+        frame: u32,
+        /// The path of a value, such as `order.items[2]` or `names["Ada"]`; empty for all variables.
+        #[serde(default)]
+        of: String,
+        /// How many of the values inside are passed over.
+        #[serde(default)]
+        start: u32,
+        /// How many are shown; at most 1,000, and 100 where it does not say.
+        #[serde(default)]
+        count: Option<u32>,
     },
 }
 
@@ -247,6 +281,9 @@ pub struct DebugState {
     /// The part of a memory that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryView>,
+    /// The variables that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<VariablesView>,
 }
 
 /// How the guest ended in a session.
@@ -265,7 +302,7 @@ pub struct DebugEnd {
 }
 
 /// A frame of a guest that stands still.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DebugFrame {
     /// Where.
     #[serde(flatten)]
@@ -273,18 +310,46 @@ pub struct DebugFrame {
     /// Local variables of WebAssembly; those of inlined frames are those of the frame around them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locals: Vec<Variable>,
+    /// Variables of the source, as far as the debug information describes them. Those of frames in
+    /// other people's code are shown when they are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+}
+
+/// Variables of a frame, or what is inside of a value.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct VariablesView {
+    /// The value that was asked for; nothing where all variables of the frame were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Variable>,
+    /// What is inside, or the variables.
+    pub variables: Vec<Variable>,
 }
 
 /// A variable.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Variable {
     /// Its name: from the debug information, or its number.
     pub name: String,
     /// Its type.
     #[serde(rename = "type")]
     pub ty: String,
-    /// Its value.
+    /// Its value on one line, shortened where it is long; in angle brackets why there is none.
     pub value: String,
+    /// What `variables` opens it with; empty where it cannot be opened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// How many values are inside.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub children: u32,
+    /// Where it is in linear memory, or where it points to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A linear memory.

@@ -11,7 +11,10 @@ use gimli::{EndianSlice, LittleEndian};
 use nexus_model::view::FrameView;
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
+use super::dwarf::Program;
 use super::lines::Lines;
+
+pub(super) use nexus_model::is_own_source as is_own;
 
 pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -27,23 +30,14 @@ self_cell::self_cell!(
     }
 );
 
-/// Source files that are no user's: the standard library, packages from registries, our own SDK.
-const FOREIGN: [&str; 8] = [
-    "/nexus-sdk/src/",
-    "/rustc/",
-    "/.cargo/registry/",
-    "/.cargo/git/",
-    "/rustlib/src/",
-    "/rust/deps/",
-    "/wasi-libc/",
-    "wasisdk://",
-];
-
-/// Whether a source file is the user's own.
-pub(super) fn is_own(file: &str) -> bool {
-    // Paths of the compiler's own build are relative or begin with a hash of it.
-    !FOREIGN.iter().any(|part| file.contains(part)) && !file.starts_with("library/")
-}
+self_cell::self_cell!(
+    /// What knows variables, with the sections that it reads.
+    struct Programs {
+        owner: Sections,
+        #[not_covariant]
+        dependent: Program,
+    }
+);
 
 /// Everything that is known of a component's code.
 pub(crate) struct Symbols {
@@ -66,6 +60,8 @@ pub(super) struct CoreModule {
     globals: HashMap<u32, String>,
     sections: Sections,
     debug: OnceLock<Option<DebugInfo>>,
+    /// Apart from the rest, because stacks of crashes do not need it.
+    program: OnceLock<Option<Programs>>,
 }
 
 struct DebugInfo {
@@ -144,6 +140,7 @@ impl CoreModule {
             globals: HashMap::new(),
             sections: HashMap::new(),
             debug: OnceLock::new(),
+            program: OnceLock::new(),
         }
     }
 
@@ -298,6 +295,19 @@ impl CoreModule {
             inlined.inlined = true;
         }
         (!frames.is_empty()).then_some(frames)
+    }
+
+    /// Does something with what is known of variables; nothing where nothing is.
+    pub(super) fn with_program<T>(&self, done: impl FnOnce(&Program<'_>) -> T) -> Option<T> {
+        let load = || {
+            self.sections.get(".debug_info")?;
+            let programs = Programs::try_new(self.sections.clone(), |sections| {
+                dwarf(sections).map(Program::read).ok_or(())
+            });
+            programs.ok()
+        };
+        let programs = self.program.get_or_init(load).as_ref()?;
+        Some(programs.with_dependent(|_, program| done(program)))
     }
 
     fn debug(&self) -> Option<&DebugInfo> {

@@ -163,6 +163,8 @@ fn begin<R: BufRead, W: Write>(
 }
 
 fn capabilities() -> Value {
+    let filter = |(filter, label): &(&str, &str)| json!({ "filter": filter, "label": label, "default": true });
+    let filters: Vec<Value> = adapter::EXCEPTIONS.iter().map(filter).collect();
     json!({
         "supportsConfigurationDoneRequest": true,
         "supportsFunctionBreakpoints": true,
@@ -176,6 +178,7 @@ fn capabilities() -> Value {
         "supportsLoadedSourcesRequest": true,
         "supportsTerminateRequest": true,
         "supportsDelayedStackTraceLoading": true,
-        "exceptionBreakpointFilters": [],
+        "supportsRestartFrame": true,
+        "exceptionBreakpointFilters": filters,
     })
 }
