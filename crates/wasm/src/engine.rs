@@ -19,6 +19,10 @@ const SEMANTICS: &str = "nexus-wasm semantics 1: nan=canonical; relaxed-simd=det
     threads=off; component-model=1; wasi=0.2; fuel=off; stack=1MiB; memory64=off; \
     multi-memory=on; gc=off; exceptions=off";
 
+/// Ticks without a guest before the thread that makes them sleeps: to wake it costs a call more than
+/// these ticks cost.
+const IDLE_TICKS_MAX: u32 = 64;
+
 /// An engine, its linker's flavour, and the thread that advances its epoch.
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
@@ -180,11 +184,17 @@ impl Ticker {
         let weak_ticker = Arc::downgrade(&ticker);
         let weak_engine = engine.weak();
         let handle = std::thread::Builder::new().name("nexus-epoch".into()).spawn(move || {
+            let mut idle_ticks = 0;
             while let (Some(ticker), Some(engine)) = (weak_ticker.upgrade(), weak_engine.upgrade())
             {
                 engine.increment_epoch();
                 drop(engine);
-                if ticker.running.load(Ordering::SeqCst) == 0 {
+                idle_ticks = match ticker.running.load(Ordering::SeqCst) {
+                    0 => idle_ticks + 1,
+                    _ => 0,
+                };
+                if idle_ticks > IDLE_TICKS_MAX {
+                    idle_ticks = 0;
                     ticker.parked.store(true, Ordering::SeqCst);
                     let idle = ticker.running.load(Ordering::SeqCst) == 0;
                     drop(ticker);
