@@ -160,6 +160,22 @@ impl Engine {
             .map_err(|source| Error::Engine { reason: format!("{source:#}") })
     }
 
+    /// Begins to count the instructions of a store, where this engine counts.
+    pub(crate) fn begin_count<T>(&self, store: &mut wasmtime::Store<T>) {
+        if self.counts {
+            // Never fails where the engine counts.
+            let _ = store.set_fuel(u64::MAX);
+        }
+    }
+
+    /// The instructions that a store has run, where this engine counts.
+    pub(crate) fn counted<T>(&self, store: &wasmtime::Store<T>) -> u64 {
+        match self.counts {
+            true => store.get_fuel().map_or(0, |left| u64::MAX - left),
+            false => 0,
+        }
+    }
+
     fn start(config: &wasmtime::Config, tick: Duration) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(&wasmtime, tick)?;

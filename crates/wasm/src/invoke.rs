@@ -405,10 +405,7 @@ pub(crate) async fn execute(
     let mut store = Store::new(&flavour.engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
-    if flavour.engine.counts {
-        // Never fails where the engine counts.
-        let _ = store.set_fuel(u64::MAX);
-    }
+    flavour.engine.begin_count(&mut store);
     stop_by_epoch(&mut store);
     let watch = store.data().watch.clone();
     if let Some(watch) = &watch {
@@ -439,10 +436,7 @@ pub(crate) async fn execute(
     if result.is_err() {
         broken.store(true, Ordering::Release);
     }
-    let fuel = match flavour.engine.counts {
-        true => store.get_fuel().map_or(0, |left| u64::MAX - left),
-        false => 0,
-    };
+    let fuel = flavour.engine.counted(&store);
     let limiter = &store.data().limiter;
     Executed {
         started: instantiated,

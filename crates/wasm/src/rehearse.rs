@@ -55,18 +55,7 @@ pub(crate) async fn rehearse(
         }
     };
     let loaded = flavour.registry.get(&slot).await?;
-    let context = Arc::new(CallContext {
-        id: scene.invocation,
-        project: scene.project.clone(),
-        function: unit.function.clone(),
-        version: unit.version,
-        attempt: scene.attempt,
-        traceparent: Arc::from(&*scene.traceparent),
-        accepted: scene.accepted,
-        deadline: Timestamp::from_unix_ns(scene.deadline_ns),
-        // Only the host looks at it, and a rehearsal has none.
-        depth: 0,
-    });
+    let context = Arc::new(context_in(scene, &unit));
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
     let tape = Tape::Rehearse(Box::new(Script::new(scene)));
@@ -112,6 +101,21 @@ pub(crate) async fn rehearse(
     let ended = finish::finish(ledger, executed, facts);
     let (asked, recorded, missed) = script.map(|script| script.finish()).unwrap_or_default();
     Ok(Rehearsed { ended, asked, recorded, missed })
+}
+
+fn context_in(scene: &Scene, unit: &Unit) -> CallContext {
+    CallContext {
+        id: scene.invocation,
+        project: scene.project.clone(),
+        function: unit.function.clone(),
+        version: unit.version,
+        attempt: scene.attempt,
+        traceparent: Arc::from(&*scene.traceparent),
+        accepted: scene.accepted,
+        deadline: Timestamp::from_unix_ns(scene.deadline_ns),
+        // Only the host looks at it, and a rehearsal has none.
+        depth: 0,
+    }
 }
 
 /// Puts the whole body into the request. A durable invocation reads it from elsewhere: it is given
