@@ -96,11 +96,12 @@ pub trait Prepared: Send + Sync {
 
     /// Runs this unit in a scene that another version may have recorded. It has its own environment,
     /// and the secrets of the scene where it has the same. Touches nothing; takes no longer than the
-    /// guest computes.
+    /// guest computes. With `counted` its instructions are counted (`meter.fuel`), for which it is
+    /// compiled once more and runs slower.
     ///
     /// # Errors
-    /// The input does not fit this unit.
-    async fn rehearse(&self, scene: &Scene) -> Result<Rehearsed, Error>;
+    /// The input does not fit this unit; code that counts cannot be made.
+    async fn rehearse(&self, scene: &Scene, counted: bool) -> Result<Rehearsed, Error>;
 
     /// Opens a debugger over a recorded invocation: the guest stands before its beginning. Touches
     /// nothing, as a replay. The code for debugging is compiled when it is not stored yet.

@@ -132,6 +132,10 @@ pub const DEBUG_MEMORY_BYTES_MAX: u32 = 64 << 10;
 pub const DEBUG_FRAMES_MAX: usize = 128;
 /// Newest invocations of a project among which the last call of a trigger is looked for.
 pub const LAST_CALLS_MAX: usize = 1_000_000;
+/// Values inside of a value that the debugger shows where nobody says how many.
+pub const DEBUG_VARIABLES: u32 = 100;
+/// Values inside of a value that the debugger shows at once.
+pub const DEBUG_VARIABLES_MAX: u32 = 1_000;
 /// How long a profile may replay an invocation.
 pub const PROFILE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Samples for which a profile replays a short invocation again.

@@ -23,7 +23,7 @@ pub use comparison::{
 pub use debug::{
     BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
     LineBreakpoint, MemoryInfo, MemoryView, OperationView, SourceFile, StepBy, StopReason,
-    TimelineEntry, Variable,
+    TimelineEntry, Variable, VariablesView,
 };
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,

@@ -42,7 +42,7 @@ impl Node {
         scene.mask_secrets();
         let mut cover = Cover::new(redact.then_some(&spec.config.redact));
         cover.scene(&mut scene);
-        let rehearsed = prepared.rehearse(&scene).await?;
+        let rehearsed = prepared.rehearse(&scene, false).await?;
         let (then, now) = (ends(&replayed.ended), ends(&rehearsed.ended));
         let same = then == now && rehearsed.missed.is_empty();
         if !same || !settle(&mut scene, &rehearsed) {
@@ -112,7 +112,7 @@ impl Node {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
         let mut scene = scene_of(case, project)?;
         let against = self.candidate(project, function, against).await?;
-        let rehearsed = against.prepared.rehearse(&scene).await?;
+        let rehearsed = against.prepared.rehearse(&scene, false).await?;
         if !settle(&mut scene, &rehearsed) {
             let detail = "the version asks for something that the case has no answer to";
             return Err(Error::new(Code::Conflict, detail)

@@ -90,7 +90,7 @@ mod why;
 pub use catalog::Route;
 pub use config::{Mode, NodeConfig, Parts};
 pub use dead_letters::{DeadLetterFilter, RedriveOptions};
-pub use deferred::ResultOf;
+pub use deferred::{Later, ResultOf};
 pub use error::Error;
 pub use graph::GraphOptions;
 pub use keys::MasterKey;

@@ -286,7 +286,7 @@ impl Prepared for FakeUnit {
     }
 
     /// Does what it would do with this input and without a world.
-    async fn rehearse(&self, scene: &Scene) -> Result<Rehearsed, Error> {
+    async fn rehearse(&self, scene: &Scene, _counted: bool) -> Result<Rehearsed, Error> {
         let input = match &scene.input.form {
             Some(input::Form::Http(http)) => http.body.inline.clone(),
             Some(input::Form::Event(event)) => {

@@ -39,23 +39,23 @@ pub(crate) async fn witness(
     Ok((replayed, Scene::new(&journal, effects, frame)))
 }
 
-/// Runs the unit in a scene.
-pub(crate) async fn rehearse(ready: &Ready, scene: &Scene) -> Result<Rehearsed, Error> {
+/// Runs the unit in a scene, and counts its instructions where that is asked for.
+pub(crate) async fn rehearse(
+    ready: &Ready,
+    scene: &Scene,
+    counted: bool,
+) -> Result<Rehearsed, Error> {
     let unit = Arc::new(with_secrets(&ready.unit, scene));
     let mut input = given(&scene.input, unit.world)?;
-    let loaded = ready.inner.pooling().registry.get(&ready.slot).await?;
-    let context = Arc::new(CallContext {
-        id: scene.invocation,
-        project: scene.project.clone(),
-        function: unit.function.clone(),
-        version: unit.version,
-        attempt: scene.attempt,
-        traceparent: Arc::from(&*scene.traceparent),
-        accepted: scene.accepted,
-        deadline: Timestamp::from_unix_ns(scene.deadline_ns),
-        // Only the host looks at it, and a rehearsal has none.
-        depth: 0,
-    });
+    let (flavour, slot) = match counted {
+        false => (ready.inner.pooling(), ready.slot.clone()),
+        true => {
+            let flavour = ready.inner.counting(unit.component).await?;
+            (flavour, flavour.registry.slot(unit.component, unit.world))
+        }
+    };
+    let loaded = flavour.registry.get(&slot).await?;
+    let context = Arc::new(context_in(scene, &unit));
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
     let tape = Tape::Rehearse(Box::new(Script::new(scene)));
@@ -82,7 +82,7 @@ pub(crate) async fn rehearse(ready: &Ready, scene: &Scene) -> Result<Rehearsed, 
         arguments: input.arguments,
     }
     .state();
-    let executed = execute(ready.inner.pooling(), &loaded, state, (input.guest, false)).await;
+    let executed = execute(flavour, &loaded, state, (input.guest, false)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let script = match std::mem::replace(&mut ledger.tape, Tape::Off(0)) {
         Tape::Rehearse(script) => {
@@ -101,6 +101,21 @@ pub(crate) async fn rehearse(ready: &Ready, scene: &Scene) -> Result<Rehearsed, 
     let ended = finish::finish(ledger, executed, facts);
     let (asked, recorded, missed) = script.map(|script| script.finish()).unwrap_or_default();
     Ok(Rehearsed { ended, asked, recorded, missed })
+}
+
+fn context_in(scene: &Scene, unit: &Unit) -> CallContext {
+    CallContext {
+        id: scene.invocation,
+        project: scene.project.clone(),
+        function: unit.function.clone(),
+        version: unit.version,
+        attempt: scene.attempt,
+        traceparent: Arc::from(&*scene.traceparent),
+        accepted: scene.accepted,
+        deadline: Timestamp::from_unix_ns(scene.deadline_ns),
+        // Only the host looks at it, and a rehearsal has none.
+        depth: 0,
+    }
 }
 
 /// Puts the whole body into the request. A durable invocation reads it from elsewhere: it is given

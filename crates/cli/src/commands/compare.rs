@@ -47,11 +47,13 @@ impl RulesArgs {
 pub(crate) fn run(
     session: &mut Session,
     id: InvocationId,
-    (against, rules): (&str, &RulesArgs),
+    (against, rules, instructions): (&str, &RulesArgs, bool),
 ) -> Result<(), Error> {
     let place = session.place(["invocations", &id.to_string(), "compare"])?;
     let rules = rules.stated().unwrap_or_default();
-    let request = serde_json::json!({ "against": version_of(against), "rules": rules });
+    let request = serde_json::json!({
+        "against": version_of(against), "rules": rules, "instructions": instructions,
+    });
     let body = Some(request.to_string().into_bytes());
     let send = Send { method: "POST", place, content_type: "application/json", body };
     let comparison: Comparison = session.client.json(send)?;
@@ -154,6 +156,11 @@ pub fn print(terminal: &mut Terminal, comparison: &Comparison) -> Result<(), Err
             new.host_calls,
         ),
     ));
+    if let (Some(old), Some(new)) = (old.instructions, new.instructions) {
+        let percent = 100.0 * (new as f64 - old as f64) / (old.max(1) as f64);
+        let said = format_args!("{old} → {new} instructions ({percent:+.1} %)");
+        terminal.say(Paint(Tone::Faint, said));
+    }
     Ok(())
 }
 

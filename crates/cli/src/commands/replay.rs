@@ -27,6 +27,9 @@ pub struct ReplayArgs {
     /// Compare the final memory as well, where the recording has it
     #[arg(long, conflicts_with = "against")]
     pub verify: bool,
+    /// Count the instructions of both versions; they are compiled once more for that
+    #[arg(long, requires = "id", requires = "against")]
+    pub instructions: bool,
     /// Print the output of the replay as well
     #[arg(long)]
     pub show_output: bool,
@@ -61,7 +64,7 @@ pub(crate) fn run(session: &mut Session, args: &ReplayArgs) -> Result<(), Error>
         }
         (Some(id), false, Some(against)) => {
             let id = session.invocation(id)?;
-            compare::run(session, id, (against, &args.rules))
+            compare::run(session, id, (against, &args.rules, args.instructions))
         }
         (Some(id), false, None) => {
             let id = session.invocation(id)?;

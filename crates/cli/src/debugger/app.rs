@@ -1,14 +1,15 @@
 //! The terminal debugger without its terminal: what is shown, and what a key means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use nexus_model::view::{
     DebugCommand, DebugFrame, DebugOpened, DebugState, LineBreakpoint, OperationView, StepBy,
-    StopReason, TimelineEntry,
+    StopReason, TimelineEntry, Variable,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::own_sources;
 use super::prompt::Line;
 
 /// Bytes of memory that are asked for at a time.
@@ -88,6 +89,8 @@ pub(crate) struct App {
     /// The line on which the cursor of the source stands; nothing: where the guest is.
     pub(crate) source_line: Option<u32>,
     pub(crate) scroll: usize,
+    /// What is inside of values that were opened, by their paths; of the frame itself by none.
+    pub(crate) inside: BTreeMap<String, Vec<Variable>>,
     pub(crate) memory: u64,
     pub(crate) asking: Option<(Asking, Line)>,
     pub(crate) help: bool,
@@ -110,6 +113,7 @@ impl App {
             frame: 0,
             source_line: None,
             scroll: 0,
+            inside: BTreeMap::new(),
             memory: 0,
             asking: None,
             help: false,
@@ -128,9 +132,15 @@ impl App {
         self.state = state;
         self.state.memory = memory;
         self.message.clear();
+        if let Some(found) = self.state.variables.take() {
+            let path = found.of.map(|of| of.path).unwrap_or_default();
+            self.inside.insert(path, found.variables);
+            return;
+        }
         if !moved {
             return;
         }
+        self.inside.clear();
         self.scroll = 0;
         self.source_line = None;
         self.frame = self.first_own_frame();
@@ -142,21 +152,11 @@ impl App {
     /// The innermost frame with source of the user's, or the innermost with any.
     fn first_own_frame(&self) -> usize {
         let own = |frame: &DebugFrame| {
-            frame.at.file.as_ref().is_some_and(|file| {
-                let known = self.opened.sources.iter().position(|at| at == file);
-                known.is_some_and(|at| at < self.own_sources())
-            })
+            frame.at.file.as_ref().is_some_and(|file| own_sources(&self.opened).contains(file))
         };
         let frames = &self.state.frames;
         let own = frames.iter().position(own);
         own.or_else(|| frames.iter().position(|it| it.at.file.is_some())).unwrap_or(0)
-    }
-
-    /// The server names the user's own sources first, in order.
-    fn own_sources(&self) -> usize {
-        let sources = &self.opened.sources;
-        let ordered = |pair: &[String]| pair[0] <= pair[1];
-        sources.windows(2).position(|pair| !ordered(pair)).map_or(sources.len(), |at| at + 1)
     }
 
     /// The row of the operation that was answered last.
@@ -185,6 +185,43 @@ impl App {
 
     pub(crate) fn frame(&self) -> Option<&DebugFrame> {
         self.state.frames.get(self.frame)
+    }
+
+    /// The variables of the frame as rows: how deep each is in others.
+    pub(crate) fn variables(&self) -> Vec<(usize, &Variable)> {
+        let known = self.frame().map_or(&[][..], |frame| &frame.variables);
+        let asked = self.inside.get("").map_or(&[][..], Vec::as_slice);
+        let mut rows = Vec::new();
+        let mut left: Vec<(usize, &Variable)> = Vec::new();
+        let all = if known.is_empty() { asked } else { known };
+        left.extend(all.iter().rev().map(|it| (0, it)));
+        while let Some((depth, variable)) = left.pop() {
+            rows.push((depth, variable));
+            let inside = self.inside.get(&variable.path).filter(|_| !variable.path.is_empty());
+            left.extend(inside.into_iter().flatten().rev().map(|it| (depth + 1, it)));
+        }
+        rows
+    }
+
+    /// Opens the selected variable, or closes it.
+    fn open_variable(&mut self) -> Do {
+        let rows = self.variables();
+        let selected = rows.get(self.scroll).map(|(_, it)| (it.path.clone(), it.children));
+        let Some((of, children)) = selected else { return Do::Nothing };
+        if self.inside.contains_key(&of) {
+            // What was opened in it is closed with it.
+            self.inside.retain(|path, _| path.is_empty() || !path.starts_with(&of));
+            return Do::Nothing;
+        }
+        match children {
+            0 => Do::Nothing,
+            _ => self.ask_variables(of),
+        }
+    }
+
+    fn ask_variables(&self, of: String) -> Do {
+        let frame = u32::try_from(self.frame).unwrap_or(u32::MAX);
+        Do::Run(DebugCommand::Variables { frame, of, start: 0, count: None })
     }
 
     /// The file and line that the source shows.
@@ -225,6 +262,9 @@ impl App {
             KeyCode::Char('C') => Do::Run(DebugCommand::Continue { back: true }),
             KeyCode::Char('g') => Do::Run(DebugCommand::RunTo { operation: 0 }),
             KeyCode::Char('G') => Do::Run(DebugCommand::RunTo { operation: self.state.operations }),
+            KeyCode::Enter if (self.focus, self.tab) == (Focus::Panel, Tab::Variables) => {
+                self.open_variable()
+            }
             KeyCode::Enter => self.run_to_selected(),
             code => self.other_key(code),
         }
@@ -242,8 +282,19 @@ impl App {
             KeyCode::Char(digit @ '1'..='5') => {
                 self.tab = Tab::ALL[digit as usize - '1' as usize].0;
                 self.scroll = 0;
-                if self.tab == Tab::Memory {
-                    return self.ask_memory(self.memory);
+                match self.tab {
+                    Tab::Memory => return self.ask_memory(self.memory),
+                    // Arrow keys and Enter are for them now.
+                    Tab::Variables => {
+                        self.focus = Focus::Panel;
+                        let known = self
+                            .frame()
+                            .is_none_or(|it| it.at.file.is_none() || !it.variables.is_empty());
+                        if !known && !self.inside.contains_key("") {
+                            return self.ask_variables(String::new());
+                        }
+                    }
+                    _ => {}
                 }
             }
             KeyCode::Up | KeyCode::Char('k') => return self.move_by(-1),
@@ -276,6 +327,7 @@ impl App {
     fn select_frame(&mut self, frame: usize) {
         self.frame = frame.min(self.state.frames.len().saturating_sub(1));
         self.source_line = None;
+        self.inside.clear();
     }
 
     fn move_by(&mut self, by: isize) -> Do {
@@ -296,9 +348,21 @@ impl App {
                 let address = self.memory.saturating_add_signed(by as i64 * 16);
                 return self.ask_memory(address);
             }
+            (Focus::Panel, Tab::Variables) => {
+                let rows = self.variables().len().max(self.raw_variables());
+                self.scroll = moved(self.scroll, rows.saturating_sub(1));
+            }
             (Focus::Panel, _) => self.scroll = moved(self.scroll, 10_000),
         }
         Do::Nothing
+    }
+
+    /// How many variables WebAssembly itself has here.
+    fn raw_variables(&self) -> usize {
+        self.variables().len()
+            + self.frame().map_or(0, |frame| frame.locals.len())
+            + self.state.globals.len()
+            + 3
     }
 
     fn ask_memory(&mut self, address: u64) -> Do {
@@ -456,6 +520,10 @@ impl App {
         }
         if let Ok(number) = text.parse() {
             return Some(number);
+        }
+        let source = self.variables();
+        if let Some((_, known)) = source.iter().find(|(_, it)| it.path == text) {
+            return known.address;
         }
         let locals = self.frame().map(|frame| frame.locals.iter()).into_iter().flatten();
         let mut known = locals.chain(&self.state.globals);

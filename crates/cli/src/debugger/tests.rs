@@ -22,6 +22,11 @@ fn state(answered: u32, reason: &str) -> Value {
     let frame = json!({
         "function": "hello::handle", "file": "/work/app/src/lib.rs", "line": 2, "offset": 40,
         "locals": [{ "name": "local0", "type": "i32", "value": "98 (0x62)" }],
+        "variables": [
+            { "name": "order", "type": "Order", "value": "Order { id: 7 }", "path": "order", "children": 1,
+              "address": 64 },
+            { "name": "gone", "type": "u8", "value": "<optimised away>", "path": "gone" },
+        ],
     });
     json!({
         "reason": reason, "description": "said so", "operation": answered, "operations": 2,
@@ -147,4 +152,41 @@ fn answers_and_breakpoints_are_typed() {
     let expected =
         DebugCommand::Memory { memory: 0, address: 96, length: super::app::MEMORY_BYTES };
     assert_eq!(write(&mut app, "local0"), Do::Run(expected));
+}
+
+#[test]
+fn variables_are_opened_and_closed() {
+    let mut app = app();
+    arrive(&mut app, 2);
+    press(&mut app, KeyCode::Char('3'));
+    let shown = screen(&app, (80, 24));
+    for text in ["▸ order: Order Order { id: 7 }", "gone: u8 <optimised away>", "local0"] {
+        assert!(shown.contains(text), "{text} is missing in\n{shown}");
+    }
+    let ask = |of: &str| {
+        let of = of.to_owned();
+        Do::Run(DebugCommand::Variables { frame: 0, of, start: 0, count: None })
+    };
+    assert_eq!(press(&mut app, KeyCode::Enter), ask("order"));
+    let mut opened = state(2, "operation");
+    let id = json!({ "name": "id", "type": "u64", "value": "7", "path": "order.id" });
+    let of =
+        json!({ "name": "order", "type": "Order", "value": "", "path": "order", "children": 1 });
+    opened["variables"] = json!({ "of": of, "variables": [id] });
+    app.arrived(serde_json::from_value::<DebugState>(opened).unwrap());
+    let shown = screen(&app, (80, 24));
+    assert!(shown.contains("▾ order") && shown.contains("    id: u64 7"), "{shown}");
+    // What has nothing inside is not asked for.
+    press(&mut app, KeyCode::Down);
+    assert_eq!(press(&mut app, KeyCode::Enter), Do::Nothing);
+    press(&mut app, KeyCode::Up);
+    assert_eq!(press(&mut app, KeyCode::Enter), Do::Nothing);
+    assert!(!screen(&app, (80, 24)).contains("id: u64 7"));
+    press(&mut app, KeyCode::Char('m'));
+    for _ in 0..10 {
+        press(&mut app, KeyCode::Backspace);
+    }
+    let expected =
+        DebugCommand::Memory { memory: 0, address: 64, length: super::app::MEMORY_BYTES };
+    assert_eq!(write(&mut app, "order"), Do::Run(expected));
 }

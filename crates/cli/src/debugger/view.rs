@@ -24,7 +24,7 @@ const HELP: &[(&str, &str)] = &[
     ("e E r", "what if: edit the result, in $EDITOR, undo"),
     ("m", "memory at an address or variable"),
     ("1 … 5", "result, stack, variables, memory, logs"),
-    ("Tab ↑ ↓", "change the panel, move in it"),
+    ("Tab ↑ ↓", "change the panel, move in it; Enter opens"),
     ("[ ]", "inner frame, outer frame"),
     ("q", "quit"),
 ];
@@ -248,6 +248,7 @@ fn draw_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let from = match app.tab {
         Tab::Stack => app.frame.saturating_sub(height / 2),
         Tab::Memory => 0,
+        Tab::Variables => app.scroll.saturating_sub(height.saturating_sub(2)),
         Tab::Logs if app.scroll == 0 => lines.len().saturating_sub(height),
         _ => app.scroll.min(lines.len().saturating_sub(height)),
     };
@@ -325,20 +326,46 @@ fn stack_lines(app: &App) -> Vec<Line<'static>> {
 }
 
 fn variable_lines(app: &App) -> Vec<Line<'static>> {
+    let Some(frame) = app.frame() else {
+        return vec![Line::styled("the function does not run here", faint())];
+    };
+    let focused = app.focus == Focus::Panel;
+    let rows = app.variables();
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for (at, (depth, it)) in rows.iter().enumerate() {
+        let mark = match (it.children, app.inside.contains_key(&it.path)) {
+            (0, _) => ' ',
+            (_, true) => '▾',
+            (_, false) => '▸',
+        };
+        let style = if it.value.starts_with('<') { faint() } else { Style::new() };
+        let mut line = Line::from(vec![
+            Span::raw(format!("{:indent$}{mark} ", "", indent = depth * 2)),
+            Span::styled(it.name.clone(), Style::new().fg(Color::Cyan)),
+            Span::styled(format!(": {} ", it.ty), faint()),
+            Span::styled(it.value.clone(), style),
+        ]);
+        if focused && at == app.scroll {
+            line = line.style(Style::new().add_modifier(Modifier::REVERSED));
+        }
+        lines.push(line);
+    }
+    if rows.is_empty() && frame.at.file.is_some() {
+        let text = "the debug information has no variables here: build with debug = true";
+        lines.push(Line::styled(text, faint()));
+    }
     let variable = |it: &nexus_model::view::Variable| {
         Line::from(vec![
-            Span::raw(format!("{:<18} ", it.name)),
+            Span::raw(format!("  {:<18} ", it.name)),
             Span::styled(format!("{:<5} ", it.ty), faint()),
             Span::raw(it.value.clone()),
         ])
     };
-    let mut lines: Vec<Line<'static>> = match app.frame() {
-        Some(frame) => frame.locals.iter().map(variable).collect(),
-        None => vec![Line::styled("the function does not run here", faint())],
-    };
-    if !app.state.globals.is_empty() {
-        lines.push(Line::styled("globals", strong()));
-        lines.extend(app.state.globals.iter().map(variable));
+    for (title, variables) in [("WebAssembly", &frame.locals), ("globals", &app.state.globals)] {
+        if !variables.is_empty() {
+            lines.push(Line::styled(title, strong()));
+            lines.extend(variables.iter().map(variable));
+        }
     }
     lines
 }

@@ -63,14 +63,24 @@ use crate::server::{Body, Handler, Peer};
 
 pub use self::openapi::openapi;
 
-/// What handlers work with. Cheap to clone.
+/// What handlers work with. Cheap to clone: it is, several times for each request.
 #[derive(Clone)]
-struct App {
+struct App(Arc<AppParts>);
+
+struct AppParts {
     node: Arc<Node>,
     /// Struck when the server begins to stop: live streams end then.
     closing: CancellationToken,
     console: Pages,
     cookie: SessionCookie,
+}
+
+impl std::ops::Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
 }
 
 /// Every endpoint of the API.
@@ -125,12 +135,12 @@ pub(crate) struct ApiOptions {
 
 impl Api {
     pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
-        let app = App {
+        let app = App(Arc::new(AppParts {
             node,
             closing: options.closing,
             console: options.console,
             cookie: SessionCookie::new(options.port),
-        };
+        }));
         let mut router = Router::new();
         for endpoint in endpoints() {
             let open = match endpoint.access {

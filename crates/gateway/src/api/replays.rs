@@ -98,6 +98,9 @@ struct CompareRequest {
     /// What does not matter.
     #[serde(default)]
     rules: CompareRules,
+    /// Count the instructions of both versions: they are compiled once more for that.
+    #[serde(default)]
+    instructions: bool,
 }
 
 async fn compare(
@@ -106,7 +109,7 @@ async fn compare(
     Path((_, id)): Path<(String, String)>,
     Json(request): Json<CompareRequest>,
 ) -> Result<Answer<Comparison>, Fault> {
-    let against = (request.against.as_str(), &request.rules);
+    let against = (request.against.as_str(), &request.rules, request.instructions);
     Ok(Answer(app.node.compare(&ctx, invocation_id(&id)?, against).await?))
 }
 

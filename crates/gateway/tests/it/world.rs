@@ -157,7 +157,7 @@ impl World {
     }
 }
 
-/// A console of one page, and one for the API's document.
+/// A console of one page, with the document of the API.
 fn page(request: &PageRequest<'_>) -> Option<Page> {
     ["index.html", "docs/index.html"].contains(&request.path).then(|| Page {
         content_type: "text/html; charset=utf-8",

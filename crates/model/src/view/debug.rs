@@ -168,6 +168,21 @@ pub enum DebugCommand {
         /// How many bytes.
         length: u32,
     },
+    /// Show the variables of a frame, or what is inside of one of them.
+    Variables {
+        /// Which frame, as [`DebugState::frames`] has them, from 0.
+        #[serde(default)]
+        frame: u32,
+        /// The path of a value, such as `order.items[2]` or `names["Ada"]`; empty for all variables.
+        #[serde(default)]
+        of: String,
+        /// How many of the values inside are passed over.
+        #[serde(default)]
+        start: u32,
+        /// How many are shown; at most 1,000, and 100 where it does not say.
+        #[serde(default)]
+        count: Option<u32>,
+    },
 }
 
 /// How far a step goes.
@@ -266,6 +281,9 @@ pub struct DebugState {
     /// The part of a memory that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryView>,
+    /// The variables that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<VariablesView>,
 }
 
 /// How the guest ended in a session.
@@ -284,7 +302,7 @@ pub struct DebugEnd {
 }
 
 /// A frame of a guest that stands still.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DebugFrame {
     /// Where.
     #[serde(flatten)]
@@ -292,18 +310,46 @@ pub struct DebugFrame {
     /// Local variables of WebAssembly; those of inlined frames are those of the frame around them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locals: Vec<Variable>,
+    /// Variables of the source, as far as the debug information describes them. Those of frames in
+    /// other people's code are shown when they are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+}
+
+/// Variables of a frame, or what is inside of a value.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct VariablesView {
+    /// The value that was asked for; nothing where all variables of the frame were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Variable>,
+    /// What is inside, or the variables.
+    pub variables: Vec<Variable>,
 }
 
 /// A variable.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Variable {
     /// Its name: from the debug information, or its number.
     pub name: String,
     /// Its type.
     #[serde(rename = "type")]
     pub ty: String,
-    /// Its value.
+    /// Its value on one line, shortened where it is long; in angle brackets why there is none.
     pub value: String,
+    /// What `variables` opens it with; empty where it cannot be opened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// How many values are inside.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub children: u32,
+    /// Where it is in linear memory, or where it points to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A linear memory.

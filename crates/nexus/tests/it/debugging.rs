@@ -151,7 +151,7 @@ fn an_editor_walks_through_a_past_invocation() {
     assert!(stack["totalFrames"].as_u64().unwrap() > 3, "{stack}");
     let scopes = editor.ok("scopes", json!({ "frameId": 0 }));
     let names: Vec<_> = scopes["scopes"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
-    assert_eq!(names, ["Operation", "Locals", "Globals"]);
+    assert_eq!(names, ["Operation", "WebAssembly", "Globals"]);
     let memory = editor.ok("readMemory", json!({ "memoryReference": "0x10", "count": 16 }));
     assert_eq!(memory["data"].as_str().unwrap().len(), 24);
     // Another time: the answer of the clock is edited, and the output follows.

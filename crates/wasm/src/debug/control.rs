@@ -20,6 +20,7 @@ use wasmtime::{
 };
 
 use super::course::{Course, Place, Position, Reached, Verdict, Whence};
+use super::dwarf::Page;
 use super::inspect::{Guest, Modules};
 use super::symbols::Symbols;
 use super::tape::{self, Answered, Edits};
@@ -367,6 +368,16 @@ impl Control {
                 let found = self.guest(at.as_context_mut()).memory(memory, (address, length))?;
                 let mut state = self.state(store, reason);
                 state.memory = Some(found);
+                return Ok(Done::Answered(Box::new(state)));
+            }
+            DebugCommand::Variables { frame, of, start, count } => {
+                let Some(at) = store else { return Err(does_not_run()) };
+                let count =
+                    count.unwrap_or(limits::DEBUG_VARIABLES).min(limits::DEBUG_VARIABLES_MAX);
+                let page = Page { start, count };
+                let found = self.guest(at.as_context_mut()).variables(frame, (&of, page))?;
+                let mut state = self.state(store, reason);
+                state.variables = Some(found);
                 return Ok(Done::Answered(Box::new(state)));
             }
         }

@@ -4,16 +4,35 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use nexus_model::limits;
-use nexus_model::view::{DebugFrame, FrameView, MemoryInfo, MemoryView, Variable};
+use nexus_model::view::{DebugFrame, FrameView, MemoryInfo, MemoryView, Variable, VariablesView};
 use wasmtime::{AsContextMut as _, FrameHandle, Instance, Module, StoreContextMut, Val};
 
 use super::course::{Place, Whence};
+use super::dwarf::{Frame, Page, View};
 use super::lines::Line;
-use super::symbols::Symbols;
+use super::symbols::{Symbols, is_own};
 use crate::state::State;
 
 /// Variables of one frame, and globals, that are shown.
 const VARIABLES_MAX: u32 = 64;
+
+/// Locals, operands and globals of one frame that its variables may be in.
+const LOOKED_AT_MAX: u32 = 4_096;
+
+/// A frame as people see it.
+struct Standing {
+    view: FrameView,
+    /// The frame of WebAssembly; none in the host.
+    inner: Option<Inner>,
+}
+
+struct Inner {
+    handle: FrameHandle,
+    place: Place,
+    function: u32,
+    /// How many functions there are between it and the one that everything was inlined into.
+    from_outermost: usize,
+}
 
 /// The core modules of a store, by their numbers in the component.
 #[derive(Default)]
@@ -125,26 +144,110 @@ impl Guest<'_> {
         Whence { line: None, depth }
     }
 
-    /// The stack with variables.
-    pub(super) fn frames(&mut self) -> Vec<DebugFrame> {
-        let mut frames = Vec::new();
+    /// The stack: several frames for one of WebAssembly where functions were inlined.
+    fn stack(&mut self) -> Vec<Standing> {
+        let mut stack = Vec::new();
+        let symbols = self.symbols.clone();
         for handle in self.handles() {
             let Some(((number, pc), function)) = self.place_of(&handle) else {
-                frames.push(DebugFrame {
-                    at: FrameView { function: "host".to_owned(), ..FrameView::default() },
-                    locals: Vec::new(),
-                });
+                let view = FrameView { function: "host".to_owned(), ..FrameView::default() };
+                stack.push(Standing { view, inner: None });
                 continue;
             };
-            let symbols = self.symbols.clone();
-            let module = &symbols.modules[number];
-            let locals = self.locals(&handle, |local| module.local_name(function, local));
-            let views = module.frames(pc.into());
-            let with = |at| DebugFrame { at, locals: locals.clone() };
-            frames.extend(views.into_iter().map(with));
+            let views = symbols.modules[number].frames(pc.into());
+            let from_outermost = (0..views.len()).rev();
+            stack.extend(views.into_iter().zip(from_outermost).map(|(view, from_outermost)| {
+                let handle = handle.clone();
+                let inner = Some(Inner { handle, place: (number, pc), function, from_outermost });
+                Standing { view, inner }
+            }));
         }
-        frames.truncate(limits::DEBUG_FRAMES_MAX);
+        stack.truncate(limits::DEBUG_FRAMES_MAX);
+        stack
+    }
+
+    /// The stack with variables.
+    pub(super) fn frames(&mut self) -> Vec<DebugFrame> {
+        let symbols = self.symbols.clone();
+        let mut frames = Vec::new();
+        for Standing { view, inner } in self.stack() {
+            let Some(inner) = inner else {
+                frames.push(DebugFrame { at: view, ..DebugFrame::default() });
+                continue;
+            };
+            let module = &symbols.modules[inner.place.0];
+            let locals =
+                self.locals(&inner.handle, |local| module.local_name(inner.function, local));
+            // To look at those of the libraries takes longer than anybody wants to know them.
+            let variables = match view.file.as_deref().is_some_and(is_own) {
+                true => self.variables_of(&inner),
+                false => Vec::new(),
+            };
+            frames.push(DebugFrame { at: view, locals, variables });
+        }
         frames
+    }
+
+    /// What a client asks for: the variables of a frame, or what is inside of one of them.
+    pub(super) fn variables(
+        &mut self,
+        frame: u32,
+        (of, page): (&str, Page),
+    ) -> Result<VariablesView, String> {
+        let stack = self.stack();
+        let count = stack.len();
+        let found = stack.into_iter().nth(frame as usize);
+        let inner = found.ok_or_else(|| format!("there is no frame {frame}; there are {count}"))?;
+        let Some(inner) = inner.inner else { return Ok(VariablesView::default()) };
+        if of.is_empty() {
+            let all = self.variables_of(&inner).into_iter();
+            let some = all.skip(page.start as usize).take(page.count as usize);
+            return Ok(VariablesView { of: None, variables: some.collect() });
+        }
+        let open = |view: &View<'_, '_>| {
+            let scopes = view.depth();
+            let scope = scopes.checked_sub(1 + inner.from_outermost);
+            let scope = scope.ok_or_else(|| "nothing is known of its variables".to_owned())?;
+            view.open(scope, (of, page))
+        };
+        let opened = self.looked_at(&inner, open);
+        let opened = opened.unwrap_or_else(|| {
+            Err("the debug information has no variables: build with debug = true".to_owned())
+        });
+        let (of, variables) = opened?;
+        Ok(VariablesView { of: Some(of), variables })
+    }
+
+    fn variables_of(&mut self, inner: &Inner) -> Vec<Variable> {
+        let all = self.looked_at(inner, |view| {
+            let mut scopes = view.scopes();
+            let scope = scopes.len().checked_sub(1 + inner.from_outermost);
+            scope.map(|scope| scopes.swap_remove(scope)).unwrap_or_default()
+        });
+        all.unwrap_or_default()
+    }
+
+    /// Looks at a frame through the debug information of its module, where it has some.
+    fn looked_at<T>(&mut self, inner: &Inner, look: impl FnOnce(&View<'_, '_>) -> T) -> Option<T> {
+        let symbols = self.symbols.clone();
+        let (number, pc) = inner.place;
+        let module = symbols.modules.get(number)?;
+        let address = module.to_debug(pc.into())?;
+        let (handle, store) = (&inner.handle, &mut self.store);
+        let count = handle.num_locals(&mut *store).unwrap_or(0).min(LOOKED_AT_MAX);
+        let locals = (0..count).map(|at| raw(handle.local(&mut *store, at))).collect();
+        let count = handle.num_stacks(&mut *store).unwrap_or(0).min(LOOKED_AT_MAX);
+        let operands = (0..count).map(|at| raw(handle.stack(&mut *store, at))).collect();
+        let instance = handle.instance(&mut self.store).ok()?;
+        let mut globals = Vec::new();
+        for at in 0..LOOKED_AT_MAX {
+            let Some(global) = instance.debug_global(&mut self.store, at) else { break };
+            globals.push(raw(Ok(global.get(&mut self.store))));
+        }
+        let memory = instance.debug_memory(&mut self.store, 0);
+        let memory = memory.as_ref().map_or(&[][..], |memory| memory.data(&self.store));
+        let frame = Frame { locals, operands, globals, memory };
+        module.with_program(|program| look(&View::new(program, &frame, address)))
     }
 
     fn locals(&mut self, frame: &FrameHandle, name: impl Fn(u32) -> String) -> Vec<Variable> {
@@ -252,7 +355,18 @@ fn variable(name: String, value: Val) -> Variable {
         }
         _ => ("reference", "reference".to_owned()),
     };
-    Variable { name, ty: ty.to_owned(), value }
+    Variable { name, ty: ty.to_owned(), value, ..Variable::default() }
+}
+
+/// The bits of a value; references have none.
+fn raw(value: wasmtime::Result<Val>) -> Option<u64> {
+    match value.ok()? {
+        Val::I32(value) => Some(u64::from(value as u32)),
+        Val::I64(value) => Some(value as u64),
+        Val::F32(bits) => Some(u64::from(bits)),
+        Val::F64(bits) => Some(bits),
+        _ => None,
+    }
 }
 
 fn integer(signed: i64, bits: u64) -> String {

@@ -14,6 +14,7 @@
 
 mod control;
 mod course;
+mod dwarf;
 mod inspect;
 mod lines;
 mod profile;

@@ -25,6 +25,7 @@ pub(super) fn empty(reason: StopReason, facts: &Facts) -> DebugState {
         breakpoints: Vec::new(),
         ended: None,
         memory: None,
+        variables: None,
     }
 }
 

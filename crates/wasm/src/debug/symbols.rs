@@ -11,6 +11,7 @@ use gimli::{EndianSlice, LittleEndian};
 use nexus_model::view::FrameView;
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
+use super::dwarf::Program;
 use super::lines::Lines;
 
 pub(super) use nexus_model::is_own_source as is_own;
@@ -26,6 +27,15 @@ self_cell::self_cell!(
         owner: Sections,
         #[not_covariant]
         dependent: Context,
+    }
+);
+
+self_cell::self_cell!(
+    /// What knows variables, with the sections that it reads.
+    struct Programs {
+        owner: Sections,
+        #[not_covariant]
+        dependent: Program,
     }
 );
 
@@ -50,6 +60,8 @@ pub(super) struct CoreModule {
     globals: HashMap<u32, String>,
     sections: Sections,
     debug: OnceLock<Option<DebugInfo>>,
+    /// Apart from the rest, because stacks of crashes do not need it.
+    program: OnceLock<Option<Programs>>,
 }
 
 struct DebugInfo {
@@ -128,6 +140,7 @@ impl CoreModule {
             globals: HashMap::new(),
             sections: HashMap::new(),
             debug: OnceLock::new(),
+            program: OnceLock::new(),
         }
     }
 
@@ -282,6 +295,19 @@ impl CoreModule {
             inlined.inlined = true;
         }
         (!frames.is_empty()).then_some(frames)
+    }
+
+    /// Does something with what is known of variables; nothing where nothing is.
+    pub(super) fn with_program<T>(&self, done: impl FnOnce(&Program<'_>) -> T) -> Option<T> {
+        let load = || {
+            self.sections.get(".debug_info")?;
+            let programs = Programs::try_new(self.sections.clone(), |sections| {
+                dwarf(sections).map(Program::read).ok_or(())
+            });
+            programs.ok()
+        };
+        let programs = self.program.get_or_init(load).as_ref()?;
+        Some(programs.with_dependent(|_, program| done(program)))
     }
 
     fn debug(&self) -> Option<&DebugInfo> {

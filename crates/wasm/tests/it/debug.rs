@@ -147,6 +147,98 @@ async fn an_edited_answer_changes_the_run_and_nothing_else() {
     assert_eq!(before, after, "a debugger touches nothing");
 }
 
+/// The variables of a guest that stands where its source says "here".
+async fn values() -> (Debugger, DebugState) {
+    let world = World::of("values").await;
+    let debugger = open(&world, "/values").await;
+    let source = include_str!("../guests/values/src/lib.rs");
+    let line = source.lines().position(|line| line.ends_with("// here")).unwrap() as u32 + 1;
+    let lines = vec![LineBreakpoint { file: "values/src/lib.rs".to_owned(), line }];
+    run(&debugger, DebugCommand::Breakpoints { operations: Vec::new(), lines }).await;
+    let state = run(&debugger, DebugCommand::Continue { back: false }).await;
+    assert_eq!(state.reason, StopReason::Breakpoint, "{}", state.description);
+    (debugger, state)
+}
+
+fn variables(of: &str) -> DebugCommand {
+    DebugCommand::Variables { frame: 0, of: of.to_owned(), start: 0, count: None }
+}
+
+#[tokio::test]
+async fn variables_have_the_values_of_the_source() {
+    let (_debugger, state) = values().await;
+    let found = &state.frames[0].variables;
+    let said = |name: &str| {
+        let one = found.iter().find(|it| it.name == name);
+        one.map(|it| (it.ty.as_str(), it.value.as_str(), it.children))
+    };
+    for (name, ty, value, children) in [
+        ("path", "&str", "\"/values\"", 0),
+        ("number", "i16", "3", 0),
+        ("yes", "bool", "true", 0),
+        ("letter", "char", "'ß'", 0),
+        ("small", "i8", "-128", 0),
+        ("large", "u128", "340282366920938463463374607431768211455", 0),
+        ("half", "f32", "-0.5", 0),
+        ("colours", "[Colour; 2]", "[Red, Green]", 2),
+        ("matrix", "[[i32; 2]; 2]", "[[1, 2], [3, 4]]", 2),
+        ("bytes", "[u8; 2]", "[0, 255]", 2),
+        ("map", "HashMap<&str, u8, RandomState>", "{\"tea\": 3}", 1),
+        ("set", "HashSet<u16, RandomState>", "[5]", 1),
+        ("ring", "VecDeque<u8>", "[3, 4, 1, 2, 9]", 5),
+        ("shared", "Rc<RefCell<Vec<u8>>>", "RefCell { value: [1, 2] }", 1),
+        ("total", "usize", "14", 0),
+    ] {
+        assert_eq!(said(name), Some((ty, value, children)), "{name} in {found:#?}");
+    }
+    let (ty, value, children) = said("order").unwrap();
+    assert_eq!((ty, children), ("Order", 4));
+    let begin =
+        "Order { id: 1, customer: Some(\"Ada\"), kinds: [Small, Parcel { grams: 100, fragile: true";
+    assert!(value.starts_with(begin), "{value}");
+    assert!(said("reference").unwrap().1.starts_with("&Order { id: 1"), "{found:#?}");
+    // What is declared later in the source is not there yet, and no name is there twice.
+    let mut names: Vec<_> = found.iter().map(|it| &it.name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[tokio::test]
+async fn values_are_opened_by_their_paths() {
+    let (debugger, _) = values().await;
+    for (path, expected) in [
+        ("order.kinds[1].grams", "100"),
+        ("order.kinds[2].0", "\"to Ada\""),
+        ("order.next.0.id", "2"),
+        ("reference.customer.0", "\"Ada\""),
+        ("map[\"tea\"]", "3"),
+        ("tree[39]", "\"n39\""),
+        ("ring[4]", "9"),
+        ("matrix[1][0]", "3"),
+    ] {
+        let found = run(&debugger, variables(path)).await.variables.unwrap();
+        assert_eq!(found.of.unwrap().value, expected, "{path}");
+    }
+    let page = DebugCommand::Variables { frame: 0, of: "tree".into(), start: 38, count: Some(5) };
+    let found = run(&debugger, page).await.variables.unwrap().variables;
+    let names: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.path.as_str())).collect();
+    assert_eq!(names, [("[38]", "tree[38]"), ("[39]", "tree[39]")]);
+    for (path, expected) in [
+        ("nobody", "there is no variable 'nobody' here"),
+        ("order.nothing", "there is no 'nothing' in 'order.nothing'"),
+        ("order.kinds[3]", "there is no '[3]'"),
+        ("order[", "a bracket is open"),
+    ] {
+        let refused = debugger.run(variables(path)).await.unwrap_err().to_string();
+        assert!(refused.contains(expected), "{path}: {refused}");
+    }
+    let far = DebugCommand::Variables { frame: 999, of: String::new(), start: 0, count: None };
+    let refused = debugger.run(far).await.unwrap_err().to_string();
+    assert!(refused.contains("there is no frame 999"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_profile_finds_what_computes() {
     let world = World::of("http").await;

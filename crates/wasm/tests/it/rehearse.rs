@@ -17,7 +17,7 @@ async fn scene(world: &World, record: &InvocationRecord) -> Scene {
 /// The same version: the same output, and each question answered by what it asked then.
 pub(crate) async fn is_the_same(world: &World, record: &InvocationRecord) -> Vec<Effect> {
     let scene = scene(world, record).await;
-    let rehearsed = world.prepared.rehearse(&scene).await.unwrap();
+    let rehearsed = world.prepared.rehearse(&scene, false).await.unwrap();
     let output = record.output.clone().unwrap_or_default();
     let body = output.body.unwrap_or_default();
     assert_eq!(text(&rehearsed.ended.output.bytes), text(&body.inline));
@@ -101,7 +101,7 @@ async fn what_is_not_recorded_is_not_performed() {
     let mut scene = scene(&world, &record).await;
     let before = world.upstream.requests.load(std::sync::atomic::Ordering::Relaxed);
     scene.effects.retain(|at| !at.target.ends_with("/7"));
-    let rehearsed = world.prepared.rehearse(&scene).await.unwrap();
+    let rehearsed = world.prepared.rehearse(&scene, false).await.unwrap();
     let new: Vec<_> = rehearsed.asked.iter().filter(|at| at.answered == Answered::New).collect();
     assert_eq!(new.len(), 1, "{:?}", rehearsed.asked);
     assert!(new[0].effect.target.ends_with("/7"));
@@ -110,4 +110,21 @@ async fn what_is_not_recorded_is_not_performed() {
     assert!(answer.contains("4: 200 [0][1][2][3]"), "{answer}");
     let after = world.upstream.requests.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instructions_are_counted_the_same_every_time() {
+    let world = World::of("http").await;
+    let (_, record) = world.http("/chance").await;
+    let scene = scene(&world, &record).await;
+    let mut counted = Vec::new();
+    for _ in 0..3 {
+        let rehearsed = world.prepared.rehearse(&scene, true).await.unwrap();
+        assert_eq!(rehearsed.ended.status, record.status());
+        counted.push(rehearsed.ended.meter.fuel);
+    }
+    assert!(counted[0] > 1_000, "{counted:?}");
+    assert!(counted.iter().all(|count| *count == counted[0]), "{counted:?}");
+    let plain = world.prepared.rehearse(&scene, false).await.unwrap();
+    assert_eq!(plain.ended.meter.fuel, 0);
 }

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use nexus_model::view::{
-    DebugCommand, DebugState, LineBreakpoint, StepBy, StopReason, TimelineEntry,
+    DebugCommand, DebugState, LineBreakpoint, StepBy, StopReason, TimelineEntry, Variable,
 };
 use serde_json::{Value, json};
 
 use super::said;
-use super::variables::{Variables, address};
+use super::variables::{Part, Variables};
 use super::wire::{Request, Wire};
-use crate::debugger::{Remote, Sources};
+use crate::debugger::{Remote, Sources, own_sources};
 
 /// The only thread of a guest.
 const THREAD: i64 = 1;
+
+/// Lines from a call into the function that it calls, whose arguments may call others.
+const RESTART_STEPS_MAX: usize = 64;
+
+/// What the guest stands still for although nobody set a breakpoint, unless it is switched off.
+pub(super) const EXCEPTIONS: [(&str, &str); 2] =
+    [("trap", "The function traps"), ("new-effect", "It wants what the recording does not have")];
 
 /// How a client counts.
 #[derive(Clone, Copy)]
@@ -48,6 +55,8 @@ struct Editor<'a> {
     /// Log lines that the editor has shown.
     printed: usize,
     stop_on_entry: bool,
+    /// What the guest stands still for although nobody set a breakpoint, by the names of filters.
+    exceptions: Vec<String>,
 }
 
 /// What is left to do after a request was answered.
@@ -55,6 +64,8 @@ enum Then {
     Nothing,
     /// Do a command, and say where the guest stands.
     Run(DebugCommand),
+    /// Go back to where a frame began.
+    RestartFrame(usize),
     Stopped,
     Quit,
 }
@@ -75,6 +86,7 @@ pub(super) fn run<R: BufRead, W: Write>(
         operations: Vec::new(),
         printed: 0,
         stop_on_entry,
+        exceptions: EXCEPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect(),
     };
     wire.answer(&launch, Value::Null)?;
     wire.event("initialized", Value::Null)?;
@@ -93,18 +105,14 @@ pub(super) fn run<R: BufRead, W: Write>(
             Then::Nothing => {}
             Then::Quit => return Ok(()),
             Then::Stopped => editor.stopped(wire)?,
-            Then::Run(command) => match editor.remote.run(&command) {
-                Ok(state) => {
-                    editor.arrived(state);
-                    editor.stopped(wire)?;
-                }
-                Err(error) => {
-                    // It stands where it stood; the editor only has to be told why.
-                    let text = format!("{}\n", said(&error));
-                    wire.event("output", json!({ "category": "important", "output": text }))?;
-                    editor.stopped(wire)?;
-                }
-            },
+            Then::Run(command) => {
+                let done = editor.go(&command);
+                editor.done(wire, done)?;
+            }
+            Then::RestartFrame(frame) => {
+                let done = editor.restart_frame(frame);
+                editor.done(wire, done)?;
+            }
         }
     }
     Ok(())
@@ -114,6 +122,59 @@ impl Editor<'_> {
     fn arrived(&mut self, state: DebugState) {
         self.state = state;
         self.variables.forget();
+    }
+
+    /// Does a command, and goes on where it stopped for something that is not wanted.
+    fn go(&mut self, command: &DebugCommand) -> Result<(), String> {
+        let mut state = self.remote.run(command).map_err(|error| said(&error))?;
+        let on = DebugCommand::Continue { back: false };
+        if *command == on {
+            while self.is_unwanted(state.reason) {
+                state = self.remote.run(&on).map_err(|error| said(&error))?;
+            }
+        }
+        self.arrived(state);
+        Ok(())
+    }
+
+    fn is_unwanted(&self, reason: StopReason) -> bool {
+        let filter = match reason {
+            StopReason::Trap => "trap",
+            StopReason::NewEffect => "new-effect",
+            _ => return false,
+        };
+        !self.exceptions.iter().any(|wanted| wanted == filter)
+    }
+
+    /// Goes back out of the frames, and then forward into the one that was meant.
+    fn restart_frame(&mut self, frame: usize) -> Result<(), String> {
+        let frames = &self.state.frames;
+        let meant = frames.get(frame).ok_or_else(|| format!("there is no frame {frame}"))?;
+        let function = meant.at.function.clone();
+        let real = frames[..frame].iter().filter(|it| !it.at.inlined).count();
+        for _ in 0..=real {
+            self.go(&DebugCommand::Step { by: StepBy::Out, back: true })?;
+        }
+        for _ in 0..RESTART_STEPS_MAX {
+            if self.state.frames.iter().any(|it| it.at.function == function) {
+                break;
+            }
+            self.go(&DebugCommand::Step { by: StepBy::Line, back: false })?;
+        }
+        Ok(())
+    }
+
+    fn done<R: BufRead, W: Write>(
+        &mut self,
+        wire: &mut Wire<R, W>,
+        done: Result<(), String>,
+    ) -> io::Result<()> {
+        if let Err(reason) = done {
+            // It stands where it stood; the editor only has to be told why.
+            let text = format!("{reason}\n");
+            wire.event("output", json!({ "category": "important", "output": text }))?;
+        }
+        self.stopped(wire)
     }
 
     /// New log lines, and where the guest stands.
@@ -170,6 +231,10 @@ impl Editor<'_> {
             "stepOut" => run(self.step(arguments, (StepBy::Out, false))),
             "stepBack" => run(self.step(arguments, (StepBy::Over, true))),
             "restart" => run(DebugCommand::RunTo { operation: 0 }),
+            "restartFrame" => {
+                let frame = arguments["frameId"].as_u64().unwrap_or(0) as usize;
+                Ok((Value::Null, Then::RestartFrame(frame)))
+            }
             "pause" => Ok((Value::Null, Then::Stopped)),
             "disconnect" | "terminate" => Ok((Value::Null, Then::Quit)),
             "evaluate" => self.evaluate(arguments),
@@ -195,15 +260,27 @@ impl Editor<'_> {
         match request.command.as_str() {
             "setBreakpoints" => self.set_breakpoints(arguments),
             "setFunctionBreakpoints" => self.set_function_breakpoints(arguments),
-            "setExceptionBreakpoints" => Ok(json!({ "breakpoints": [] })),
+            "setExceptionBreakpoints" => {
+                let filters = arguments["filters"].as_array().cloned().unwrap_or_default();
+                let name = |it: &Value| it.as_str().map(str::to_owned);
+                self.exceptions = filters.iter().filter_map(name).collect();
+                let verified = self.exceptions.iter().map(|_| json!({ "verified": true }));
+                Ok(json!({ "breakpoints": verified.collect::<Vec<_>>() }))
+            }
             "stackTrace" => Ok(self.stack_trace(arguments)),
             "scopes" => Ok(self.variables.scopes(&self.state, number("frameId") as usize)),
-            "variables" => Ok(self.variables.variables(&self.state, number("variablesReference"))),
+            "variables" => self.variables(arguments),
             "readMemory" => self.read_memory(arguments),
             "exceptionInfo" => Ok(json!({
                 "exceptionId": format!("{:?}", self.state.reason),
                 "description": self.state.description,
                 "breakMode": "always",
+            })),
+            // For extensions of editors: everything that happened, as the API has it.
+            "nexus/timeline" => Ok(json!({
+                "timeline": self.remote.opened.timeline,
+                "operation": self.state.operation,
+                "whatIf": self.state.what_if,
             })),
             "loadedSources" => {
                 let files = self.remote.opened.sources.clone();
@@ -214,10 +291,40 @@ impl Editor<'_> {
         }
     }
 
+    fn variables(&mut self, arguments: &Value) -> Result<Value, String> {
+        let reference = arguments["variablesReference"].as_i64().unwrap_or(0);
+        let number = |name: &str| arguments[name].as_u64().and_then(|it| u32::try_from(it).ok());
+        let count = number("count").filter(|count| *count > 0);
+        // An editor that does not ask for parts gets as much as there is in one answer.
+        let count = Some(count.unwrap_or(nexus_model::limits::DEBUG_VARIABLES_MAX));
+        let part = Part { start: number("start").unwrap_or(0), count };
+        let Some((frame, question)) = self.variables.question(&self.state, (reference, part))
+        else {
+            return Ok(self.variables.variables(&self.state, reference));
+        };
+        let state = self.remote.run(&question).map_err(|error| said(&error))?;
+        let found = state.variables.unwrap_or_default().variables;
+        let shown: Vec<Value> = found.iter().map(|it| self.variables.guest(frame, it)).collect();
+        if shown.is_empty() {
+            let text = "none are known: build with debug = true";
+            let note = json!({ "name": "", "value": text, "variablesReference": 0 });
+            return Ok(json!({ "variables": [note] }));
+        }
+        Ok(json!({ "variables": shown }))
+    }
+
     fn source(&mut self, file: &str) -> Value {
         let name = file.rsplit('/').next().unwrap_or(file);
+        let is_own = own_sources(&self.remote.opened).iter().any(|own| own == file);
         match self.sources.find(file) {
-            Some(path) => json!({ "name": name, "path": path }),
+            Some(path) if is_own => json!({ "name": name, "path": path }),
+            // Editors fold such frames together.
+            Some(path) => json!({
+                "name": name,
+                "path": path,
+                "origin": "a library",
+                "presentationHint": "deemphasize",
+            }),
             None => json!({
                 "name": name,
                 "path": file,
@@ -249,7 +356,7 @@ impl Editor<'_> {
             }
             frames.push(shown);
         }
-        if state.frames.is_empty() {
+        if state.frames.is_empty() && from == 0 {
             // Editors only step a thread that has a frame.
             frames.push(json!({
                 "id": 0,
@@ -347,7 +454,7 @@ impl Editor<'_> {
     /// A variable, `result`, `run-to 7`, `timeline`, or `what-if 7 {"status": 503, "headers": []}`.
     fn evaluate(&mut self, arguments: &Value) -> Result<(Value, Then), String> {
         let text = arguments["expression"].as_str().unwrap_or_default().trim().to_owned();
-        let frame = arguments["frameId"].as_u64().unwrap_or(0) as usize;
+        let frame = arguments["frameId"].as_u64().unwrap_or(0) as u32;
         let plain = |result: String| json!({ "result": result, "variablesReference": 0 });
         if let Some(rest) = text.strip_prefix("what-if ") {
             let (operation, json) = rest.trim().split_once(' ').ok_or("what-if NUMBER JSON")?;
@@ -376,21 +483,29 @@ impl Editor<'_> {
             });
             return Ok((body, Then::Nothing));
         }
-        let locals = self.state.frames.get(frame).map(|frame| frame.locals.iter());
-        let mut known = locals.into_iter().flatten().chain(&self.state.globals);
-        let found = known.find(|variable| variable.name == text).ok_or_else(|| {
-            "known are variables, `result`, `timeline`, `run-to NUMBER` and `what-if NUMBER JSON`"
-                .to_owned()
-        })?;
-        let mut body = json!({
-            "result": found.value,
-            "type": found.ty,
-            "variablesReference": 0,
-        });
-        if let Some(address) = address(found) {
-            body["memoryReference"] = format!("{address:#x}").into();
-        }
+        let found = self.variable((frame, &text))?;
+        let mut body = self.variables.guest(frame, &found);
+        body["result"] = body["value"].clone();
         Ok((body, Then::Nothing))
+    }
+
+    /// A value by its path in the source, or a variable of WebAssembly.
+    fn variable(&self, (frame, text): (u32, &str)) -> Result<Variable, String> {
+        let locals = self.state.frames.get(frame as usize).map(|frame| frame.locals.iter());
+        let mut known = locals.into_iter().flatten().chain(&self.state.globals);
+        if let Some(found) = known.find(|variable| variable.name == text) {
+            return Ok(found.clone());
+        }
+        if self.state.frames.is_empty() {
+            return Err("the function does not run here; known are `result`, `timeline`, `run-to \
+                        NUMBER` and `what-if NUMBER JSON`"
+                .to_owned());
+        }
+        let of = text.trim_start_matches(['&', '*']).to_owned();
+        let question = DebugCommand::Variables { frame, of, start: 0, count: Some(0) };
+        let state = self.remote.run(&question).map_err(|error| said(&error))?;
+        let found = state.variables.and_then(|it| it.of);
+        found.ok_or_else(|| format!("there is no variable '{text}' here"))
     }
 }
 

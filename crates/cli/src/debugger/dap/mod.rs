@@ -8,6 +8,7 @@ mod wire;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nexus_model::Name;
 use serde::Deserialize;
@@ -91,12 +92,19 @@ impl Adapter {
             Ok(session) => session,
             Err(failed) => return wire.refuse(&request, &said(&failed.0)),
         };
+        let note = "opening the invocation; the first time, its code is compiled for debugging\n";
+        wire.event("output", json!({ "category": "console", "output": note }))?;
         let which = launch.invocation.as_deref().or(self.id.as_deref()).unwrap_or("last");
         let opened = session.invocation(which).and_then(|id| Remote::open(&session, id));
         let remote = match opened {
             Ok(remote) => remote,
             Err(error) => return wire.refuse(&request, &said(&error)),
         };
+        let compiled = Duration::from_millis(remote.opened.compile_ms);
+        if !compiled.is_zero() {
+            let note = format!("compiled for debugging in {compiled:.1?}\n");
+            wire.event("output", json!({ "category": "console", "output": note }))?;
+        }
         let sources = self.sources(&folder, &launch);
         let stop_on_entry = launch.stop_on_entry.unwrap_or(true);
         adapter::run(&mut wire, (request, client), (&remote, sources, stop_on_entry))
@@ -163,6 +171,8 @@ fn begin<R: BufRead, W: Write>(
 }
 
 fn capabilities() -> Value {
+    let filter = |(filter, label): &(&str, &str)| json!({ "filter": filter, "label": label, "default": true });
+    let filters: Vec<Value> = adapter::EXCEPTIONS.iter().map(filter).collect();
     json!({
         "supportsConfigurationDoneRequest": true,
         "supportsFunctionBreakpoints": true,
@@ -176,6 +186,7 @@ fn capabilities() -> Value {
         "supportsLoadedSourcesRequest": true,
         "supportsTerminateRequest": true,
         "supportsDelayedStackTraceLoading": true,
-        "exceptionBreakpointFilters": [],
+        "supportsRestartFrame": true,
+        "exceptionBreakpointFilters": filters,
     })
 }

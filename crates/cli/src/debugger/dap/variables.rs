@@ -1,18 +1,35 @@
 //! Variables as editors ask for them: scopes of a frame, and the insides of JSON values.
 
-use nexus_model::view::{DebugState, OperationView, Variable};
+use nexus_model::view::{DebugCommand, DebugState, OperationView, Variable};
 use serde_json::{Value, json};
 
 const GLOBALS: i64 = 1;
 const OPERATION: i64 = 2;
 const WHAT_IF: i64 = 3;
 const LOCALS: i64 = 1_000;
+const VARIABLES: i64 = 2_000;
 const VALUES: i64 = 100_000;
 
 /// Hands out references; all are void once the guest has moved.
 #[derive(Default)]
 pub(super) struct Variables {
-    values: Vec<Value>,
+    values: Vec<Inside>,
+}
+
+/// What a reference was handed out for.
+#[derive(Clone)]
+enum Inside {
+    /// A part of an operation's result.
+    Json(Value),
+    /// A value of the guest: its frame and its path.
+    Guest(u32, String),
+}
+
+/// Which of many variables an editor asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) start: u32,
+    pub(super) count: Option<u32>,
 }
 
 impl Variables {
@@ -38,7 +55,10 @@ impl Variables {
             scopes.push(scope("Operation", OPERATION, None));
         }
         if frame < state.frames.len() {
-            scopes.push(scope("Locals", LOCALS + frame as i64, Some("locals")));
+            if state.frames[frame].at.file.is_some() {
+                scopes.push(scope("Variables", VARIABLES + frame as i64, Some("locals")));
+            }
+            scopes.push(scope("WebAssembly", LOCALS + frame as i64, Some("registers")));
             scopes.push(scope("Globals", GLOBALS, Some("registers")));
         }
         if !state.what_if.is_empty() {
@@ -59,7 +79,13 @@ impl Variables {
                 let name = |it: &OperationView| format!("{} {}", it.operation, it.function);
                 state.what_if.iter().map(|it| self.json(&name(it), &it.result)).collect()
             }
-            frame if (LOCALS..VALUES).contains(&frame) => {
+            frame if (VARIABLES..VALUES).contains(&frame) => {
+                let frame = (frame - VARIABLES) as u32;
+                let known = state.frames.get(frame as usize);
+                let known = known.map(|it| it.variables.clone()).unwrap_or_default();
+                known.iter().map(|it| self.guest(frame, it)).collect()
+            }
+            frame if (LOCALS..VARIABLES).contains(&frame) => {
                 let frame = state.frames.get((frame - LOCALS) as usize);
                 frame.map(|it| it.locals.iter().map(plain).collect()).unwrap_or_default()
             }
@@ -88,7 +114,7 @@ impl Variables {
     pub(super) fn json(&mut self, name: &str, value: &Value) -> Value {
         let reference = match value {
             Value::Array(_) | Value::Object(_) => {
-                self.values.push(value.clone());
+                self.values.push(Inside::Json(value.clone()));
                 VALUES + self.values.len() as i64 - 1
             }
             _ => 0,
@@ -96,14 +122,58 @@ impl Variables {
         json!({ "name": name, "value": value.to_string(), "variablesReference": reference })
     }
 
+    /// A variable of the guest; what has values inside can be opened.
+    pub(super) fn guest(&mut self, frame: u32, variable: &Variable) -> Value {
+        let mut shown = plain(variable);
+        if !variable.path.is_empty() {
+            shown["evaluateName"] = variable.path.clone().into();
+        }
+        if variable.children > 0 {
+            self.values.push(Inside::Guest(frame, variable.path.clone()));
+            shown["variablesReference"] = (VALUES + self.values.len() as i64 - 1).into();
+            // Long lists are asked for in parts.
+            let kind = match variable.value.starts_with('[') {
+                true => "indexedVariables",
+                false => "namedVariables",
+            };
+            shown[kind] = variable.children.into();
+        }
+        shown
+    }
+
+    /// What has to be asked of the guest to answer for a reference: the frame, and the command.
+    pub(super) fn question(
+        &self,
+        state: &DebugState,
+        (reference, part): (i64, Part),
+    ) -> Option<(u32, DebugCommand)> {
+        let (frame, of) = match reference {
+            // Variables in code of libraries come only when they are asked for.
+            scope if (VARIABLES..VALUES).contains(&scope) => {
+                let frame = (scope - VARIABLES) as u32;
+                let known = state.frames.get(frame as usize)?;
+                known.variables.is_empty().then_some((frame, String::new()))?
+            }
+            value => match self.at(value - VALUES)? {
+                Inside::Guest(frame, path) => (frame, path),
+                Inside::Json(_) => return None,
+            },
+        };
+        let Part { start, count } = part;
+        Some((frame, DebugCommand::Variables { frame, of, start, count }))
+    }
+
+    fn at(&self, index: i64) -> Option<Inside> {
+        usize::try_from(index).ok().and_then(|index| self.values.get(index)).cloned()
+    }
+
     fn inside(&mut self, index: i64) -> Vec<Value> {
-        let known = usize::try_from(index).ok().and_then(|index| self.values.get(index)).cloned();
-        match known {
-            Some(Value::Array(items)) => {
+        match self.at(index) {
+            Some(Inside::Json(Value::Array(items))) => {
                 let items = items.iter().enumerate();
                 items.map(|(at, item)| self.json(&at.to_string(), item)).collect()
             }
-            Some(Value::Object(fields)) => {
+            Some(Inside::Json(Value::Object(fields))) => {
                 fields.iter().map(|(name, value)| self.json(name, value)).collect()
             }
             _ => Vec::new(),
@@ -116,8 +186,11 @@ impl Variables {
     }
 }
 
-/// The number that a variable of WebAssembly shows first, as an address.
+/// Where a variable is in memory; of one of WebAssembly the number that it shows first.
 pub(super) fn address(variable: &Variable) -> Option<u64> {
+    if variable.address.is_some() {
+        return variable.address;
+    }
     let number: i64 = variable.value.split(' ').next()?.parse().ok()?;
     (variable.ty == "i32").then_some(u64::from(number as u32))
 }
