@@ -33,7 +33,7 @@ export default defineConfig({
   },
   // Loaded late, so Vite would find them late, and load the page again in the middle of it.
   optimizeDeps: {
-    include: ["@xyflow/react", "uplot", "@codemirror/lang-json", "@codemirror/lint", "@codemirror/view", "@codemirror/commands"],
+    include: ["@xyflow/react", "uplot", "@codemirror/lang-json", "@codemirror/lang-javascript", "@codemirror/lang-python", "@codemirror/lang-rust", "@codemirror/lint", "@codemirror/view", "@codemirror/commands"],
   },
   server: { port: 5173, proxy: { "/api": proxy, "/healthz": proxy, "/readyz": proxy } },
   preview: { proxy: { "/api": proxy } },

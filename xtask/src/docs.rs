@@ -26,8 +26,13 @@ use anyhow::Context as _;
 use crate::shell::Workspace;
 
 /// The documents that the tests execute.
-const EXECUTED: &[&str] =
-    &["README.md", "docs/quick-start.md", "docs/debugging.md", "docs/versions.md"];
+const EXECUTED: &[&str] = &[
+    "README.md",
+    "docs/quick-start.md",
+    "docs/debugging.md",
+    "docs/versions.md",
+    "docs/testing.md",
+];
 
 /// Options of `cargo xtask docs`.
 #[derive(clap::Args, Clone, Debug)]

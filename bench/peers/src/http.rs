@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST, LOCATION};
+use hyper::header::HOST;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -47,8 +47,6 @@ enum What {
     /// CloudEvents of this type with the body as data, this many in a request. `run` makes their
     /// ids new.
     Batch { size: usize, r#type: String, run: String },
-    /// The body; then what the answer's `location` says, with this query.
-    Fetch { query: String },
 }
 
 struct Work {
@@ -133,35 +131,23 @@ impl Connection {
     async fn exchange(&mut self, work: &Work, first: usize, size: usize) -> Result<(), Error> {
         let body = match &work.plan.what {
             What::Batch { r#type, run, .. } => work.batch((first, size), r#type, run)?,
-            What::Single | What::Fetch { .. } => work.body.clone(),
+            What::Single => work.body.clone(),
         };
-        let answer = self.send(Method::POST, &work.plan.path, body).await?;
-        if let What::Fetch { query } = &work.plan.what {
-            let location = answer.get(LOCATION).ok_or("no location in the answer")?;
-            let path = format!("{}?{query}", location.to_str()?);
-            self.send(Method::GET, &path, Bytes::new()).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<HeaderMap, Error> {
+        let path = &work.plan.path;
         let mut request = Request::new(Full::new(body));
         *request.headers_mut() = self.headers.clone();
-        if method == Method::GET {
-            request.headers_mut().remove(CONTENT_TYPE);
-        }
-        let get = method == Method::GET;
-        *request.method_mut() = method;
+        *request.method_mut() = Method::POST;
         *request.uri_mut() = path.parse()?;
         let answer = self.sender.send_request(request).await?;
         let (head, body) = answer.into_parts();
         let body = body.collect().await?.to_bytes();
-        // A result that is not there yet is answered with 202, too.
-        if !head.status.is_success() || (get && head.status != StatusCode::OK) {
+        // A call that has not ended in time is answered with 202, and leads to its result.
+        let unfinished = path.contains("wait=") && head.status == StatusCode::ACCEPTED;
+        if !head.status.is_success() || unfinished {
             let text = String::from_utf8_lossy(&body);
             return Err(format!("{path} was answered with {}: {text}", head.status).into());
         }
-        Ok(head.headers)
+        Ok(())
     }
 }
 
@@ -170,7 +156,7 @@ impl Work {
     fn take(&self) -> Option<(usize, usize)> {
         let size = match self.plan.what {
             What::Batch { size, .. } => size,
-            What::Single | What::Fetch { .. } => 1,
+            What::Single => 1,
         };
         let first = self.next.fetch_add(size, Ordering::Relaxed);
         match (&self.plan.until, self.deadline) {

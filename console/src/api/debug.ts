@@ -1,74 +1,35 @@
-import { send } from "./client";
-import type { LogLine, Status } from "./types";
+import { api, send, take } from "./client";
+import type { components } from "./schema";
 import type { Json } from "~/lib/diff";
 
-export interface Operation {
-  operation: number;
-  function: string;
-  arguments: string;
-  summary: string;
-  result: Json;
-  at_ns: number;
-  duration_ns: number;
-  edited?: boolean;
-  new?: boolean;
-}
+type Schemas = components["schemas"];
 
-export type TimelineEntry = ({ kind: "operation" } & Operation) | { kind: "log"; after: number; log: LogLine };
+/** Values that a guest gave or got: any JSON. */
+export type Operation = Omit<Schemas["OperationView"], "result"> & { result: Json };
+export type TimelineEntry = ({ kind: "operation" } & Operation) | Extract<Schemas["TimelineEntry"], { kind: "log" }>;
+export type Variable = Schemas["Variable"];
+export type Frame = Schemas["DebugFrame"];
+export type StepBy = Schemas["StepBy"];
+export type DebugCommand = Schemas["DebugCommand"];
+export type LineBreakpoint = Schemas["LineBreakpoint"];
+export type Sources = Schemas["Sources"];
 
-export interface Variable {
-  name: string;
-  type: string;
-  value: string;
-}
-
-export interface Frame {
-  function: string;
-  module?: string;
-  file?: string;
-  line?: number;
-  column?: number;
-  inlined?: boolean;
-  offset: number;
-  locals?: Variable[];
-}
-
-export interface DebugState {
-  reason: "entry" | "operation" | "breakpoint" | "step" | "pause" | "trap" | "new-effect" | "diverged" | "end";
-  description: string;
-  operation: number;
-  operations: number;
-  current?: Operation;
-  frames: Frame[];
-  globals: Variable[];
-  memories: { memory: number; module: string; bytes: number }[];
-  logs: LogLine[];
+export type DebugState = Omit<Schemas["DebugState"], "current" | "what_if" | "ended"> & {
+  current?: Operation | null;
   what_if: Operation[];
-  breakpoints: { file: string; line: number; verified: boolean; message?: string }[];
-  ended?: { status: Status; failure?: string; output: Json; difference?: string };
-  memory?: { memory: number; address: number; base64: string };
-}
+  ended?: (Omit<Schemas["DebugEnd"], "output"> & { output: Json }) | null;
+};
 
-export interface DebugOpened {
-  session: string;
-  function: string;
+export type DebugOpened = Omit<Schemas["DebugOpened"], "timeline" | "state"> & {
   timeline: TimelineEntry[];
-  sources: string[];
-  has_lines: boolean;
-  compile_ms: number;
-  idle_seconds: number;
   state: DebugState;
+};
+
+/** The text of a version's code. */
+export function readSources(project: string, name: string, version: string): Promise<Sources> {
+  const path = { project, function: name, version };
+  return take(api.GET("/api/v1/projects/{project}/functions/{function}/versions/{version}/sources", { params: { path } }));
 }
-
-export type StepBy = "operation" | "line" | "over" | "out" | "instruction";
-
-export type DebugCommand =
-  | { command: "continue"; back: boolean }
-  | { command: "run-to"; operation: number }
-  | { command: "step"; by: StepBy; back: boolean }
-  | { command: "breakpoints"; operations: string[]; lines: { file: string; line: number }[] }
-  | { command: "edit"; operation: number; result: Json }
-  | { command: "memory"; memory: number; address: number; length: number };
 
 const pathOf = (project: string, invocation: string) => `/api/v1/projects/${project}/invocations/${invocation}/debug`;
 

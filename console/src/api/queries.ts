@@ -3,7 +3,8 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 import type { DeadFilters, EventFilters, InvocationFilters } from "~/lib/filters";
 import { boundOf } from "~/lib/time";
 import { api, take } from "./client";
-import type { EventRow, InvocationRow } from "./types";
+import { readSources } from "./debug";
+import type { EventRow, InvocationRow, Profile } from "./types";
 
 /** How many rows a page of a list holds. */
 export const PAGE_ROWS = 100;
@@ -228,6 +229,30 @@ export const queries = {
         take(
           api.GET("/api/v1/resources/{kind}/{name}", { params: { path: { kind: "schema", name }, query: { project } } }),
         ),
+    }),
+
+  /** The text of a version's code. It never changes. */
+  sources: (project: string, name: string, version: string | null | undefined) =>
+    queryOptions({
+      queryKey: [project, "sources", name, version],
+      staleTime: Infinity,
+      retry: false,
+      enabled: Boolean(version),
+      queryFn: () => readSources(project, name, version ?? ""),
+    }),
+
+  /** Where an invocation of the past spent its time: it is replayed for that, once. */
+  profile: (project: string, invocation: string) =>
+    queryOptions({
+      queryKey: [project, "invocation", invocation, "profile"],
+      staleTime: Infinity,
+      retry: false,
+      queryFn: async () =>
+        (await take(
+          api.GET("/api/v1/projects/{project}/invocations/{invocation}/profile", {
+            params: { path: { project, invocation }, query: { format: "json" } },
+          }),
+        )) as Profile,
     }),
 
   secrets: (project: string) =>

@@ -1,104 +1,23 @@
 import type { Json } from "~/lib/diff";
 import { send } from "./client";
-import type { Status, VersionView } from "./types";
+import type { components } from "./schema";
+import type { VersionView } from "./types";
+
+type Schemas = components["schemas"];
 
 /** What does not matter when two runs are compared. */
-export interface Rules {
-  ignore?: string[];
-  "ignore-headers"?: string[];
-  timestamps?: boolean;
-  ids?: boolean;
-  logs?: boolean;
-}
-
-export interface DifferenceView {
-  part: string;
-  path?: string;
-  before?: Json;
-  after?: Json;
-  /** The rule because of which it does not count. */
-  ignored?: string;
-}
-
-export interface EffectView {
-  kind: "added" | "removed" | "changed" | "repeated" | "reordered";
-  function: string;
-  target: string;
-  operation: number;
-  changes: DifferenceView[];
-  ignored?: string;
-}
-
-export interface VersionRef {
-  id: string;
-  number: number;
-  label?: string;
-}
-
-export interface Cost {
-  guest_ns: number;
-  memory_peak_bytes: number;
-  host_calls: number;
-}
-
-export interface Comparison {
-  recorded: VersionRef;
-  against: VersionRef;
-  verdict: "identical" | "equivalent" | "different" | "cannot-tell";
-  summary: string;
-  changes: DifferenceView[];
-  effects: EffectView[];
-  changes_omitted: number;
-  recorded_cost: Cost;
-  against_cost: Cost;
-  output: Json;
-}
-
-export interface Selection {
-  function?: string;
-  status?: Status[];
-  since?: string;
-  ids?: string[];
-  suite?: string;
-  limit?: number;
-}
-
-export interface Batch {
-  id: string;
-  created: string;
-  principal: string;
-  request: { select: Selection; against?: string };
-  state: "running" | "paused" | "done" | "cancelled" | "failed";
-  reason?: string;
-  selected: number;
-  selecting: boolean;
-  done: number;
-  verdicts: Record<string, number>;
-  took_ns: number;
-  original_ns: number;
-  times_real_time: number;
-}
-
-export interface BatchRow {
-  invocation: string;
-  function: string;
-  verdict: string;
-  summary: string;
-  took_ns: number;
-  original_ns: number;
-}
-
-export interface Suite {
-  name: string;
-  description?: string;
-  rules: Rules;
-  functions: string[];
-  cases: string[];
-  updated: string;
-}
-
+export type Rules = Schemas["CompareRules"];
+export type DifferenceView = Schemas["DifferenceView"];
+export type EffectView = Schemas["EffectView"];
+export type VersionRef = Schemas["VersionRef"];
+export type Cost = Schemas["Cost"];
+export type Comparison = Omit<Schemas["Comparison"], "output"> & { output: Json };
+export type Selection = Schemas["ReplaySelection"];
+export type Batch = Schemas["ReplayBatch"];
+export type BatchRow = Schemas["ReplayRow"];
+export type Suite = Schemas["SuiteView"];
 /** A version with its names. */
-export type NamedVersion = VersionView & { label?: string; aliases?: string[] };
+export type NamedVersion = VersionView;
 
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await send(path, {

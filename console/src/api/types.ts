@@ -34,3 +34,6 @@ export type GraphNode = Schemas["GraphNode"];
 export type Change = Schemas["ChangeView"];
 export type NodeView = Schemas["NodeView"];
 export type Session = Schemas["SessionView"];
+export type Frame = Schemas["FrameView"];
+export type Profile = Schemas["ProfileView"];
+export type ProfileFrame = Schemas["ProfileFrameView"];

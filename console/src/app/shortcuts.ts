@@ -23,7 +23,7 @@ export function useShortcuts(): void {
     let first: { key: string; at: number } | undefined;
     const onKey = (event: KeyboardEvent) => {
       const typed = stepOf(event);
-      if (!typed || (!typed.startsWith("mod+") && isField(event.target))) return;
+      if (!typed || (!typed.startsWith("mod+") && isField(event.composedPath()[0] ?? null))) return;
       if (document.querySelector("[role=dialog], [role=menu]") && !typed.startsWith("mod+")) return;
       const sequence = first && event.timeStamp - first.at < SECOND_KEY_MS ? `${first.key} ${typed}` : undefined;
       const actions = allActions().filter((action) => !action.disabledReason);

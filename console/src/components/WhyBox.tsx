@@ -40,7 +40,7 @@ export function WhyBox({ answers, failure }: { answers: readonly Why[]; failure?
           </div>
         </div>
       ))}
-      {stack && stack.frames.length > 0 && (
+      {stack && stack.frames.length > 0 && !failure?.frames?.some((frame) => frame.file) && (
         <ol className="mt-2 ml-7 overflow-x-auto font-mono text-xs leading-5 whitespace-pre text-ink-2">
           {stack.frames.map((frame, index) => (
             <li key={`${frame}-${index}`} className={index === 0 ? "text-ink" : "text-ink-3"}>

@@ -53,6 +53,11 @@ test("a failure loses the machinery of its stack", () => {
   assert.deepEqual(stackOf({ message }), { message: "PermanentError: an order needs items", frames: ["at event (index.js:6:35)"] });
   const http = String.raw`the function answered with the error ErrorCode::InternalError(Some("Error: no template for the page 'broken'\n    at fetch (index.js:14:38)"))`;
   assert.deepEqual(stackOf({ message: http }), { message: "Error: no template for the page 'broken'", frames: ["at fetch (index.js:14:38)"] });
+  const python = 'it failed: Traceback (most recent call last):\n  File "/1/app.py", line 16, in handle\n    discount(1)\n  File "/1/app.py", line 8, in discount\nValueError: no';
+  assert.deepEqual(stackOf({ message: python }), {
+    message: "it failed: ValueError: no",
+    frames: ['File "/1/app.py", line 8, in discount', 'File "/1/app.py", line 16, in handle'],
+  });
   assert.deepEqual(stackOf({ message: "unreachable", backtrace: ["0: main"] }), { message: "unreachable", frames: ["0: main"] });
 });
 

@@ -72,6 +72,8 @@ export function invocations(world: () => World): void {
     await page.getByText("Where the time went").waitFor();
     await page.keyboard.press("]");
     await page.waitForURL((url) => url.pathname !== focused && url.pathname.includes("/inv_"));
+    // The keys of a page are there when its invocation is.
+    await page.getByText("Where the time went").waitFor();
     await page.keyboard.press("[");
     await page.waitForURL((url) => url.pathname === focused);
     await page.close();
@@ -127,8 +129,9 @@ export function invocations(world: () => World): void {
     await page.locator("[data-row-link]").first().click();
     const why = page.getByRole("region", { name: "Why" });
     await why.getByText("no template for the page 'broken'").waitFor();
-    await why.getByText("at fetch (index.js:14:38)").waitFor();
-    assert.equal(await why.getByText("nexus:main").count(), 0, "the machinery explains nothing");
+    const stack = page.getByRole("list", { name: "Stack of the failure" });
+    await stack.getByText("storefront/index.js:14").waitFor();
+    assert.equal(await stack.getByText("nexus:main").count(), 0, "the machinery explains nothing");
     await page.close();
   });
 

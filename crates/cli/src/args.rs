@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nexus_model::Name;
+use nexus_model::{Name, limits};
 
 use crate::commands;
 use crate::{env, exit};
@@ -131,6 +131,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Deploy a project's functions, or one component
     Deploy(DeployArgs),
+    /// Run the recorded tests of a project against what is built from it now
+    Test(TestArgs),
     /// Call a function and print what it answers
     Invoke(commands::invoke::InvokeArgs),
     /// Print the result of an asynchronous invocation
@@ -268,6 +270,61 @@ pub struct DevArgs {
     /// Do not print a line for each invocation
     #[arg(short, long)]
     pub quiet: bool,
+    /// Calls of another server to hold every new version against
+    #[command(flatten)]
+    pub from: FromArgs,
+}
+
+/// Real calls for `nexus dev`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FromArgs {
+    /// Bring the last calls from the server at this address, redacted, and hold every new version
+    /// against them
+    #[arg(long, value_name = "URL", help_heading = "Real calls")]
+    pub from: Option<String>,
+    /// Its token; it has to allow replays and reading payloads
+    #[arg(
+        long,
+        requires = "from",
+        env = env::FROM_TOKEN,
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Real calls"
+    )]
+    pub from_token: Option<String>,
+    /// The project there, where it has another name
+    #[arg(long, requires = "from", value_name = "NAME", help_heading = "Real calls")]
+    pub from_project: Option<Name>,
+    /// How many calls of each function
+    #[arg(
+        long,
+        requires = "from",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::CASES_FETCHED_MAX)),
+        value_name = "COUNT",
+        help_heading = "Real calls"
+    )]
+    pub last: u32,
+}
+
+/// Run the recorded tests of a project against what is built from it now
+///
+/// A test is an invocation that `nexus replay ID --save-test` saved: what went in, what the world
+/// answered, what came of it. The functions are built and run with that as their world; nothing
+/// outside is touched. The exit code is 0 when all do the same, 1 when one does not.
+#[derive(Args, Clone, Debug)]
+pub struct TestArgs {
+    /// Files of tests, or folders with some [default: tests/recorded of the project]
+    pub paths: Vec<PathBuf>,
+    /// The project's folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Only those of this function
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<Name>,
+    /// Make what the functions do now what is expected
+    #[arg(long)]
+    pub update: bool,
 }
 
 /// `nexus serve`.

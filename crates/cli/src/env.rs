@@ -16,6 +16,8 @@ pub struct EnvVar {
 pub const SERVER: &str = "NEXUS_SERVER";
 /// The token for the API.
 pub const TOKEN: &str = "NEXUS_TOKEN";
+/// The token of the server that `nexus dev --from` asks.
+pub const FROM_TOKEN: &str = "NEXUS_FROM_TOKEN";
 /// The project of commands.
 pub const PROJECT: &str = "NEXUS_PROJECT";
 /// The form of what commands print.
@@ -39,6 +41,11 @@ pub const ALL: &[EnvVar] = &[
         since: "0.1.0",
     },
     EnvVar { name: TOKEN, what: "The token that commands send to the API.", since: "0.1.0" },
+    EnvVar {
+        name: FROM_TOKEN,
+        what: "The token of the server from which `nexus dev --from` brings calls.",
+        since: "0.1.0",
+    },
     EnvVar { name: PROJECT, what: "The project that commands work on.", since: "0.1.0" },
     EnvVar { name: OUTPUT, what: "What commands print: `text` or `json`.", since: "0.1.0" },
     EnvVar { name: CONFIG, what: "The configuration file of `nexus serve`.", since: "0.1.0" },

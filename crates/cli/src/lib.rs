@@ -23,11 +23,13 @@ mod terminal;
 pub mod units;
 
 pub use args::{
-    Cli, Command, DataFolder, DeployArgs, DevArgs, DocsArgs, Globals, LogCommand, NewArgs,
-    OutputFormat, ServeArgs,
+    Cli, Command, DataFolder, DeployArgs, DevArgs, DocsArgs, FromArgs, Globals, LogCommand,
+    NewArgs, OutputFormat, ServeArgs, TestArgs,
 };
 pub use client::Client;
 pub use commands::apply::declare;
+pub use commands::cases::{CaseSource, FOLDER as CASES_FOLDER, Fetched};
+pub use commands::compare::{first_change, print as print_comparison};
 pub use commands::deploy::{Upload, upload};
 pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
 pub use error::{Error, HostFailure};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::args::{
-    Cli, Command, DeployArgs, DevArgs, DocsArgs, Globals, LogCommand, NewArgs, ServeArgs,
+    Cli, Command, DeployArgs, DevArgs, DocsArgs, Globals, LogCommand, NewArgs, ServeArgs, TestArgs,
 };
 use crate::{Error, Paint, Session, Terminal, Tone, commands, exit};
 
@@ -34,6 +34,8 @@ pub enum HostCommand {
     New(NewArgs),
     /// `nexus dev`.
     Dev(DevArgs),
+    /// `nexus test`.
+    Test(TestArgs),
     /// `nexus serve`.
     Serve(ServeArgs),
     /// `nexus deploy` of sources.
@@ -59,6 +61,7 @@ pub fn run(cli: Cli, terminal: Terminal, folder: PathBuf) -> Ran {
     match command {
         Command::New(args) => host(HostCommand::New(args), terminal),
         Command::Dev(args) => host(HostCommand::Dev(args), terminal),
+        Command::Test(args) => host(HostCommand::Test(args), terminal),
         Command::Serve(args) => host(HostCommand::Serve(args), terminal),
         Command::Deploy(args) if args.component.is_none() => {
             host(HostCommand::Deploy(args), terminal)
@@ -143,7 +146,11 @@ pub(crate) fn dispatch(session: &mut Session, command: Command) -> Result<(), Er
         Command::Version => commands::version::run(session),
         Command::Completion(args) => commands::completion::run(&args, &mut session.terminal),
         // `run` has handed these back.
-        Command::New(_) | Command::Dev(_) | Command::Serve(_) | Command::Docs(_) => Ok(()),
+        Command::New(_)
+        | Command::Dev(_)
+        | Command::Test(_)
+        | Command::Serve(_)
+        | Command::Docs(_) => Ok(()),
     }
 }
 

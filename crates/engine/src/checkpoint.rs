@@ -54,13 +54,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<(Shard, Dedup)>, Error> {
 
 /// The same state always gives the same bytes.
 pub(crate) fn encode(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
-    let body = save::body(state, dedup);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-    bytes.extend_from_slice(&body);
+    let mut bytes = vec![0; HEADER_BYTES];
+    save::body(state, dedup, &mut bytes);
+    let (header, body) = bytes.split_at_mut(HEADER_BYTES);
+    header[..4].copy_from_slice(MAGIC);
+    header[4..8].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..16].copy_from_slice(&(body.len() as u64).to_le_bytes());
+    header[16..].copy_from_slice(blake3::hash(body).as_bytes());
     bytes
 }
 

@@ -4,6 +4,7 @@
 //! the same event cannot both append it. Entries leave by age and by number, oldest first.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nexus_model::record::{EventRecord, ScheduleRecord};
@@ -65,6 +66,8 @@ struct Window {
 #[derive(Debug)]
 pub(crate) struct Dedup {
     windows: Vec<Mutex<Window>>,
+    /// Durable entries in all of them.
+    len: AtomicUsize,
 }
 
 impl Default for Dedup {
@@ -75,7 +78,13 @@ impl Default for Dedup {
 
 impl Dedup {
     pub(crate) fn new() -> Self {
-        Dedup { windows: (0..WINDOWS).map(|_| Mutex::default()).collect() }
+        let windows = (0..WINDOWS).map(|_| Mutex::default()).collect();
+        Dedup { windows, len: AtomicUsize::new(0) }
+    }
+
+    /// How many durable entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
     }
 
     /// Asks for a key, reserving it when nobody has it.
@@ -98,7 +107,7 @@ impl Dedup {
             let notify = notify.clone();
             window.slots.remove(&key);
             if let Some((id, at)) = durable {
-                window.insert(key, id, at);
+                self.put(&mut window, key, (id, at));
             }
             notify.notify_waiters();
         }
@@ -108,24 +117,32 @@ impl Dedup {
     pub(crate) fn insert(&self, key: DedupKey, id: EventId, at: Timestamp) {
         let mut window = self.window(key);
         if !window.slots.contains_key(&key) {
-            window.insert(key, id, at);
+            self.put(&mut window, key, (id, at));
         }
     }
 
-    /// Every durable entry, oldest first: what a checkpoint keeps.
-    pub(crate) fn entries(&self) -> Vec<(Timestamp, DedupKey, EventId)> {
+    /// Shows every durable entry, those of one window after those of another, each window's oldest
+    /// first: inserted in this order again they leave in the order in which these would.
+    pub(crate) fn each(&self, mut visit: impl FnMut(Timestamp, DedupKey, EventId)) {
         let mut entries = Vec::new();
         for window in &self.windows {
-            let window = window.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.extend(window.order.iter().filter_map(
-                |&(at, key)| match window.slots.get(&key) {
-                    Some(Slot::Durable(id)) => Some((at, key, *id)),
-                    _ => None,
-                },
-            ));
+            {
+                let window = window.lock().unwrap_or_else(PoisonError::into_inner);
+                entries.extend(window.order.iter().filter_map(|&(at, key)| {
+                    match window.slots.get(&key) {
+                        Some(Slot::Durable(id)) => Some((at, key, *id)),
+                        _ => None,
+                    }
+                }));
+            }
+            entries.drain(..).for_each(|(at, key, id)| visit(at, key, id));
         }
-        entries.sort();
-        entries
+    }
+
+    fn put(&self, window: &mut Window, key: DedupKey, (id, at): (EventId, Timestamp)) {
+        let left = window.insert(key, id, at);
+        self.len.fetch_add(1, Ordering::Relaxed);
+        self.len.fetch_sub(left, Ordering::Relaxed);
     }
 
     fn window(&self, key: DedupKey) -> MutexGuard<'_, Window> {
@@ -136,17 +153,21 @@ impl Dedup {
 }
 
 impl Window {
-    fn insert(&mut self, key: DedupKey, id: EventId, at: Timestamp) {
+    /// Puts an entry in and lets old ones go: how many.
+    fn insert(&mut self, key: DedupKey, id: EventId, at: Timestamp) -> usize {
         self.slots.insert(key, Slot::Durable(id));
         self.order.push_back((at, key));
         let horizon = at.before(limits::DEDUP_AGE);
+        let mut left = 0;
         while let Some(&(oldest, key)) = self.order.front() {
             if oldest >= horizon && self.order.len() <= limits::DEDUP_ENTRIES_MAX / WINDOWS {
                 break;
             }
             self.order.pop_front();
             self.slots.remove(&key);
+            left += 1;
         }
+        left
     }
 }
 
@@ -155,6 +176,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    fn entries(dedup: &Dedup) -> Vec<(Timestamp, DedupKey, EventId)> {
+        let mut entries = Vec::new();
+        dedup.each(|at, key, id| entries.push((at, key, id)));
+        assert_eq!(entries.len(), dedup.len());
+        entries
+    }
 
     fn key(id: u32) -> DedupKey {
         DedupKey::of("shop", "/s", &id.to_string())
@@ -172,7 +200,7 @@ mod tests {
         assert!(matches!(dedup.reserve(key(1)), Known::Durable(found) if found == id));
         dedup.insert(key(1), EventId::from_bytes([2; 16]), at);
         assert!(matches!(dedup.reserve(key(1)), Known::Durable(found) if found == id));
-        assert_eq!(dedup.entries(), vec![(at, key(1), id)]);
+        assert_eq!(entries(&dedup), vec![(at, key(1), id)]);
     }
 
     #[test]
@@ -183,11 +211,11 @@ mod tests {
         for number in 0..1_100_000u32 {
             dedup.insert(key(number), id, start);
         }
-        assert!(dedup.entries().len() <= limits::DEDUP_ENTRIES_MAX);
+        assert!(entries(&dedup).len() <= limits::DEDUP_ENTRIES_MAX);
         let later = start.after(limits::DEDUP_AGE + Duration::from_secs(1));
         for number in 3_000_000..3_010_000u32 {
             dedup.insert(key(number), id, later);
         }
-        assert_eq!(dedup.entries().len(), 10_000);
+        assert_eq!(entries(&dedup).len(), 10_000);
     }
 }

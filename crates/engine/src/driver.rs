@@ -39,11 +39,13 @@ const READ_RECORDS_MAX: usize = 1024;
 /// How long the driver pauses after the log refused it, and the longest it sleeps: the wall clock
 /// may be set while it does.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Entries of the state that checkpoints write for each record of the log at most, on average.
+const STATE_PER_RECORD_MAX: u64 = 4;
 /// Questions that are answered before the log is looked at again.
 const QUESTIONS_MAX: usize = 64;
 
 /// A question for the driver: it runs between two records.
-pub(crate) type Question = Box<dyn FnOnce(&mut Driver) + Send>;
+pub(crate) type Question = Box<dyn FnOnce(&mut Driver) + Send + Sync>;
 
 /// What the driver shares with the handle.
 #[derive(Clone, Default)]
@@ -76,11 +78,14 @@ pub(crate) struct Driver {
     ending: HashMap<Id, Vec<oneshot::Sender<Ended>>>,
     /// Cancellations of deliveries whose attempt is just beginning.
     cancel_later: HashMap<Id, Vec<CancelRequest>>,
-    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// Questions that are answered once this record is applied.
+    waiting: Vec<(u64, Question)>,
     /// Signals that are being appended, by their ids: whoever sends one is told what became of it.
     signalling: HashMap<[u8; 16], oneshot::Sender<Receiver>>,
     checkpointed: u64,
     checkpoint: JoinSet<()>,
+    /// The last record that was there at the start.
+    found: u64,
 }
 
 impl Driver {
@@ -118,6 +123,7 @@ impl Driver {
             signalling: HashMap::new(),
             checkpointed,
             checkpoint: JoinSet::new(),
+            found: durable,
         };
         while driver.shard.position() < durable {
             let (entries, through) = driver.read().await?;
@@ -195,7 +201,7 @@ impl Driver {
         self.dispatch();
         let appended = self.append_outbox().await?;
         self.report_applied();
-        if self.shard.position() - self.checkpointed >= self.config.checkpoint_records {
+        if self.shard.position() - self.checkpointed >= self.checkpoint_interval() {
             self.write_checkpoint();
         }
         Ok(appended || through - before >= READ_RECORDS_MAX as u64)
@@ -351,19 +357,35 @@ impl Driver {
     }
 
     fn report_applied(&mut self) {
-        let position = self.shard.position();
-        for (sequence, reply) in std::mem::take(&mut self.waiting) {
-            if sequence <= position {
-                let _ = reply.send(());
-            } else {
-                self.waiting.push((sequence, reply));
-            }
+        if self.waiting.is_empty() {
+            return;
+        }
+        for (sequence, question) in std::mem::take(&mut self.waiting) {
+            self.when_applied(sequence, question);
+        }
+    }
+
+    /// Answers a question when a record is applied: at once where it is.
+    pub(crate) fn when_applied(&mut self, sequence: u64, question: Question) {
+        match sequence <= self.shard.position() {
+            true => question(self),
+            false => self.waiting.push((sequence, question)),
         }
     }
 
     /// A copy of the state that costs next to nothing.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.shard)
+    }
+
+    /// Records between two checkpoints. A checkpoint holds all of the state: the more of it there is,
+    /// the rarer they are, so that writing them costs a bounded share of writing the log.
+    fn checkpoint_interval(&self) -> u64 {
+        let state = self.shared.dedup.len()
+            + self.shard.pending()
+            + self.shard.schedules.len()
+            + self.shard.dead.len();
+        self.config.checkpoint_records.max(state as u64 / STATE_PER_RECORD_MAX)
     }
 
     /// Writes a checkpoint beside the work, unless one is being written.

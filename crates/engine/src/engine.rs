@@ -169,8 +169,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn why(&self, key: DeliveryKey) -> Result<Option<Why>, Error> {
-        self.settled().await?;
-        self.ask(move |driver| driver.why(&key)).await
+        self.ask_settled(move |driver| driver.why(&key)).await
     }
 
     /// How far a delivery is. An asynchronous call is the delivery of its event to its target.
@@ -178,8 +177,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn outcome(&self, key: DeliveryKey) -> Result<Outcome, Error> {
-        self.settled().await?;
-        let found = self.ask(move |driver| driver.outcome(&key)).await?;
+        let found = self.ask_settled(move |driver| driver.outcome(&key)).await?;
         Ok(match found {
             OutcomeOf::Pending(state) => Outcome::Pending(state),
             OutcomeOf::Ended(ended) => Outcome::Ended(ended),
@@ -193,9 +191,8 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn wait_ended(&self, key: DeliveryKey) -> Result<Option<Ended>, Error> {
-        self.settled().await?;
         let (reply, ended) = oneshot::channel();
-        self.ask(move |driver| driver.await_end(&key, reply)).await?;
+        self.ask_settled(move |driver| driver.await_end(&key, reply)).await?;
         match ended.await {
             Ok(ended) => Ok(Some(ended)),
             Err(_) if self.inner.stop.is_cancelled() => Err(Error::Stopped),
@@ -213,10 +210,9 @@ impl Engine {
         key: DeliveryKey,
         (principal, reason): (String, String),
     ) -> Result<Cancellation, Error> {
-        self.settled().await?;
         let (reply, answer) = oneshot::channel();
         let request = CancelRequest { principal, reason, reply };
-        self.ask(move |driver| driver.cancel(&key, request)).await?;
+        self.ask_settled(move |driver| driver.cancel(&key, request)).await?;
         answer.await.map_err(|_| Error::Stopped)
     }
 
@@ -239,10 +235,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn settled(&self) -> Result<(), Error> {
-        let sequence = self.inner.log.durable().sequence;
-        let (reply, applied) = oneshot::channel();
-        self.ask(move |driver| driver.await_applied(sequence, reply)).await?;
-        applied.await.map_err(|_| Error::Stopped)
+        self.ask_settled(|_| ()).await
     }
 
     /// Begins no more deliveries, waits for those that run, and writes a checkpoint. Dropping the
@@ -255,7 +248,7 @@ impl Engine {
 
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Driver) -> T + Send + 'static,
+        question: impl FnOnce(&mut Driver) -> T + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let question: Question = Box::new(move |driver| {
@@ -266,13 +259,28 @@ impl Engine {
         answer.await.map_err(|_| Error::Stopped)
     }
 
+    /// Asks when everything that is durable now has been applied.
+    async fn ask_settled<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Driver) -> T + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let sequence = self.inner.log.durable().sequence;
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |driver| {
+            // A caller that went away needs no answer.
+            let _ = reply.send(question(driver));
+        });
+        let question: Question = Box::new(move |driver| driver.when_applied(sequence, question));
+        self.inner.questions.send(question).await.map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)
+    }
+
     /// Looks through the state beside the driver. Whoever asks sees what was durable before.
     async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Snapshot) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.settled().await?;
-        let state = self.ask(|driver| driver.snapshot()).await?;
+        let state = self.ask_settled(|driver| driver.snapshot()).await?;
         let found = tokio::task::spawn_blocking(move || question(&state));
         found.await.map_err(|_| Error::Stopped)
     }

@@ -9,7 +9,7 @@ mod script;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use nexus_model::record::Record;
+use nexus_model::record::{Record, StartedRecord};
 use nexus_model::{EventId, InvocationId};
 
 use crate::scheduler::{Scheduler, Ticket};
@@ -45,6 +45,9 @@ struct Running {
     struck: bool,
     /// Pieces of its journal in this life.
     pieces: u32,
+    /// The record of its begin, while that is not on disk.
+    begin: Option<Box<StartedRecord>>,
+    begun_ns: i64,
 }
 
 /// What is to be appended.

@@ -27,6 +27,9 @@ pub struct Delivery {
     pub invocation: Option<InvocationId>,
     /// Its journal is to be kept in pieces while it runs.
     pub durable: bool,
+    /// It waits since before the start of this engine, so that it may be what stopped the server:
+    /// its begin must be on disk before it runs, or it could do so for ever.
+    pub suspect: bool,
     /// A jq expression that makes the data that the function gets.
     pub transform: Option<Arc<str>>,
     /// Why it waited, the longest wait first: for the record of the attempt.
@@ -82,11 +85,14 @@ pub enum Wake {
 
 /// Makes attempts.
 ///
-/// - [`deliver`](Self::deliver) appends a `Started` record, durably, before the function runs, and
-///   the `Invocation` record (trigger `Event`, cause the event, batch, the delivery's trigger and
-///   attempt, the events of the batch that failed) when it ended, durably, before it returns. Where
-///   the function cannot even begin, it appends an `Invocation` record with the status `Rejected`
-///   (or `Refused` where trying again is useless).
+/// - [`deliver`](Self::deliver) appends the `Invocation` record (trigger `Event`, cause the event,
+///   batch, the delivery's trigger and attempt, the events of the batch that failed) when the
+///   attempt ended, durably, before it returns. Where the function cannot even begin, its status is
+///   `Rejected` (or `Refused` where trying again is useless).
+/// - A `Started` record precedes it, unless the attempt ended before anything was seen of it: it is
+///   durable before the function does anything outside of its sandbox, it is appended when the
+///   function first waits, and where the delivery is `suspect` it is durable before the function
+///   runs.
 /// - A durable invocation may end with a `Suspended` record instead. The `Started` record of one
 ///   holds what its input was made with (`transform`, `batched`).
 /// - [`resume`](Self::resume) does the same with a `Started` record of the same id and one more

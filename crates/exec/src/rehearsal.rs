@@ -1,9 +1,9 @@
 //! Rehearsal: another version of a function runs with a recording as its world.
 //!
 //! ```text
-//!   recording ──► replay of the recorded version, watched ──► its effects, with their arguments
-//!                                                                  │
-//!   the other version ◄── answers ── Script ◄──────────────────────┘
+//!   recording ──► replay of the recorded version, watched ──► Scene: what went in, and what was
+//!                                                                │   asked, with arguments and answers
+//!   the other version ◄── answers ── Script ◄────────────────────┘
 //!        └── what it asked: answered from the recording, or new (and never performed)
 //! ```
 //!
@@ -11,12 +11,14 @@
 //! So it is not held to the journal entry by entry: a [`Script`] finds the answer to what is asked
 //! by function, target and arguments, and keeps how well each question was known.
 
+mod scene;
 mod script;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
+pub use scene::{Frame, Scene};
 pub use script::Script;
 
 use crate::Ended;

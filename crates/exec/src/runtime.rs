@@ -9,7 +9,7 @@ use nexus_model::resource::World;
 use nexus_model::view::{FrameView, ReplayView};
 use nexus_model::{Code, Digest, Event, Name, VersionId};
 
-use crate::rehearsal::{Effect, Rehearsed};
+use crate::rehearsal::{Rehearsed, Scene};
 use crate::{Call, Debugger, Ended, Host, Profile, ProfileOptions};
 
 /// A sort of runtime: WASM components now; processes, containers and pods behind the same seam.
@@ -83,8 +83,8 @@ pub trait Prepared: Send + Sync {
         event: Option<Event>,
     ) -> Result<Replayed, Error>;
 
-    /// The same, and tells what the invocation asked of the world, with the arguments that a journal
-    /// keeps only as hashes. Slower than [`replay`](Self::replay).
+    /// The same, and gives the scene of the recording: what went in and what it asked of the world,
+    /// with the arguments that a journal keeps only as hashes. Slower than [`replay`](Self::replay).
     ///
     /// # Errors
     /// As in [`replay`](Self::replay).
@@ -92,20 +92,16 @@ pub trait Prepared: Send + Sync {
         &self,
         record: &InvocationRecord,
         event: Option<Event>,
-    ) -> Result<(Replayed, Vec<Effect>), Error>;
+    ) -> Result<(Replayed, Scene), Error>;
 
-    /// Runs this unit for the input of a record that another version may have made, with the
-    /// recording as its world: `effects` is what [`witness`](Self::witness) told of the version that
-    /// made it. Touches nothing; takes no longer than the guest computes.
+    /// Runs this unit in a scene that another version may have recorded. It has its own environment,
+    /// and the secrets of the scene where it has the same. Touches nothing; takes no longer than the
+    /// guest computes. With `counted` its instructions are counted (`meter.fuel`), for which it is
+    /// compiled once more and runs slower.
     ///
     /// # Errors
-    /// The record cannot be used (no journal, damaged journal), or its input does not fit this unit.
-    async fn rehearse(
-        &self,
-        record: &InvocationRecord,
-        event: Option<Event>,
-        effects: Vec<Effect>,
-    ) -> Result<Rehearsed, Error>;
+    /// The input does not fit this unit; code that counts cannot be made.
+    async fn rehearse(&self, scene: &Scene, counted: bool) -> Result<Rehearsed, Error>;
 
     /// Opens a debugger over a recorded invocation: the guest stands before its beginning. Touches
     /// nothing, as a replay. The code for debugging is compiled when it is not stored yet.

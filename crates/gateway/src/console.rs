@@ -22,12 +22,22 @@ const INDEX: &str = "index.html";
 const DOCS: &str = "docs/index.html";
 
 /// What pages may do. Scripts come from this server only, none stands in a page, and nothing may
-/// put a page into a frame. Styles may stand in elements: the editors and menus of the console make
-/// such, and styles run nothing.
-pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; \
-    style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
-    connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; \
-    form-action 'self'; frame-ancestors 'none'";
+/// put a page into a frame. Styles come from this server, too; only single elements may carry their
+/// own in an attribute: menus and charts are placed so.
+macro_rules! policy {
+    ($styles:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; ",
+            $styles,
+            "; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; \
+             manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+    };
+}
+
+const POLICY: &str = policy!("style-src 'self'; style-src-attr 'unsafe-inline'");
+/// The same for the API's document, whose viewer puts its styles into the page. Styles run nothing.
+const DOCS_POLICY: &str = policy!("style-src 'self' 'unsafe-inline'");
 
 /// What is asked of the console's files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,10 +68,10 @@ pub struct Page {
 /// Looks up a file of the console. A function, so that this crate does not contain the console.
 pub type Pages = fn(&PageRequest<'_>) -> Option<Page>;
 
-/// Marks answers that are pages: they are under [`POLICY`]. Nothing that a function answers can
+/// Marks answers that are pages, and says what they may do. Nothing that a function answers can
 /// carry it.
 #[derive(Clone, Copy)]
-pub(crate) struct IsPage;
+pub(crate) struct IsPage(pub(crate) &'static str);
 
 /// The page at the path of a request; `None` where there is none.
 pub(crate) fn page<B>(pages: Pages, request: &Request<B>) -> Option<AxumResponse> {
@@ -86,10 +96,14 @@ pub(crate) fn page<B>(pages: Pages, request: &Request<B>) -> Option<AxumResponse
             None => found(INDEX),
         },
     };
-    page.map(|page| answer(page, headers))
+    let policy = match path {
+        "docs" | "docs/" | DOCS => DOCS_POLICY,
+        _ => POLICY,
+    };
+    page.map(|page| answer(page, policy, headers))
 }
 
-fn answer(page: Page, asked: &HeaderMap) -> AxumResponse {
+fn answer(page: Page, policy: &'static str, asked: &HeaderMap) -> AxumResponse {
     let tag = format!("W/\"{}\"", page.digest);
     let mut response = match known(asked, &tag) {
         true => AxumResponse::default(),
@@ -112,7 +126,7 @@ fn answer(page: Page, asked: &HeaderMap) -> AxumResponse {
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, tag);
     }
-    response.extensions_mut().insert(IsPage);
+    response.extensions_mut().insert(IsPage(policy));
     response
 }
 

@@ -1,7 +1,7 @@
 //! How long questions over a large history take:
 //! `cargo run --release -p nexus-log --example query_rates DIR [INVOCATIONS]`. Fills the log in DIR
-//! with a million invocations, an event for each, unless it has them, and asks each question five
-//! times.
+//! with a million invocations up to now, an event for each, unless it has them, and asks each question
+//! five times. The console's measurement looks at the same folder.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nexus_log::{ActivityQuery, EffectLimits, Log, LogConfig, Origin, RealDisk};
-use nexus_model::record::{Body, EventRecord, InvocationRecord, Meta, Record, Status, StoredEvent};
+use nexus_model::record::{
+    Body, EventRecord, HttpInput, Input, InvocationRecord, Meta, Record, Status, StoredEvent, input,
+};
 use nexus_model::{
-    EventFilter, EventId, IdMint, InvocationFilter, InvocationId, Partition, SystemClock,
-    TimeRange, Timestamp,
+    Clock as _, EventFilter, EventId, IdMint, InvocationFilter, InvocationId, Partition,
+    SystemClock, TimeRange, Timestamp,
 };
 
 /// Records appended together.
@@ -30,12 +32,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wanted: u64 = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
     let clock = Arc::new(SystemClock);
     let mint = IdMint::new(clock.clone(), 1);
-    let (log, _) = Log::open(LogConfig::new(&dir), Arc::new(RealDisk), clock)?;
-    let start = Timestamp::from_unix_ms(1_795_000_000_000);
+    let (log, _) = Log::open(LogConfig::new(&dir), Arc::new(RealDisk), clock.clone())?;
     let all = InvocationFilter::default();
-    let there = log.count_invocations(&all).await?;
-    fill(&log, &mint, start, there..wanted).await?;
-    let end = start.after(STEP * u32::try_from(wanted)?);
+    let length = STEP * u32::try_from(wanted)?;
+    if log.count_invocations(&all).await? == 0 {
+        fill(&log, &mint, clock.now().before(length), wanted).await?;
+    }
+    let newest = log.invocations(&all, None, 1).await?.items;
+    let end = newest.first().ok_or("there is no invocation")?.accepted.after(STEP);
+    let start = end.before(length);
     println!("{wanted} invocations over {} minutes", end.since(start).as_secs() / 60);
 
     let activity = |since, function: Option<&str>| ActivityQuery {
@@ -103,9 +108,9 @@ async fn fill(
     log: &Log,
     mint: &IdMint,
     start: Timestamp,
-    range: std::ops::Range<u64>,
+    wanted: u64,
 ) -> Result<(), Box<dyn Error>> {
-    let numbers: Vec<u64> = range.collect();
+    let numbers: Vec<u64> = (0..wanted).collect();
     for chunk in numbers.chunks(BATCH / 2) {
         let mut records = Vec::with_capacity(BATCH);
         for &number in chunk {
@@ -139,6 +144,19 @@ fn event(mint: &IdMint, number: u64, at: i64) -> EventRecord {
     }
 }
 
+fn request(number: u64) -> HttpInput {
+    let body = format!("{{\"order\":{number},\"customer\":\"c{}\"}}", number % 1_000);
+    HttpInput {
+        method: "POST".into(),
+        scheme: "http".into(),
+        authority: "localhost".into(),
+        path_and_query: format!("/orders/{number}"),
+        headers: Vec::new(),
+        trailers: Vec::new(),
+        body: Body::inline(body.into_bytes().into()),
+    }
+}
+
 fn invocation(mint: &IdMint, number: u64, at: i64) -> InvocationRecord {
     let id: InvocationId = mint.mint(Partition::of("shop", ""));
     let duration = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 50_000_000;
@@ -151,6 +169,7 @@ fn invocation(mint: &IdMint, number: u64, at: i64) -> InvocationRecord {
         status: status as i32,
         accepted_ns: at,
         ended_ns: at,
+        input: Some(Input { form: Some(input::Form::Http(request(number))) }),
         ..InvocationRecord::default()
     };
     record.timings.total_ns = duration;

@@ -1,11 +1,12 @@
 //! The handle: what the engine and the node call.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
+use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind, Trigger};
 use nexus_model::view::InvocationRow;
 use nexus_model::{Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page};
 
@@ -180,6 +181,17 @@ impl Log {
         }
     }
 
+    /// As [`flush`](Self::flush) where anything is buffered: what a caller has just done is found by
+    /// the queries that follow. What cannot be written now is left where it is.
+    pub async fn settle(&self) {
+        if self.shared().buffered.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if let Err(error) = self.flush().await {
+            tracing::debug!(%error, "a query goes on without what is buffered");
+        }
+    }
+
     /// The event with this id.
     ///
     /// # Errors
@@ -230,6 +242,21 @@ impl Log {
     ) -> Result<Page<InvocationRow>, Error> {
         let (segments, filter) = (self.shared().segments(), filter.clone());
         blocking(move || query::invocations(&segments, &filter, cursor, limit)).await
+    }
+
+    /// Of each of these functions of a project the newest invocation that such a trigger set off.
+    /// Looks at the newest `rows_max` invocations of the project; what lies before is not found.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn newest_calls(
+        &self,
+        project: &str,
+        wanted: HashSet<(String, Trigger)>,
+        rows_max: usize,
+    ) -> Result<Vec<InvocationRow>, Error> {
+        let (segments, project) = (self.shared().segments(), project.to_owned());
+        blocking(move || query::newest_calls(&segments, &project, wanted, rows_max)).await
     }
 
     /// How many invocations match.

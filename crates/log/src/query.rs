@@ -1,9 +1,10 @@
 //! Reading: forward by position, by id, and lists that walk the catalogues from the newest record.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_model::record::{EventRecord, Record, RecordKind};
+use nexus_model::record::{EventRecord, Record, RecordKind, Trigger};
 use nexus_model::view::InvocationRow;
 use nexus_model::{
     Cursor, CursorError, EventFilter, InvocationFilter, InvocationId, Page, Timestamp, VersionId,
@@ -274,6 +275,31 @@ pub(crate) fn invocations(
         Ok(collector.take(sequence, || Some(invocation_row(&placed.row, names))))
     })?;
     Ok(collector.page())
+}
+
+/// Of each of these functions the newest invocation that such a trigger set off, as far as the newest
+/// `rows_max` invocations of the project tell.
+pub(crate) fn newest_calls(
+    segments: &[Segment],
+    project: &str,
+    mut wanted: HashSet<(String, Trigger)>,
+    rows_max: usize,
+) -> Result<Vec<InvocationRow>, Error> {
+    let filter = InvocationFilter { project: Some(project.to_owned()), ..Default::default() };
+    let test = InvocationTest::new(&filter);
+    let (mut found, mut rows) = (Vec::new(), 0);
+    walk(segments, None)?.each(&test, |_, names, placed, _| {
+        rows += 1;
+        if wanted.is_empty() || rows > rows_max {
+            return Ok(Go::Enough);
+        }
+        let called = (text(names, placed.row.name()), placed.row.trigger());
+        if wanted.remove(&called) {
+            found.push(invocation_row(&placed.row, names));
+        }
+        Ok(Go::On)
+    })?;
+    Ok(found)
 }
 
 /// Whether the invocation handled the event of the filter: the row has a hash of it only.

@@ -1,6 +1,7 @@
 //! The three nouns of Nexus and what they are made of: resources, events, invocations; ids, times,
 //! digests, limits, error codes. Pure values: no I/O, no clock of its own, no runtime.
 
+pub mod case;
 mod clock;
 mod code;
 mod digest;
@@ -14,6 +15,7 @@ mod name;
 mod principal;
 pub mod record;
 pub mod resource;
+mod sources;
 pub mod units;
 pub mod view;
 
@@ -29,3 +31,4 @@ pub use id::{
 };
 pub use name::{Name, NameError};
 pub use principal::{OpContext, Principal, PrincipalKind, Scope};
+pub use sources::{Sources, SourcesError, is_own_source};

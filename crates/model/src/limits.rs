@@ -55,6 +55,12 @@ pub const OUTBOUND_CONCURRENT_MAX: usize = 100;
 pub const COMPONENT_BYTES_MAX: usize = 256 << 20;
 /// Files of a function's read-only bundle, in bytes.
 pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// Source files that are kept beside a version, in bytes together.
+pub const SOURCES_BYTES_MAX: usize = 4 << 20;
+/// One source file that is kept beside a version, in bytes.
+pub const SOURCE_FILE_BYTES_MAX: usize = 512 << 10;
+/// Source files that are kept beside a version.
+pub const SOURCE_FILES_MAX: usize = 2_000;
 /// Private scratch files of one invocation, in bytes.
 pub const SCRATCH_BYTES_MAX: usize = 64 << 20;
 /// One resource, in bytes of JSON.
@@ -124,6 +130,8 @@ pub const DEBUG_EDITS_MAX: usize = 256;
 pub const DEBUG_MEMORY_BYTES_MAX: u32 = 64 << 10;
 /// Frames of a stack that a debugger shows.
 pub const DEBUG_FRAMES_MAX: usize = 128;
+/// Newest invocations of a project among which the last call of a trigger is looked for.
+pub const LAST_CALLS_MAX: usize = 1_000_000;
 /// Values inside of a value that the debugger shows where nobody says how many.
 pub const DEBUG_VARIABLES: u32 = 100;
 /// Values inside of a value that the debugger shows at once.
@@ -208,6 +216,10 @@ pub const REPLAY_INVOCATIONS_MAX: u64 = 100_000;
 pub const REPLAYS_RUNNING_MAX: usize = 4;
 /// Batches of replays that a project keeps; the oldest that ended go.
 pub const REPLAYS_KEPT_MAX: usize = 100;
+/// One case file, in bytes.
+pub const CASE_BYTES_MAX: usize = 32 << 20;
+/// Cases that are brought from a server at once.
+pub const CASES_FETCHED_MAX: u32 = 10_000;
 /// Recordings of one suite.
 pub const SUITE_CASES_MAX: usize = 10_000;
 /// JSON paths that a comparison of two versions ignores.

@@ -111,6 +111,9 @@ pub struct ManifestFunction {
     pub build: Option<ManifestBuild>,
     /// A folder of files that the function may read, relative to the manifest.
     pub files: Option<PathBuf>,
+    /// Whether the text of its code goes to the server with the component, for debuggers and crash
+    /// dumps. Default: it does.
+    pub sources: Option<bool>,
     /// Paths on the ingress: `"/hello"`, a list, or tables with `path`, `methods`, `host`, `auth`.
     #[serde(default, deserialize_with = "routes")]
     pub http: Vec<HttpRoute>,

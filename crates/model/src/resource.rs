@@ -418,6 +418,9 @@ pub struct VersionSpec {
     /// Read-only files, as a blob with a tar archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Digest>,
+    /// The text of its code, as a blob with [`Sources`](crate::Sources) in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Digest>,
     /// Limits, environment, recording, as they were when it was deployed.
     pub config: FunctionConfig,
 }

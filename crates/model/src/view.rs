@@ -8,6 +8,7 @@ mod debug;
 mod delivery;
 mod history;
 mod node;
+mod profile;
 mod replays;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,13 @@ pub use comparison::{
 };
 pub use debug::{
     BreakpointView, DebugCommand, DebugEnd, DebugFrame, DebugOpened, DebugState, FrameView,
-    LineBreakpoint, MemoryInfo, MemoryView, OperationView, StepBy, StopReason, TimelineEntry,
-    Variable, VariablesView,
+    LineBreakpoint, MemoryInfo, MemoryView, OperationView, SourceFile, StepBy, StopReason,
+    TimelineEntry, Variable, VariablesView,
 };
 pub use delivery::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InferredSchema,
-    PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView, WhyView,
+    LastCall, PendingView, ProgressView, ScheduleView, SchemaCheck, SchemaView, TriggerView,
+    WhyView,
 };
 
 pub use history::{
@@ -35,6 +37,9 @@ pub use history::{
     TotalsView,
 };
 pub use node::{DiskView, NodeLimits, NodeLog, NodeView};
+pub use profile::{
+    ProfileFrameView, ProfileMemoryView, ProfileStackView, ProfileView, ProfileWaitView,
+};
 
 use crate::record::{Level, Meter, Status, Stream, Timings, Trigger};
 use crate::resource::{FunctionConfig, Triggers, World};
@@ -209,6 +214,9 @@ pub struct InvocationView {
     pub output: Value,
     /// What it took in from outside, and what went out, in order.
     pub journal: Vec<JournalEntryView>,
+    /// Why the journal is not shown although it was kept: its bytes cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_problem: Option<String>,
     /// What it wrote.
     pub logs: Vec<LogView>,
     /// Log lines that were not kept.
@@ -353,6 +361,9 @@ pub struct VersionView {
     pub component_bytes: u64,
     /// What it imports.
     pub imports: Vec<String>,
+    /// Whether the text of its code is kept beside it.
+    #[serde(default)]
+    pub sources: bool,
     /// When it was deployed.
     pub created: Timestamp,
 }

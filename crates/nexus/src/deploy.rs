@@ -1,10 +1,12 @@
 //! `nexus deploy` of a project: builds here, uploads to the server.
 
+use std::path::Path;
+
 use nexus_cli::{DeployArgs, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload};
 use nexus_model::resource::{Kind, SchemaMode};
 use nexus_toolchain::BuildOptions;
 
-use crate::project::{BuildError, Function, Project};
+use crate::project::{Artifact, BuildError, Function, Project};
 
 pub(crate) fn run(
     globals: &Globals,
@@ -27,13 +29,7 @@ pub(crate) fn run(
         Session::open(globals, own, project.folder.clone()).map_err(|failed| failed.0)?;
     let cache = project.folder.join(".nexus").join("build");
     for function in &functions {
-        session.terminal.say(Paint(Tone::Faint, format_args!("building {}…", function.name)));
-        let artifact = function
-            .build(&BuildOptions::new(&cache))
-            .map_err(|error| failed(function, error, &mut session.terminal))?;
-        for note in &artifact.notes {
-            session.terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
-        }
+        let artifact = built(function, &cache, &mut session.terminal)?;
         let upload = Upload {
             project: globals.project.clone().unwrap_or_else(|| function.project.clone()),
             name: function.name.clone(),
@@ -41,6 +37,7 @@ pub(crate) fn run(
             spec: Some(function.spec.clone()),
             language: artifact.language,
             bundle: artifact.bundle,
+            sources: artifact.sources,
             label: args.label.clone().or_else(|| function.label.clone()).unwrap_or_default(),
             candidate: args.candidate,
         };
@@ -50,6 +47,22 @@ pub(crate) fn run(
         declare(globals, &project, &mut session)?;
     }
     Ok(())
+}
+
+/// Builds a function, and says so.
+pub(crate) fn built(
+    function: &Function,
+    cache: &Path,
+    terminal: &mut Terminal,
+) -> Result<Artifact, Error> {
+    terminal.say(Paint(Tone::Faint, format_args!("building {}…", function.name)));
+    let artifact = function
+        .build(&BuildOptions::new(cache))
+        .map_err(|error| failed(function, error, terminal))?;
+    for note in &artifact.notes {
+        terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
+    }
+    Ok(artifact)
 }
 
 /// Applies the schemas and triggers of the manifest, and removes those that it no longer has.
@@ -75,6 +88,6 @@ fn failed(function: &Function, error: BuildError, terminal: &mut Terminal) -> Er
     if let BuildError::Build(nexus_toolchain::Error::MissingTools { tools }) = &error {
         crate::new::say_missing(tools, terminal);
     }
-    let hint = format!("nothing of {} was deployed", function.name);
+    let hint = format!("there is no new version of {}", function.name);
     Error::Host(HostFailure::new(error).hint(hint))
 }

@@ -1,6 +1,7 @@
 //! The composition root: which command, which implementations, run.
 
 mod bundle;
+mod cases;
 mod config;
 mod deploy;
 mod dev;
@@ -12,6 +13,7 @@ mod serve;
 mod server;
 mod signals;
 mod task;
+mod test;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn run(
     match command {
         HostCommand::New(args) => new::run(&args, terminal),
         HostCommand::Dev(args) => dev::run(&args, terminal),
+        HostCommand::Test(args) => test::run(&args, terminal),
         HostCommand::Serve(args) => serve::run(&args, terminal),
         HostCommand::Deploy(args) => deploy::run(globals, &args, terminal),
         HostCommand::Log(command) => log::run(&command, terminal),

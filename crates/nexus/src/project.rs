@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nexus_cli::{Error, HostFailure};
 use nexus_model::manifest::{FILE, Manifest, ManifestFunction};
 use nexus_model::resource::{FunctionSpec, Kind, Resource};
-use nexus_model::{Name, document};
+use nexus_model::{Name, Sources, document};
 use nexus_toolchain::{BuildOptions, CustomBuild, FunctionSource, Language};
 
 use crate::bundle;
@@ -28,6 +28,8 @@ pub(crate) struct Function {
     pub(crate) code: Code,
     /// The folder of files that the function may read.
     pub(crate) files: Option<PathBuf>,
+    /// The folder below which the text of its code lies, where that goes to the server.
+    pub(crate) sources: Option<PathBuf>,
 }
 
 /// Where a function's component comes from.
@@ -54,6 +56,7 @@ pub(crate) struct Artifact {
     pub(crate) component: Vec<u8>,
     pub(crate) language: String,
     pub(crate) bundle: Option<Vec<u8>>,
+    pub(crate) sources: Option<Sources>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -154,6 +157,7 @@ impl Project {
                 label: function.version.clone(),
                 code,
                 files: function.files.as_ref().map(|files| self.folder.join(files)),
+                sources: function.sources.unwrap_or(true).then(|| self.folder.clone()),
             })
         };
         self.manifest.functions.iter().map(function).collect()
@@ -225,12 +229,21 @@ impl Function {
                 let component = std::fs::read(path)
                     .map_err(|source| BuildError::Read { path: path.clone(), source })?;
                 let language = String::new();
-                Ok(Artifact { component, language, bundle, notes: Vec::new() })
+                Ok(Artifact { component, language, bundle, sources: None, notes: Vec::new() })
             }
             Code::Source(source) => {
                 let built = nexus_toolchain::build(source, options)?;
-                let (component, notes) = (built.component, built.notes);
-                Ok(Artifact { component, language: built.language, bundle, notes })
+                let (component, language, mut notes) =
+                    (built.component, built.language, built.notes);
+                let sources = match &self.sources {
+                    None => None,
+                    Some(folder) => {
+                        let found = nexus_toolchain::code_files(source, folder)?;
+                        notes.extend(found.note);
+                        Some(found.sources).filter(|found| !found.files.is_empty())
+                    }
+                };
+                Ok(Artifact { component, language, bundle, sources, notes })
             }
         }
     }

@@ -69,10 +69,10 @@ pub(crate) async fn call_once(
     let accepted = engine.accept(vec![record]).await;
     let accepted = accepted.map_err(|error| unavailable(error.to_string()))?;
     let accepted = accepted.first().ok_or_else(|| unavailable("it was lost".to_owned()))?;
-    let waited = Waited { waiter, key: key_of_call(&context.project, &name, accepted.id) };
+    let mut waited = Waited { waiter, key: key_of_call(&context.project, &name, accepted.id) };
     // It does nothing but wait: others may run in its place.
     let _lent = engine.lend().await;
-    match node.end_of_waited(&waited).await {
+    match node.end_of_waited(&mut waited).await {
         Ok(output) => payload_of(output),
         // Nobody knows yet what comes of it. The journal must not say that it failed: the caller is
         // taken down with the server, and asks again when it goes on.

@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use nexus_content::{DiffRules, DiffRulesError};
-use nexus_exec::rehearsal::Rehearsed;
+use nexus_exec::rehearsal::{Rehearsed, Scene};
 use nexus_exec::{Ended, Prepared, Replayed};
 use nexus_model::resource::VersionSpec;
 use nexus_model::view::{
@@ -61,7 +61,8 @@ impl Candidate {
 
 impl Node {
     /// Runs an invocation again with the version that made it and with another one, both with the
-    /// recording as their world, and says what differs. Touches nothing.
+    /// recording as their world, and says what differs; with `instructions` also how many each runs,
+    /// for which both are compiled once more. Touches nothing.
     ///
     /// # Errors
     /// It does not exist or cannot be replayed at all; there is no such version; a rule cannot be
@@ -70,7 +71,7 @@ impl Node {
         &self,
         ctx: &OpContext,
         id: InvocationId,
-        (against, rules): (&str, &CompareRules),
+        (against, rules, instructions): (&str, &CompareRules, bool),
     ) -> Result<Comparison, Error> {
         let rules = Rules::new(rules)?;
         let recorded = self.recorded(ctx, id).await?;
@@ -78,7 +79,7 @@ impl Node {
             .map_err(|error| Error::internal("read a record", error))?;
         let against = self.candidate(&recorded.project, &function, against).await?;
         let original = self.original(&recorded).await.map_err(|at| at.with_invocation(id))?;
-        let mut comparison = compare(&recorded, (&original, &against), &rules)
+        let mut comparison = compare(&recorded, (&original, &against), &rules, instructions)
             .await
             .map_err(|at| at.with_invocation(id))?;
         if !ctx.allows(Scope::ReadPayload, Some(&recorded.project)) {
@@ -113,37 +114,68 @@ pub(crate) async fn compare(
     recorded: &Recorded,
     (original, against): (&Candidate, &Candidate),
     rules: &Rules,
+    instructions: bool,
 ) -> Result<Comparison, Error> {
     let Recorded { record, event, .. } = recorded;
-    let (replayed, effects) = original.prepared.witness(record, event.clone()).await?;
+    let (replayed, scene) = original.prepared.witness(record, event.clone()).await?;
+    let names = (record.function.clone(), original.named.clone());
+    let before = match untold(&replayed) {
+        None => Ok(&replayed.ended),
+        Some(reason) => Err(reason),
+    };
+    let mut comparison = hold(&scene, (names, before), against, rules).await;
+    comparison.recorded_cost = cost(&replayed.ended);
+    if instructions {
+        comparison.recorded_cost.instructions = Some(counted(original, &scene).await?);
+        comparison.against_cost.instructions = Some(counted(against, &scene).await?);
+    }
+    Ok(comparison)
+}
+
+/// How many instructions a version runs in a scene.
+async fn counted(version: &Candidate, scene: &Scene) -> Result<u64, Error> {
+    Ok(version.prepared.rehearse(scene, true).await?.ended.meter.fuel)
+}
+
+/// Lets a version run in a scene and compares how it ends with `before`, how the recorded version
+/// ended, or why nobody can say. `recorded` is its function, and by which names it goes.
+pub(crate) async fn hold(
+    scene: &Scene,
+    ((function, recorded), before): ((String, VersionRef), Result<&Ended, String>),
+    against: &Candidate,
+    rules: &Rules,
+) -> Comparison {
     let mut comparison = Comparison {
-        invocation: replayed.view.invocation,
-        function: record.function.clone(),
-        recorded: original.named.clone(),
+        invocation: scene.invocation,
+        function,
+        recorded,
         against: against.named.clone(),
         verdict: Sameness::CannotTell,
         summary: String::new(),
         changes: Vec::new(),
         effects: Vec::new(),
         changes_omitted: 0,
-        recorded_cost: cost(&replayed.ended),
+        recorded_cost: Cost::default(),
         against_cost: Cost::default(),
         output: Value::Null,
     };
-    if let Some(reason) = untold(&replayed) {
-        comparison.summary = reason;
-        return Ok(comparison);
-    }
-    let rehearsed = match against.prepared.rehearse(record, event.clone(), effects).await {
-        Ok(rehearsed) => rehearsed,
-        Err(error) => {
-            comparison.summary = format!("the other version cannot be given its input: {error}");
-            return Ok(comparison);
+    let before = match before {
+        Ok(before) => before,
+        Err(reason) => {
+            comparison.summary = reason;
+            return comparison;
         }
     };
-    comparison.against_cost = cost(&rehearsed.ended);
-    tell(&mut comparison, &replayed.ended, rehearsed, rules);
-    Ok(comparison)
+    match against.prepared.rehearse(scene, false).await {
+        Ok(rehearsed) => {
+            comparison.against_cost = cost(&rehearsed.ended);
+            tell(&mut comparison, before, rehearsed, rules);
+        }
+        Err(error) => {
+            comparison.summary = format!("the other version cannot be given its input: {error}");
+        }
+    }
+    comparison
 }
 
 /// Why a recording does not allow to say anything.
@@ -164,6 +196,7 @@ fn cost(ended: &Ended) -> Cost {
         guest_ns: ended.timings.guest_ns,
         memory_peak_bytes: ended.meter.memory_peak_bytes,
         host_calls: ended.meter.host_calls,
+        instructions: None,
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use nexus_exec::{DebugRefused, Debugged, Debugger, Prepared};
 use nexus_model::record::{Failure, InvocationRecord};
-use nexus_model::view::{DebugCommand, DebugOpened, DebugState, FrameView};
-use nexus_model::{Code, Digest, Event, InvocationId, OpContext, Scope, limits};
+use nexus_model::view::{DebugCommand, DebugOpened, DebugState, FrameView, SourceFile};
+use nexus_model::{Code, Digest, Event, InvocationId, OpContext, Scope, Sources, limits};
 
 use crate::replay::Recorded;
-use crate::stack;
 use crate::views::output_value;
 use crate::{Error, Node};
+use crate::{sources, stack};
 
 /// How often sessions that were left alone are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -32,6 +32,7 @@ pub(crate) struct Debuggers(Mutex<HashMap<String, Arc<Session>>>);
 struct Session {
     invocation: InvocationId,
     owner: String,
+    sources: Arc<Sources>,
     /// One command at a time; others wait for it.
     debugger: tokio::sync::Mutex<Debugger>,
     used: Mutex<Instant>,
@@ -82,20 +83,24 @@ impl Node {
         })?;
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let session = format!("dbg_{hex}");
+        let text = self.sources_of(&record).await;
         let opened = DebugOpened {
             session: session.clone(),
             invocation: id,
             function: record.function.clone(),
+            version: record.version_id(),
+            files: files(&debugger.sources, &text),
             timeline: std::mem::take(&mut debugger.timeline),
             sources: std::mem::take(&mut debugger.sources),
             has_lines: debugger.has_lines,
             compile_ms: debugger.compile_ms,
             idle_seconds: limits::DEBUG_IDLE_MAX.as_secs(),
-            state: debugger.state.state.clone(),
+            state: shown(debugger.state.clone(), &text),
         };
         let open = Session {
             invocation: id,
             owner: ctx.principal.to_string(),
+            sources: text,
             debugger: tokio::sync::Mutex::new(debugger),
             used: Mutex::new(Instant::now()),
         };
@@ -135,7 +140,7 @@ impl Node {
         drop(debugger);
         open.touch();
         match done {
-            Ok(debugged) => Ok(shown(debugged)),
+            Ok(debugged) => Ok(shown(debugged, &open.sources)),
             Err(DebugRefused::Invalid(reason)) => {
                 Err(Error::new(Code::BadRequest, reason).with_invocation(id))
             }
@@ -203,14 +208,20 @@ impl Node {
         failure: &Failure,
     ) -> Vec<FrameView> {
         if failure.offsets.is_empty() {
-            return stack::frames(&stack::message(&failure.message));
+            let mut frames = stack::frames(&stack::message(&failure.message));
+            sources::place(&*self.sources_of(record).await, &mut frames);
+            return frames;
         }
         let executed = Digest::try_from(&record.executed[..]);
         let Ok(component) = executed.or_else(|_| Digest::try_from(&record.component[..])) else {
             return Vec::new();
         };
         match self.parts.runtime.frames(component, &failure.offsets).await {
-            Ok(frames) => frames.into_iter().flatten().collect(),
+            Ok(frames) => {
+                let mut frames: Vec<FrameView> = frames.into_iter().flatten().collect();
+                sources::place(&*self.sources_of(record).await, &mut frames);
+                frames
+            }
             Err(error) => {
                 tracing::debug!(%error, "no source lines for a stack");
                 Vec::new()
@@ -225,8 +236,18 @@ fn ended(id: InvocationId) -> Error {
         .with_hint("open a new one: it comes to the same place, because runs are exact")
 }
 
-fn shown(debugged: Debugged) -> DebugState {
+/// The files of the debug information whose text is kept, in its order.
+fn files(named: &[String], text: &Sources) -> Vec<SourceFile> {
+    let file = |file: &String| {
+        let path = text.find(file)?.to_owned();
+        Some(SourceFile { path, file: file.clone() })
+    };
+    named.iter().filter_map(file).collect()
+}
+
+fn shown(debugged: Debugged, text: &Sources) -> DebugState {
     let Debugged { mut state, output } = debugged;
+    sources::place(text, state.frames.iter_mut().map(|frame| &mut frame.at));
     if let (Some(ended), Some(output)) = (&mut state.ended, output) {
         ended.output = output_value(&output);
     }

@@ -17,6 +17,7 @@ use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
 use crate::record::bytes_of;
 use crate::serve::{Outcome, guest_error};
+use crate::waited::{Waited, key_of_call};
 use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// The source of the events that direct calls make.
@@ -33,6 +34,15 @@ pub enum ResultOf {
     Pending(Box<PendingView>),
 }
 
+/// What became of an asynchronous call within the time that its caller waits.
+#[derive(Debug)]
+pub enum Later {
+    /// It succeeded.
+    Ended(Box<InvokeOutput>),
+    /// It has not ended; its id finds the result.
+    GoesOn(Box<PendingView>),
+}
+
 impl Node {
     /// Accepts a call: durable when it returns, run later with the retries and limits of the
     /// function. The id finds its result.
@@ -43,9 +53,63 @@ impl Node {
     pub async fn invoke_async(
         &self,
         ctx: &OpContext,
-        (project, function): (&Name, &Name),
+        called: (&Name, &Name),
         input: InvokeInput,
     ) -> Result<InvocationId, Error> {
+        let targeted = self.targeted(ctx, called, input)?;
+        let invocation = InvocationId::from_bytes(*targeted.id.as_bytes());
+        self.accept_targeted((ctx, called.0), targeted).await?;
+        Ok(invocation)
+    }
+
+    /// The same, and waits for its end at most for `patience` (itself at most
+    /// [`limits::RESULT_WAIT_MAX`]). It goes on when nobody waits any more.
+    ///
+    /// # Errors
+    /// Like [`invoke_async`](Self::invoke_async); it did not succeed.
+    pub async fn invoke_waited(
+        &self,
+        ctx: &OpContext,
+        called: (&Name, &Name),
+        (input, patience): (InvokeInput, Duration),
+    ) -> Result<Later, Error> {
+        let (project, function) = called;
+        let targeted = self.targeted(ctx, called, input)?;
+        let waiter = self.waiters.wait(targeted.id);
+        let invocation = InvocationId::from_bytes(*targeted.id.as_bytes());
+        let accepted = self.accept_targeted((ctx, project), targeted).await?;
+        let key = key_of_call(project, function, accepted.id);
+        let mut waited = Waited { waiter, key };
+        let ended = self.end_of_waited(&mut waited);
+        let reason = match tokio::time::timeout(patience.min(limits::RESULT_WAIT_MAX), ended).await
+        {
+            Ok(Ok(output)) => return Ok(Later::Ended(Box::new(output))),
+            // It is on disk: the next start of the server goes on with it.
+            Ok(Err(error)) if error.code() == Code::ShuttingDown => {
+                "the server is shutting down; it goes on when that is back"
+            }
+            Ok(Err(error)) => {
+                return Err(match error.invocation_id() {
+                    Some(_) => error,
+                    None => error.with_invocation(invocation),
+                });
+            }
+            Err(_) => match self.pending_view(&waited.key, invocation).await? {
+                Some(view) => return Ok(Later::GoesOn(Box::new(view))),
+                None => "it ends just now",
+            },
+        };
+        let (status, reason) = (Status::Running, reason.to_owned());
+        Ok(Later::GoesOn(Box::new(PendingView { invocation, status, attempt: 1, reason })))
+    }
+
+    /// A call as the event that only its function gets.
+    fn targeted(
+        &self,
+        ctx: &OpContext,
+        (project, function): (&Name, &Name),
+        input: InvokeInput,
+    ) -> Result<Targeted, Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
         let found = self.catalog.function(project, function);
         found.ok_or_else(|| self.no_function(project, function))?;
@@ -68,15 +132,13 @@ impl Node {
             event.data = Some(input.data);
         }
         event.validate().map_err(|error| Error::new(Code::BadRequest, error.to_string()))?;
-        let targeted = Targeted {
+        Ok(Targeted {
             id,
             event: StoredEvent::from(&event),
             target: function.to_string(),
             trigger: String::new(),
             cause: Cause::default(),
-        };
-        self.accept_targeted((ctx, project), targeted).await?;
-        Ok(invocation)
+        })
     }
 
     /// What became of an invocation, waiting for its end at most for `patience` (itself at most
@@ -347,15 +409,8 @@ pub(crate) fn output_of(id: InvocationId, record: InvocationRecord) -> Result<In
     if body.dropped || (body.inline.is_empty() && body.size > 0) {
         return Err(gone("it was too large to be kept, or was redacted"));
     }
-    let mut map = HeaderMap::new();
-    for header in headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(header.name.as_bytes()),
-            HeaderValue::from_maybe_shared(Bytes::clone(&header.value)),
-        ) {
-            map.append(name, value);
-        }
-    }
+    let headers: Vec<_> = headers.into_iter().map(|header| (header.name, header.value)).collect();
+    let map = header_map(&headers);
     let stated = map.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Ok(InvokeOutput {
         invocation: id,
@@ -366,4 +421,18 @@ pub(crate) fn output_of(id: InvocationId, record: InvocationRecord) -> Result<In
         body: body.inline,
         events: events.iter().map(StoredEvent::to_event).collect(),
     })
+}
+
+/// Header fields as they were recorded, as a map.
+pub(crate) fn header_map(fields: &[(String, Bytes)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_maybe_shared(Bytes::clone(value)),
+        ) {
+            map.append(name, value);
+        }
+    }
+    map
 }

@@ -1,5 +1,7 @@
-//! Attempts for the engine: `started` first, then the run, then its record; both durable.
+//! Attempts for the engine: the run and its record, durable; and before that the record of its
+//! begin, where anything can be seen of it before its end.
 //!
+//! - `begin`: when the begin has to be on disk.
 //! - `input`: what the function gets: an event, a transformed one, a batch.
 //! - `attempt`: the records around an attempt.
 //! - [`Strikes`]: running attempts that somebody may cancel.
@@ -7,6 +9,7 @@
 //! - `resume`: durable invocations that go on from their journals.
 
 mod attempt;
+mod begin;
 mod input;
 pub(crate) mod request;
 mod resume;
@@ -27,12 +30,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Slot;
 use crate::catalog::Function;
+use crate::deferred::header_map;
 use crate::invoke::{http_output, output_of};
 use crate::loaded::{LoadTimes, Loaded};
-use crate::record::{InputHead, bytes_of, nanos};
+use crate::record::{Facts, InputHead, bytes_of, nanos};
 use crate::serve::{Begun, Finished, Running};
-use crate::{Error, Node};
-use attempt::Attempt;
+use crate::{Error, InvokeOutput, Node};
+use attempt::{Attempt, Moment};
+pub(crate) use begin::Begin;
+use begin::Note;
 use strikes::Strikes;
 
 /// How long an attempt waits for a slot of the node: as long as it takes, for practical purposes.
@@ -120,18 +126,22 @@ impl Node {
         let cancel = Cancel::default();
         // From its begin on it can be cancelled.
         let _struck = strikes.watch(attempt.id, &cancel);
-        let started = Record::Started(attempt.started(&begun));
-        self.parts.log.append(vec![started]).await?;
         let mut running = begun.into_call(&self, input, None, &cancel);
         attempt.fill(&mut running);
-        self.run_attempt(&attempt, running).await.map(drop)
+        let suspect = attempt.delivery.suspect;
+        if suspect {
+            let started = attempt.started(&Moment::of(&running.facts));
+            self.parts.log.append(vec![Record::Started(started)]).await?;
+        }
+        self.run_attempt(&attempt, (running, suspect)).await.map(drop)
     }
 
-    /// Runs an attempt to its end, or to where it lies down to sleep, and puts that on disk.
+    /// Runs an attempt to its end, or to where it lies down to sleep, and puts that on disk. `noted`
+    /// says whether its begin is there already.
     async fn run_attempt(
         self: &Arc<Self>,
         attempt: &Attempt,
-        mut running: Running,
+        (mut running, noted): (Running, bool),
     ) -> Result<Ran, nexus_log::Error> {
         let event = attempt.delivery.key.event;
         let (durable, resumed) = (running.call.durable, running.call.resume.is_some());
@@ -145,13 +155,11 @@ impl Node {
             running.call.respond = Some(respond);
             answer
         });
-        let mut finished = tokio::select! {
-            finished = running.run() => finished,
-            () = self.taken_down.wait(attempt.id), if durable => {
-                return Err(nexus_log::Error::Closed);
-            }
-        };
+        let (note, begin) = Note::new(noted);
+        running.begin = begin;
+        let mut finished = self.drive(attempt, running, &note).await?;
         if let Some(suspension) = finished.ended.suspension.take() {
+            self.note_begin(attempt, &finished.facts, &note).await?;
             let record = self.suspended(&finished, &suspension);
             return self.append_end(Record::Suspended(record)).await.map(|()| Ran::Recorded);
         }
@@ -169,14 +177,74 @@ impl Node {
             // To begin it anew would do again what it has done.
             finished.ended.status = Status::Refused;
         }
+        if !finished.ended.events.is_empty() {
+            self.note_begin(attempt, &finished.facts, &note).await?;
+        }
         self.send_returned(&mut finished).await;
         if waits {
             self.tell_waiter(event, &finished, answer).await;
         }
         let failed = attempt.failed_items(&finished);
         let (node, _, record) = finished.into_record().await;
+        let handled = record.status() == Status::Succeeded && failed.is_empty();
         let record = attempt.end(record, failed);
-        node.append_end(Record::Invocation(Box::new(record))).await.map(|()| Ran::Recorded)
+        node.append_end(Record::Invocation(Box::new(record))).await?;
+        if waits && handled {
+            node.waiters.kept(event);
+        }
+        Ok(Ran::Recorded)
+    }
+
+    /// Drives an attempt to its end. When it first waits, its begin goes to the disk beside it.
+    async fn drive(
+        &self,
+        attempt: &Attempt,
+        running: Running,
+        note: &Note,
+    ) -> Result<Finished, nexus_log::Error> {
+        let durable = running.call.durable;
+        let begin = (!note.is_made()).then(|| Moment::of(&running.facts));
+        let mut run = std::pin::pin!(running.run());
+        let taken_down = async {
+            match durable {
+                true => self.taken_down.wait(attempt.id).await,
+                false => std::future::pending().await,
+            }
+        };
+        let mut taken_down = std::pin::pin!(taken_down);
+        if let Some(begin) = begin {
+            let noting = async {
+                let started = Record::Started(attempt.started(&begin));
+                self.parts.log.append(vec![started]).await
+            };
+            tokio::select! {
+                biased;
+                finished = &mut run => return Ok(finished),
+                () = &mut taken_down => return Err(nexus_log::Error::Closed),
+                noted = noting => drop(noted?),
+            }
+            note.make();
+        }
+        tokio::select! {
+            biased;
+            finished = run => Ok(finished),
+            () = taken_down => Err(nexus_log::Error::Closed),
+        }
+    }
+
+    /// Puts the begin of an attempt on disk, unless it is there.
+    async fn note_begin(
+        &self,
+        attempt: &Attempt,
+        facts: &Facts,
+        note: &Note,
+    ) -> Result<(), nexus_log::Error> {
+        if !note.is_made() {
+            let started = attempt.started(&Moment::of(facts));
+            self.append_end(Record::Started(started)).await?;
+            note.make();
+        }
+        Ok(())
     }
 
     /// Gives the answer to who waits for it in this process.
@@ -193,7 +261,11 @@ impl Node {
         let output = match answer.map(|mut answer| answer.try_recv()) {
             Some(Ok(response)) => http_output(id, response).await,
             // Without a request there is no answer, only a result.
-            _ => output_of(&finished.ended, id),
+            _ => output_of(&finished.ended, id).map(|output| InvokeOutput {
+                http_status: Some(finished.ended.http_status).filter(|status| *status > 0),
+                headers: header_map(&finished.ended.headers),
+                ..output
+            }),
         };
         // What cannot be given is not in the record either: there the caller finds the reason.
         if let Ok(output) = output {

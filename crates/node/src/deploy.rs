@@ -32,6 +32,7 @@ struct Artifact {
     executed: Option<Digest>,
     bytes: u64,
     bundle: Option<Digest>,
+    sources: Option<Digest>,
     compiled: Compiled,
     notes: Vec<String>,
 }
@@ -132,6 +133,10 @@ impl Node {
             None => None,
             Some(bundle) => Some(self.parts.blobs.put(bundle.clone()).await?),
         };
+        let sources = match &deploy.sources {
+            None => None,
+            Some(sources) => Some(self.keep_sources(sources).await?),
+        };
         let code = inspected.adapted.clone().unwrap_or_else(|| deploy.component.clone());
         let stored = self.parts.runtime.compile(executed.unwrap_or(component), code).await?;
         // What was compiled to look at the component is part of this deploy.
@@ -141,6 +146,7 @@ impl Node {
             executed,
             bytes: deploy.component.len() as u64,
             bundle,
+            sources,
             compiled,
             notes: inspected.notes.clone(),
             inspected,
@@ -190,6 +196,7 @@ impl Node {
             imports: artifact.inspected.imports.clone(),
             language: deploy.language.clone(),
             bundle: artifact.bundle,
+            sources: artifact.sources,
             config: config.clone(),
         };
         let live = status.current.map(|at| at.version);
@@ -206,6 +213,8 @@ impl Node {
                 number: known.number,
                 language: or(&fresh.language, &known.language),
                 label: or(&fresh.label, &known.label),
+                // Text that does not change the component changes nothing.
+                sources: known.sources,
                 ..fresh.clone()
             };
             if same == known {

@@ -70,8 +70,8 @@ impl Node {
         let warnings = self.check_schemas(project, &events)?;
         let now_ns = self.parts.clock.now().unix_ns();
         let records = events
-            .iter()
-            .map(|event| self.event_record((ctx, project.as_str()), event, cause, now_ns));
+            .into_iter()
+            .map(|event| self.event_record((ctx, project.as_str()), event.into(), cause, now_ns));
         let accepted = self.engine()?.accept(records.collect()).await?;
         let duplicates = accepted.iter().filter(|at| at.duplicate).count() as u64;
         self.parts.metrics.events_accepted(accepted.len() as u64 - duplicates, duplicates);
@@ -91,18 +91,17 @@ impl Node {
         targeted: Targeted,
     ) -> Result<AcceptedEvent, Error> {
         let now_ns = self.parts.clock.now().unix_ns();
-        let event = targeted.event.to_event();
         // What lies in the blob store has a limit of its own.
-        let size = size_of(&event);
+        let size = size_of(&targeted.event.to_event());
         if size > limits::EVENT_BYTES_MAX {
             return Err(Error::new(
                 Code::TooLarge,
                 format!("{size} bytes, the limit of an event is {}", limits::EVENT_BYTES_MAX),
             ));
         }
-        let mut record = self.event_record((ctx, project.as_str()), &event, targeted.cause, now_ns);
+        let Targeted { event, cause, .. } = targeted;
+        let mut record = self.event_record((ctx, project.as_str()), event, cause, now_ns);
         record.id = bytes_of(targeted.id.as_bytes());
-        record.event = targeted.event;
         record.target = targeted.target;
         record.trigger = targeted.trigger;
         let accepted = self.engine()?.accept(vec![record]).await?;
@@ -116,20 +115,15 @@ impl Node {
     pub(crate) fn event_record(
         &self,
         (ctx, project): (&OpContext, &str),
-        event: &Event,
+        event: StoredEvent,
         cause: Cause,
         now_ns: i64,
     ) -> EventRecord {
-        let key = match event.extension("partitionkey") {
-            Some(AttributeValue::String(key)) => key.as_str(),
-            _ => "",
-        };
+        let key = event.extension_text("partitionkey").unwrap_or_default();
         let id: EventId = self.parts.mint.mint(Partition::of(project, key));
         // The event's own trace context (the distributed tracing extension) wins: it is older.
-        let traceparent = match event.extension("traceparent") {
-            Some(AttributeValue::String(trace)) => trace.clone(),
-            _ => ctx.traceparent.as_deref().unwrap_or_default().to_owned(),
-        };
+        let traceparent = event.extension_text("traceparent");
+        let traceparent = traceparent.or(ctx.traceparent.as_deref()).unwrap_or_default();
         EventRecord {
             id: bytes_of(id.as_bytes()),
             meta: Meta {
@@ -140,12 +134,12 @@ impl Node {
                     .invocation
                     .map(|id| bytes_of(id.as_bytes()))
                     .unwrap_or_default(),
-                traceparent,
+                traceparent: traceparent.to_owned(),
                 ordering_key: key.to_owned(),
                 deadline_ns: 0,
             },
             received_ns: now_ns,
-            event: StoredEvent::from(event),
+            event,
             depth: cause.depth,
             ..EventRecord::default()
         }
@@ -158,7 +152,7 @@ impl Node {
         let records = events.iter().map(|(project, event)| {
             let ctx = OpContext::system(Arc::from("audit"));
             let mut record =
-                self.event_record((&ctx, project.as_str()), event, Cause::default(), now_ns);
+                self.event_record((&ctx, project.as_str()), event.into(), Cause::default(), now_ns);
             if let Some(principal) = principal_of(event) {
                 record.meta.principal = principal;
             }

@@ -194,6 +194,7 @@ fn version_view(
         component: spec.component,
         component_bytes: spec.component_bytes,
         imports: spec.imports.clone(),
+        sources: spec.sources.is_some(),
         created: spec.id.time(),
     }
 }

@@ -88,7 +88,10 @@ impl Node {
         reach(ctx, &mut filter.project)?;
         let size = page_size(page.limit);
         let mut first = match page.cursor {
-            None => self.unfinished(&filter, size).await?,
+            None => {
+                self.parts.log.settle().await;
+                self.unfinished(&filter, size).await?
+            }
             Some(_) => Vec::new(),
         };
         let ended = self.parts.log.invocations(&filter, page.cursor, size).await?;

@@ -13,6 +13,7 @@ use nexus_exec::{
 use nexus_model::{Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
 use tokio::sync::Semaphore;
 
+use crate::delivery::Begin;
 use crate::emit::Cause;
 use crate::loaded::Loaded;
 use crate::record::Facts;
@@ -31,11 +32,16 @@ pub(crate) struct CallHost {
     pub(crate) pieces: AtomicU32,
     /// How many invocations led to this one: what it emits is one further.
     chain: u32,
+    begin: Begin,
 }
 
 impl CallHost {
     /// `kept` pieces of its journal are on disk.
-    pub(crate) fn new(node: &Arc<Node>, facts: &Facts, (durable, kept): (bool, u32)) -> Self {
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        (facts, begin): (&Facts, Begin),
+        (durable, kept): (bool, u32),
+    ) -> Self {
         CallHost {
             node: Arc::clone(node),
             loaded: Arc::clone(&facts.loaded),
@@ -45,7 +51,13 @@ impl CallHost {
             durable,
             pieces: AtomicU32::new(kept),
             chain: facts.chain,
+            begin,
         }
+    }
+
+    /// Nothing happens outside of an attempt whose begin is not on disk.
+    async fn begun(&self) -> Result<(), String> {
+        self.begin.on_disk().await.map_err(|lost| lost.to_string())
     }
 }
 
@@ -75,6 +87,7 @@ impl Host for CallHost {
         {
             request.headers_mut().insert("traceparent", value);
         }
+        self.begun().await.map_err(HttpError::Broken)?;
         self.node.outbound.send(&self.loaded.egress, request, timeouts).await
     }
 
@@ -90,6 +103,7 @@ impl Host for CallHost {
                 limits::EMITTED_EVENTS_MAX
             )));
         }
+        self.begun().await.map_err(EmitError::Unavailable)?;
         let name = |index| format!("{}-{}", context.id, before + index);
         let accepted = self.node.emit_from((context, self.chain), events, name).await;
         let accepted = accepted.map_err(|error| match error.code().retryable() {
@@ -104,6 +118,7 @@ impl Host for CallHost {
     }
 
     async fn persist(&self, context: &CallContext, piece: Piece) -> Result<(), Unavailable> {
+        self.begin.on_disk().await?;
         durable::persist(self, context, piece).await
     }
 
@@ -112,10 +127,13 @@ impl Host for CallHost {
         context: &CallContext,
         name: &str,
     ) -> Result<Option<Signal>, Unavailable> {
+        // Before that its signals wait for its event.
+        self.begin.on_disk().await?;
         durable::signal(self, context, name).await
     }
 
     async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
+        self.begun().await.map_err(CallError::Unavailable)?;
         match self.durable {
             true => calls::call_once(&self.node, context, call).await,
             false => calls::call(&self.node, context, call).await,
@@ -128,6 +146,7 @@ impl Host for CallHost {
         call: FunctionCall,
         options: StartOptions,
     ) -> Result<InvocationId, CallError> {
+        self.begun().await.map_err(CallError::Unavailable)?;
         durable::start(&self.node, context, (call, options)).await
     }
 
@@ -148,6 +167,7 @@ impl Host for CallHost {
         context: &CallContext,
         write: StateWrite,
     ) -> Result<u64, StateError> {
+        self.begun().await.map_err(StateError::Unavailable)?;
         state::write(&self.node, context, write).await
     }
 
@@ -164,6 +184,7 @@ impl Host for CallHost {
         context: &CallContext,
         append: StateAppend,
     ) -> Result<u64, StateError> {
+        self.begun().await.map_err(StateError::Unavailable)?;
         state::append(&self.node, context, append).await
     }
 

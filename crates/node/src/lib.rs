@@ -17,6 +17,7 @@
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
 //!   debug.rs, profile.rs                                   looking into what ran
+//!   compare.rs, replays.rs, suites.rs, cases.rs            other versions in what ran
 //! ```
 
 mod admission;
@@ -25,8 +26,8 @@ mod audit;
 mod buckets;
 mod cache_key;
 mod call_policy;
-
 mod calls;
+mod cases;
 mod catalog;
 mod changes;
 mod compare;
@@ -68,6 +69,7 @@ mod search;
 mod secrets;
 mod serve;
 mod sessions;
+mod sources;
 mod stack;
 mod state;
 mod stats;
@@ -88,7 +90,7 @@ mod why;
 pub use catalog::Route;
 pub use config::{Mode, NodeConfig, Parts};
 pub use dead_letters::{DeadLetterFilter, RedriveOptions};
-pub use deferred::ResultOf;
+pub use deferred::{Later, ResultOf};
 pub use error::Error;
 pub use graph::GraphOptions;
 pub use keys::MasterKey;

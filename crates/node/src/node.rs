@@ -126,6 +126,8 @@ impl Node {
         let at = Arc::clone(&node);
         node.tasks.service("unload idle functions", async move { at.unload_loop().await });
         let at = Arc::clone(&node);
+        node.tasks.service("interrupted replays", async move { at.go_on_replays().await });
+        let at = Arc::clone(&node);
         node.tasks.service("debug sessions", async move { at.debug_sweep_loop().await });
         Ok(node)
     }

@@ -1,5 +1,6 @@
 //! Profiles of invocations of the past, in the forms that people and tools read.
 
+mod data;
 mod firefox;
 mod flame;
 mod pprof;
@@ -8,7 +9,7 @@ mod text;
 use nexus_exec::journal::{Entry, Journal};
 use nexus_exec::{Profile, ProfileOptions};
 use nexus_model::record::InvocationRecord;
-use nexus_model::{InvocationId, OpContext, limits};
+use nexus_model::{Code, InvocationId, OpContext, limits};
 
 use crate::debug::Recording;
 use crate::{Error, Node};
@@ -26,16 +27,19 @@ pub enum ProfileFormat {
     Text,
     /// Collapsed stacks, one a line with its count.
     Folded,
+    /// As data: [`ProfileView`](nexus_model::view::ProfileView).
+    Json,
 }
 
 impl ProfileFormat {
     /// All formats with their words.
-    pub const ALL: [(&'static str, ProfileFormat); 5] = [
+    pub const ALL: [(&'static str, ProfileFormat); 6] = [
         ("svg", ProfileFormat::Svg),
         ("pprof", ProfileFormat::Pprof),
         ("firefox", ProfileFormat::Firefox),
         ("text", ProfileFormat::Text),
         ("folded", ProfileFormat::Folded),
+        ("json", ProfileFormat::Json),
     ];
 
     /// The format with this word.
@@ -48,7 +52,7 @@ impl ProfileFormat {
         match self {
             ProfileFormat::Svg => "image/svg+xml",
             ProfileFormat::Pprof => "application/octet-stream",
-            ProfileFormat::Firefox => "application/json",
+            ProfileFormat::Firefox | ProfileFormat::Json => "application/json",
             ProfileFormat::Text | ProfileFormat::Folded => "text/plain; charset=utf-8",
         }
     }
@@ -102,7 +106,11 @@ impl Node {
         let profile = prepared.profile(&record, event, options).await;
         let profile = profile.map_err(|error| Error::from(error).with_invocation(id))?;
         let journal = record.journal.as_ref().map(|journal| Journal::decode(&journal.inline));
-        let entries = journal.and_then(Result::ok).and_then(|it| it.read_entries().ok());
+        let entries = journal.map(|journal| journal.and_then(|it| it.read_entries()));
+        let entries = entries.transpose().map_err(|error| {
+            let detail = format!("the journal cannot be read: {error}");
+            Error::new(Code::BadJournal, detail).with_source(error).with_invocation(id)
+        })?;
         let profiled = Profiled { profile, record, entries: entries.unwrap_or_default() };
         Ok(match format {
             ProfileFormat::Svg => flame::svg(&profiled).into_bytes(),
@@ -110,6 +118,12 @@ impl Node {
             ProfileFormat::Firefox => firefox::json(&profiled).to_string().into_bytes(),
             ProfileFormat::Text => text::text(&profiled).into_bytes(),
             ProfileFormat::Folded => text::folded(&profiled).into_bytes(),
+            ProfileFormat::Json => {
+                let text = self.sources_of(&profiled.record).await;
+                let view = data::view(&profiled, id, &text);
+                serde_json::to_vec(&view)
+                    .map_err(|error| Error::internal("write a profile", error))?
+            }
         })
     }
 }

@@ -2,7 +2,8 @@
 //! background, with progress and a report.
 //!
 //! A batch is a resource: what was asked for is its spec, what came of it its status, and the rows
-//! of its report a blob. While it runs its progress is in memory: a restart ends it, and says so.
+//! of its report a blob. While it runs its progress is in memory: after a restart it begins anew,
+//! with the same invocations, which costs time and nothing else.
 
 mod job;
 mod one;
@@ -27,6 +28,8 @@ use job::{Job, Order};
 use one::Plan;
 pub(crate) use select::Selected;
 
+/// Resources that are read at once.
+const SCAN_ITEMS: usize = 500;
 /// Rows of a report in one answer where nothing was asked for.
 const ROWS_DEFAULT: usize = 100;
 
@@ -45,6 +48,13 @@ struct Status {
     report: Option<Digest>,
 }
 
+impl Status {
+    /// That of a batch while it runs.
+    fn of(job: &Job) -> Self {
+        Status { principal: job.principal.clone(), tally: job.tally(), report: None }
+    }
+}
+
 impl Node {
     /// Begins a batch of replays. It touches nothing outside, and goes on when the caller leaves.
     ///
@@ -55,17 +65,21 @@ impl Node {
         self: &Arc<Self>,
         ctx: &OpContext,
         project: &Name,
-        request: ReplayRequest,
+        mut request: ReplayRequest,
     ) -> Result<ReplayBatch, Error> {
         nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
         self.require_project(project)?;
         check(&request.select)?;
+        if request.select.ids.is_empty() && request.select.suite.is_none() {
+            // What comes while it runs is not meant, nor what comes before it begins anew.
+            request.select.until.get_or_insert(self.parts.clock.now());
+        }
         let plan = Plan::new(self, ctx, project, &request).await?;
         let id: nexus_model::InvocationId =
             self.parts.mint.mint(nexus_model::Partition::of(project.as_str(), ""));
         let name = Name::new(&id.to_string().to_ascii_lowercase().replace("inv_", "replay-"))
             .map_err(|error| Error::internal("name a batch", error))?;
-        let job = Arc::new(Job::new(request.clone()));
+        let job = Arc::new(Job::new(request, ctx.principal.to_string()));
         {
             let mut jobs = lock(&self.replays);
             if jobs.len() >= limits::REPLAYS_RUNNING_MAX {
@@ -91,23 +105,78 @@ impl Node {
         self.forget_old_replays(ctx, project).await?;
         let key = replay_key(project, name);
         let resource = Resource::new(&key, json(&job.request)?);
-        let principal = ctx.principal.to_string();
-        let status = Status { principal, tally: job.tally(), report: None };
-        let ops = vec![Op::create(resource), Op::set_status(key.clone(), json(&status)?)];
+        let ops = vec![Op::create(resource), Op::set_status(key.clone(), json(&Status::of(job))?)];
         self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
-        let (node, job, ctx) = (Arc::clone(self), Arc::clone(job), ctx.clone());
-        let (project, name) = (project.clone(), name.clone());
-        let shown = (project.clone(), name.clone());
-        let own = ctx.clone();
+        self.run_batch(ctx.clone(), (project.clone(), name.clone()), (Arc::clone(job), plan));
+        self.replay_batch(ctx, project, name).await
+    }
+
+    /// Runs a batch to its end, beside everything else.
+    fn run_batch(
+        self: &Arc<Self>,
+        ctx: OpContext,
+        (project, name): (Name, Name),
+        (job, plan): (Arc<Job>, Plan),
+    ) {
+        let node = Arc::clone(self);
         self.tasks.service("replays", async move {
             let selected = tokio::select! {
-                selected = job.run(&node, (&own, &project), plan) => selected,
+                selected = job.run(&node, (&ctx, &project), plan) => selected,
                 () = node.tasks.stopping() => return,
             };
             job.ended(selected);
-            node.keep_report((&own, &project, &name), &job).await;
+            node.keep_report((&ctx, &project, &name), &job).await;
         });
-        self.replay_batch(&ctx, &shown.0, &shown.1).await
+    }
+
+    /// Begins batches anew that the last stop interrupted.
+    pub(crate) async fn go_on_replays(self: &Arc<Self>) {
+        let mut after = None;
+        loop {
+            let page = self.parts.store.scan(Kind::Replay, after.as_ref(), SCAN_ITEMS).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "interrupted batches of replays were not looked for");
+                    return;
+                }
+            };
+            let Some(last) = page.last() else { return };
+            after = Some(last.key());
+            for resource in page {
+                let name = resource.metadata.name.clone();
+                if let Err(error) = self.go_on_batch(resource).await {
+                    tracing::error!(%error, batch = %name, "a batch of replays does not go on");
+                }
+            }
+        }
+    }
+
+    async fn go_on_batch(self: &Arc<Self>, resource: Resource) -> Result<(), Error> {
+        let read = |error| Error::internal("read a batch of replays", error);
+        let status: Status = serde_json::from_value(resource.status).map_err(read)?;
+        let state = status.tally.state;
+        let interrupted = matches!(state, ReplayState::Running | ReplayState::Paused);
+        let Some(project) = resource.metadata.project.filter(|_| interrupted) else {
+            return Ok(());
+        };
+        let request: ReplayRequest = serde_json::from_value(resource.spec).map_err(read)?;
+        // Whoever asked for it was allowed to.
+        let ctx = OpContext::system("replays");
+        let name = resource.metadata.name;
+        let job = Arc::new(Job::new(request, status.principal));
+        if state == ReplayState::Paused {
+            job.order(Order::Pause);
+        }
+        lock(&self.replays).insert((project.clone(), name.clone()), Arc::clone(&job));
+        match Plan::new(self, &ctx, &project, &job.request).await {
+            Ok(plan) => self.run_batch(ctx, (project, name), (job, plan)),
+            Err(error) => {
+                job.ended(Err(error));
+                self.keep_report((&ctx, &project, &name), &job).await;
+            }
+        }
+        Ok(())
     }
 
     /// Writes what came of a batch and lets go of it.
@@ -117,10 +186,10 @@ impl Node {
             rows.extend(serde_json::to_vec(&row).unwrap_or_default());
             rows.push(b'\n');
         }
+        let _writing = job.writing.lock().await;
         let kept = async {
             let report = Some(self.parts.blobs.put(Bytes::from(rows)).await?);
-            let status =
-                Status { principal: ctx.principal.to_string(), tally: job.tally(), report };
+            let status = Status { report, ..Status::of(job) };
             let op = Op::set_status(replay_key(project, name), json(&status)?);
             self.parts.store.apply(Change::new(ctx.principal.clone(), vec![op])).await?;
             Ok::<_, Error>(())
@@ -261,9 +330,24 @@ impl Node {
         nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
         let running = self.running_batch(project, name);
         let resource = self.batch_resource(project, name).await?;
-        let job = running
-            .ok_or_else(|| Error::new(Code::Conflict, format!("batch '{name}' has ended")))?;
-        job.order(order);
+        let open = batch_view(&resource, None)?.state;
+        let ended = || {
+            let what = match open {
+                ReplayState::Running | ReplayState::Paused => "begins anew in a moment",
+                _ => "has ended",
+            };
+            Error::new(Code::Conflict, format!("batch '{name}' {what}"))
+        };
+        let job = running.ok_or_else(ended)?;
+        let _writing = job.writing.lock().await;
+        if !job.order(order) {
+            return Err(ended());
+        }
+        if order != Order::Cancel {
+            // A restart has to know whether it waits.
+            let op = Op::set_status(replay_key(project, name), json(&Status::of(&job))?);
+            self.parts.store.apply(Change::new(ctx.principal.clone(), vec![op])).await?;
+        }
         batch_view(&resource, Some(&job))
     }
 
@@ -318,16 +402,10 @@ fn batch_view(resource: &Resource, running: Option<&Arc<Job>>) -> Result<ReplayB
     let status: Status = serde_json::from_value(resource.status.clone()).map_err(read)?;
     let (project, id) = (resource.metadata.project.clone(), resource.metadata.name.clone());
     let project = project.ok_or_else(|| Error::not_found(resource.key()))?;
-    let mut tally = match running {
+    let tally = match running {
         Some(job) => job.tally(),
         None => status.tally,
     };
-    let ended = !matches!(tally.state, ReplayState::Running | ReplayState::Paused);
-    if running.is_none() && !ended {
-        tally.state = ReplayState::Failed;
-        tally.selecting = false;
-        tally.reason = "the server was restarted meanwhile; make it again".to_owned();
-    }
     let times_real_time = match tally.took_ns {
         0 => 0.0,
         took => tally.original_ns as f64 / took as f64,

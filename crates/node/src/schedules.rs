@@ -29,9 +29,9 @@ impl Node {
         crate::emit::check(&events)?;
         let warnings = self.check_schemas(project, &events)?;
         let now_ns = self.parts.clock.now().unix_ns();
-        let records = events.iter().map(|event| {
+        let records = events.into_iter().map(|event| {
             let record =
-                self.event_record((ctx, project.as_str()), event, Cause::default(), now_ns);
+                self.event_record((ctx, project.as_str()), event.into(), Cause::default(), now_ns);
             ScheduleRecord {
                 id: record.id,
                 meta: record.meta,

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use crate::admission::Slot;
 use crate::answer::{Answer, left_of};
 use crate::catalog::{Function, Route};
+use crate::delivery::Begin;
 use crate::host::CallHost;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{Facts, InputHead, nanos, recording_of};
@@ -228,7 +229,8 @@ impl Begun {
             resume: None,
             wake: None,
         };
-        Running { node: Arc::clone(node), facts, call, slot: self.slot, kept: 0 }
+        let begin = Begin::default();
+        Running { node: Arc::clone(node), facts, call, slot: self.slot, kept: 0, begin }
     }
 }
 
@@ -240,6 +242,8 @@ pub(crate) struct Running {
     pub(crate) slot: Slot,
     /// Pieces of a durable invocation's journal that are on disk.
     pub(crate) kept: u32,
+    /// What its effects wait for.
+    pub(crate) begin: Begin,
 }
 
 /// How a call went, before it is recorded.
@@ -253,7 +257,8 @@ pub(crate) struct Finished {
 impl Running {
     /// Runs the guest to its very end.
     pub(crate) async fn run(self) -> Finished {
-        let host = Arc::new(CallHost::new(&self.node, &self.facts, (self.call.durable, self.kept)));
+        let kept = (self.call.durable, self.kept);
+        let host = Arc::new(CallHost::new(&self.node, (&self.facts, self.begin), kept));
         let prepared = Arc::clone(&self.facts.loaded.prepared);
         let ended = prepared.invoke(self.call, host).await;
         // The slot is free as soon as the guest is gone; recording it takes none.

@@ -55,6 +55,10 @@ fn python(line: &str) -> Option<FrameView> {
     let rest = line.trim().strip_prefix("File \"")?;
     let (file, rest) = rest.split_once("\", line ")?;
     let (line, function) = rest.split_once(", in ").unwrap_or((rest, "<module>"));
+    // The folders of a component are mounted under numbers: `/1/app.py`.
+    let inside = file.strip_prefix('/').and_then(|file| file.split_once('/'));
+    let mounted = inside.filter(|(mount, _)| mount.bytes().all(|byte| byte.is_ascii_digit()));
+    let file = mounted.map_or(file, |(_, file)| file);
     Some(FrameView {
         function: function.to_owned(),
         file: Some(file.to_owned()),
@@ -90,6 +94,8 @@ mod tests {
         let text = "Traceback (most recent call last):\n  File \"app.py\", line 7, in handle\n    f()\n  \
                     File \"app.py\", line 9, in f\nValueError: no";
         assert_eq!(shown(text), ["f app.py 9", "handle app.py 7"]);
+        let text = "  File \"/1/lib/price.py\", line 3, in f\n  File \"/usr/x.py\", line 4, in g";
+        assert_eq!(shown(text), ["g /usr/x.py 4", "f lib/price.py 3"]);
         assert!(shown("nothing at all (really)").is_empty());
     }
 }

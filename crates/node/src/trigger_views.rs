@@ -1,11 +1,14 @@
 //! Triggers as people see and steer them.
 
+use std::collections::{HashMap, HashSet};
+
 use nexus_engine::{CronSchedule, DeliveryFilter};
+use nexus_model::record::Trigger;
 use nexus_model::resource::{
     DeliveryConfig, EventTrigger, FunctionSpec, Kind, Resource, ResourceKey, TriggerSpec,
 };
-use nexus_model::view::TriggerView;
-use nexus_model::{Name, OpContext, Scope};
+use nexus_model::view::{LastCall, TriggerView};
+use nexus_model::{InvocationFilter, Name, OpContext, Scope, Timestamp, limits};
 
 use crate::versions::function_spec;
 use crate::{Error, Node};
@@ -14,6 +17,8 @@ use crate::{Error, Node};
 const PAGE: usize = 1_000;
 /// Unfinished deliveries that are counted for one trigger.
 const PENDING_MAX: usize = 10_000;
+/// Records of a function that are read to tell its triggers apart.
+const RECORDS_MAX: usize = 100;
 
 impl Node {
     /// The triggers of a project: the resources by name, then what functions state themselves.
@@ -36,6 +41,7 @@ impl Node {
             let own = own_triggers(&resource.metadata.name, spec);
             views.extend(own.into_iter().map(|spec| self.view(project, (None, None), spec)));
         }
+        self.add_last_calls(project, &mut views).await?;
         Ok(views)
     }
 
@@ -59,7 +65,60 @@ impl Node {
         };
         let pending = self.engine()?.deliveries(filter, None, PENDING_MAX).await?;
         view.pending = pending.len() as u64;
+        self.add_last_calls(project, std::slice::from_mut(&mut view)).await?;
         Ok(view)
+    }
+
+    /// Says of triggers what they set off last.
+    async fn add_last_calls(&self, project: &Name, views: &mut [TriggerView]) -> Result<(), Error> {
+        let kind = |view: &TriggerView| match view.spec.http {
+            Some(_) => Trigger::Http,
+            None => Trigger::Event,
+        };
+        let function = |view: &TriggerView| view.spec.function.to_string();
+        let wanted = views.iter().map(|view| (function(view), kind(view))).collect();
+        let log = &self.parts.log;
+        let rows = log.newest_calls(project.as_str(), wanted, limits::LAST_CALLS_MAX).await?;
+        let calls: HashMap<(&str, Trigger), LastCall> = rows
+            .iter()
+            .map(|row| {
+                let (at, invocation, status) = (row.accepted, row.id, row.status);
+                ((row.function.as_str(), row.trigger), LastCall { at, invocation, status })
+            })
+            .collect();
+        // Which of several triggers led to a delivery is in its record only.
+        let named: HashSet<Name> = views
+            .iter()
+            .filter(|view| view.name.is_some() && kind(view) == Trigger::Event)
+            .map(|view| view.spec.function.clone())
+            .collect();
+        let mut by_name = HashMap::new();
+        for function in named {
+            let filter = InvocationFilter {
+                project: Some(project.to_string()),
+                function: Some(function.to_string()),
+                triggers: vec![Trigger::Event],
+                ..InvocationFilter::default()
+            };
+            let newest = log.invocation_records(&filter, None, RECORDS_MAX).await?;
+            for record in newest.items.into_iter().map(|(_, record)| record) {
+                let Some(invocation) = record.invocation_id() else { continue };
+                let at = Timestamp::from_unix_ns(record.accepted_ns);
+                let call = LastCall { at, invocation, status: record.status() };
+                by_name.entry((function.clone(), record.trigger_name)).or_insert(call);
+            }
+        }
+        let is_named: HashSet<Name> =
+            by_name.keys().map(|(function, _)| function.clone()).collect();
+        for view in views {
+            let kind = kind(view);
+            let name = view.name.as_ref().map_or(String::new(), Name::to_string);
+            view.last = match kind == Trigger::Event && is_named.contains(&view.spec.function) {
+                true => by_name.get(&(view.spec.function.clone(), name)).cloned(),
+                false => calls.get(&(view.spec.function.as_str(), kind)).cloned(),
+            };
+        }
+        Ok(())
     }
 
     /// Stops a trigger: its events are matched and wait, cron does not fire. Pausing a paused one
@@ -127,7 +186,8 @@ impl Node {
             let schedule = CronSchedule::parse(&cron.schedule, cron.zone.as_deref()).ok()?;
             schedule.next(self.parts.clock.now())
         });
-        TriggerView { project: project.clone(), name, spec, next, pending: 0, revision }
+        let project = project.clone();
+        TriggerView { project, name, spec, next, last: None, pending: 0, revision }
     }
 
     /// Every resource of a kind in a project, by name.

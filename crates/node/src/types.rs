@@ -21,6 +21,8 @@ pub struct Deploy {
     pub language: String,
     /// Read-only files as a tar archive.
     pub bundle: Option<Bytes>,
+    /// The text of its code, for debuggers and crash dumps.
+    pub sources: Option<nexus_model::Sources>,
     /// What the new version is called: a semantic version, or empty.
     pub label: String,
     /// Only make the version: calls go on running the one that is live.

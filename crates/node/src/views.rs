@@ -64,7 +64,15 @@ pub(crate) fn invocation_view(
 ) -> Option<InvocationView> {
     let shown = payloads == Payloads::Shown;
     let journal = record.journal.as_ref().filter(|at| shown && !at.inline.is_empty());
-    let entries = journal.map(|at| nexus_exec::journal::entries(&at.inline));
+    let entries = journal.map(|at| nexus_exec::journal::entries(&at.inline)).transpose();
+    let (journal, journal_problem) = match entries {
+        Ok(entries) => (entries.unwrap_or_default(), None),
+        Err(error) => {
+            let invocation = record.invocation_id().map(|id| id.to_string()).unwrap_or_default();
+            tracing::error!(%error, invocation, "a recorded journal cannot be read");
+            (Vec::new(), Some(format!("the journal cannot be read: {error}")))
+        }
+    };
     Some(InvocationView {
         row: row(record)?,
         principal: record.meta.principal.clone(),
@@ -88,7 +96,8 @@ pub(crate) fn invocation_view(
             (Some(output), true) => output_value(output),
             _ => Value::Null,
         },
-        journal: entries.and_then(Result::ok).unwrap_or_default(),
+        journal,
+        journal_problem,
         logs: match shown {
             true => record.logs.iter().map(log_view).collect(),
             false => Vec::new(),

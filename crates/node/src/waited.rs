@@ -163,7 +163,7 @@ impl Node {
         &self,
         ctx: &OpContext,
         origin: Origin,
-        waited: Waited,
+        mut waited: Waited,
     ) -> Result<InvokeOutput, Error> {
         let mut patience = limits::RESULT_WAIT_MAX;
         if let Some(deadline) = ctx.deadline {
@@ -175,7 +175,7 @@ impl Node {
             None => None,
         };
         let id = waited.id();
-        match tokio::time::timeout(patience, self.end_of_waited(&waited)).await {
+        match tokio::time::timeout(patience, self.end_of_waited(&mut waited)).await {
             // To be asked to try again would make another invocation of it.
             Ok(Err(error)) if error.code() == Code::ShuttingDown => Err(Error::new(
                 Code::GoesOn,
@@ -208,11 +208,18 @@ impl Node {
     }
 
     /// What a delivery came to.
-    pub(crate) async fn end_of_waited(&self, waited: &Waited) -> Result<InvokeOutput, Error> {
+    pub(crate) async fn end_of_waited(&self, waited: &mut Waited) -> Result<InvokeOutput, Error> {
+        let engine = self.engine()?;
+        // Of a success the attempt itself tells; of everything else the engine does.
+        let ended = tokio::select! {
+            biased;
+            output = waited.waiter.kept() => return Ok(output),
+            ended = engine.wait_ended(waited.key.clone()) => ended?,
+        };
         let key = &waited.key;
         let project =
             Name::new(&key.project).map_err(|error| Error::internal("read a name", error))?;
-        let last = match self.engine()?.wait_ended(key.clone()).await? {
+        let last = match ended {
             Some(Ended {
                 decision: None | Some(DeliveryDecision::Reported), invocation, ..
             }) => {

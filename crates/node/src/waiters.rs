@@ -6,19 +6,27 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use nexus_model::{EventId, InvocationId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::InvokeOutput;
 use crate::node::lock;
 
 /// By the event of the delivery.
 #[derive(Clone, Default)]
-pub(crate) struct Waiters(Arc<Mutex<HashMap<EventId, Option<InvokeOutput>>>>);
+pub(crate) struct Waiters(Arc<Mutex<HashMap<EventId, Waiting>>>);
+
+struct Waiting {
+    /// What the latest attempt gave.
+    given: Option<InvokeOutput>,
+    /// Told when that is on disk as what the delivery came to.
+    tell: Option<oneshot::Sender<()>>,
+}
 
 /// One who waits; forgotten when dropped.
 pub(crate) struct Waiter {
     waiters: Waiters,
     event: EventId,
+    told: oneshot::Receiver<()>,
 }
 
 impl Drop for Waiter {
@@ -30,8 +38,9 @@ impl Drop for Waiter {
 impl Waiters {
     /// Waits for the answer to an event that is about to be accepted.
     pub(crate) fn wait(&self, event: EventId) -> Waiter {
-        lock(&self.0).insert(event, None);
-        Waiter { waiters: self.clone(), event }
+        let (tell, told) = oneshot::channel();
+        lock(&self.0).insert(event, Waiting { given: None, tell: Some(tell) });
+        Waiter { waiters: self.clone(), event, told }
     }
 
     /// Whether anybody waits.
@@ -42,8 +51,15 @@ impl Waiters {
     /// The answer of the latest attempt. It counts once the end of the delivery is in the log.
     pub(crate) fn give(&self, event: EventId, output: InvokeOutput) {
         if let Some(waiting) = lock(&self.0).get_mut(&event) {
-            *waiting = Some(output);
+            waiting.given = Some(output);
         }
+    }
+
+    /// What was given last is on disk, and the delivery has ended with it.
+    pub(crate) fn kept(&self, event: EventId) {
+        let tell = lock(&self.0).get_mut(&event).and_then(|waiting| waiting.tell.take());
+        // Whoever went away needs no answer.
+        let _ = tell.map(|tell| tell.send(()));
     }
 }
 
@@ -80,6 +96,17 @@ impl TakenDown {
 impl Waiter {
     /// What was given.
     pub(crate) fn take(&self) -> Option<InvokeOutput> {
-        lock(&self.waiters.0).get_mut(&self.event).and_then(Option::take)
+        lock(&self.waiters.0).get_mut(&self.event).and_then(|waiting| waiting.given.take())
+    }
+
+    /// Returns what the delivery came to, as soon as that is on disk; does not return where nothing
+    /// was given. Cancel safe.
+    pub(crate) async fn kept(&mut self) -> InvokeOutput {
+        if (&mut self.told).await.is_ok()
+            && let Some(output) = self.take()
+        {
+            return output;
+        }
+        std::future::pending().await
     }
 }

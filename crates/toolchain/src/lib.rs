@@ -29,4 +29,6 @@ pub use error::Error;
 pub use language::{Language, UnknownLanguage, detect};
 pub use process::{Cancel, Line, Sink, Stream};
 pub use scaffold::{Scaffold, Template, UnknownTemplate, scaffold};
-pub use sources::{is_source, source_hash, source_hash_without_lock, watch_roots};
+pub use sources::{
+    CodeFiles, code_files, is_source, source_hash, source_hash_without_lock, watch_roots,
+};

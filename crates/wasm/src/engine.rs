@@ -19,10 +19,16 @@ const SEMANTICS: &str = "nexus-wasm semantics 1: nan=canonical; relaxed-simd=det
     threads=off; component-model=1; wasi=0.2; fuel=off; stack=1MiB; memory64=off; \
     multi-memory=on; gc=off; exceptions=off";
 
+/// Ticks without a guest before the thread that makes them sleeps: to wake it costs a call more than
+/// these ticks cost.
+const IDLE_TICKS_MAX: u32 = 64;
+
 /// An engine, its linker's flavour, and the thread that advances its epoch.
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) ticker: Arc<Ticker>,
+    /// Whether its code counts the instructions that a guest runs.
+    pub(crate) counts: bool,
 }
 
 /// The semantics hash: it goes into every journal and must match on replay.
@@ -144,10 +150,36 @@ impl Engine {
             .map_err(|source| Error::Engine { reason: format!("{source:#}") })
     }
 
+    /// The engine that counts instructions: slower, and the same every time.
+    pub(crate) fn counting(settings: &Config) -> Result<Self, Error> {
+        let mut config = common();
+        config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        let engine = Self::start(&config, settings.tick);
+        engine
+            .map(|engine| Engine { counts: true, ..engine })
+            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+    }
+
+    /// Begins to count the instructions of a store, where this engine counts.
+    pub(crate) fn begin_count<T>(&self, store: &mut wasmtime::Store<T>) {
+        if self.counts {
+            // Never fails where the engine counts.
+            let _ = store.set_fuel(u64::MAX);
+        }
+    }
+
+    /// The instructions that a store has run, where this engine counts.
+    pub(crate) fn counted<T>(&self, store: &wasmtime::Store<T>) -> u64 {
+        match self.counts {
+            true => store.get_fuel().map_or(0, |left| u64::MAX - left),
+            false => 0,
+        }
+    }
+
     fn start(config: &wasmtime::Config, tick: Duration) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(config)?;
         let ticker = Ticker::start(&wasmtime, tick)?;
-        Ok(Engine { wasmtime, ticker })
+        Ok(Engine { wasmtime, ticker, counts: false })
     }
 }
 
@@ -168,11 +200,17 @@ impl Ticker {
         let weak_ticker = Arc::downgrade(&ticker);
         let weak_engine = engine.weak();
         let handle = std::thread::Builder::new().name("nexus-epoch".into()).spawn(move || {
+            let mut idle_ticks = 0;
             while let (Some(ticker), Some(engine)) = (weak_ticker.upgrade(), weak_engine.upgrade())
             {
                 engine.increment_epoch();
                 drop(engine);
-                if ticker.running.load(Ordering::SeqCst) == 0 {
+                idle_ticks = match ticker.running.load(Ordering::SeqCst) {
+                    0 => idle_ticks + 1,
+                    _ => 0,
+                };
+                if idle_ticks > IDLE_TICKS_MAX {
+                    idle_ticks = 0;
                     ticker.parked.store(true, Ordering::SeqCst);
                     let idle = ticker.running.load(Ordering::SeqCst) == 0;
                     drop(ticker);

@@ -49,6 +49,7 @@ pub(crate) fn measured(ended: Ended, ledger: &Ledger, executed: &Executed) -> En
             memory_grown_pages: (executed.grown >> 16) as u64,
             host_calls: u64::from(operations),
             bytes_out: ledger.output.size,
+            fuel: executed.fuel,
             ..Meter::default()
         },
         memory_hash: executed.memory_hash,

@@ -67,6 +67,8 @@ pub(crate) struct Executed {
     pub(crate) grown: usize,
     pub(crate) refused: bool,
     pub(crate) memory_hash: Option<[u8; 32]>,
+    /// Instructions, where the engine counts them.
+    pub(crate) fuel: u64,
 }
 
 /// What a new store needs besides the unit.
@@ -403,6 +405,7 @@ pub(crate) async fn execute(
     let mut store = Store::new(&flavour.engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
+    flavour.engine.begin_count(&mut store);
     stop_by_epoch(&mut store);
     let watch = store.data().watch.clone();
     if let Some(watch) = &watch {
@@ -433,6 +436,7 @@ pub(crate) async fn execute(
     if result.is_err() {
         broken.store(true, Ordering::Release);
     }
+    let fuel = flavour.engine.counted(&store);
     let limiter = &store.data().limiter;
     Executed {
         started: instantiated,
@@ -443,6 +447,7 @@ pub(crate) async fn execute(
         grown: limiter.grown,
         refused: limiter.refused,
         memory_hash: memories.as_ref().map(memory::hash),
+        fuel,
         result,
     }
 }

@@ -18,6 +18,7 @@ mod event;
 mod finish;
 mod fs;
 mod host;
+mod input;
 mod inspect;
 mod invoke;
 mod ledger;

@@ -6,49 +6,64 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use nexus_exec::journal::{EnvEntry, Journal};
-use nexus_exec::rehearsal::{Effect, Rehearsed, Script};
-use nexus_exec::{CallContext, Cancel, EnvVar, Error, Unit};
-use nexus_model::Event;
+use nexus_exec::rehearsal::{Frame, Rehearsed, Scene, Script};
+use nexus_exec::{CallContext, Cancel, EnvVar, Error, Replayed, Unit};
 use nexus_model::record::InvocationRecord;
+use nexus_model::{Event, Timestamp};
 
 use crate::durable::{Durable, Keeper};
 use crate::finish;
+use crate::input::{Input, given, whole_input};
 use crate::invoke::{GuestInput, Setting, execute};
 use crate::ledger::{Ledger, Tape, lock};
 use crate::logs::Logs;
-use crate::replay::{Input, TIME_MAX, context_of, input_of, read_journal, secret};
+use crate::replay::{self, Recorded, TIME_MAX};
 use crate::runtime::Ready;
 use crate::state::{StopAt, Work};
 use crate::witness::Stage;
 
-/// Runs the unit with a recording as its world.
-pub(crate) async fn rehearse(
+/// Replays a record and gives its scene.
+pub(crate) async fn witness(
     ready: &Ready,
     (record, event): (&InvocationRecord, Option<Event>),
-    effects: Vec<Effect>,
-) -> Result<Rehearsed, Error> {
-    let mut journal = read_journal(record)?;
-    let unit = ready.unit.clone();
-    let known = known_secrets(&journal, &unit);
-    journal.unmask(|env| secret(&known, env));
-    let mut input = input_of((record, event), (&journal, &known), unit.world)?;
-    let loaded = ready.inner.pooling().registry.get(&ready.slot).await?;
-    let context = CallContext {
-        function: unit.function.clone(),
-        version: unit.version,
-        ..context_of(&journal, record, &unit)
+) -> Result<(Replayed, Scene), Error> {
+    let Recorded { journal, unit, context } = Recorded::read(ready, record)?;
+    let input = whole_input((record, event.clone()), (&journal, &unit))?;
+    let (replayed, effects) = replay::replay(ready, (record, event), Some(Box::default())).await?;
+    let frame = Frame {
+        input,
+        secrets: unit.env.iter().filter(|var| var.secret.is_some()).cloned().collect(),
+        project: context.project.clone(),
+        accepted: context.accepted,
     };
-    let context = Arc::new(context);
+    Ok((replayed, Scene::new(&journal, effects, frame)))
+}
+
+/// Runs the unit in a scene, and counts its instructions where that is asked for.
+pub(crate) async fn rehearse(
+    ready: &Ready,
+    scene: &Scene,
+    counted: bool,
+) -> Result<Rehearsed, Error> {
+    let unit = Arc::new(with_secrets(&ready.unit, scene));
+    let mut input = given(&scene.input, unit.world)?;
+    let (flavour, slot) = match counted {
+        false => (ready.inner.pooling(), ready.slot.clone()),
+        true => {
+            let flavour = ready.inner.counting(unit.component).await?;
+            (flavour, flavour.registry.slot(unit.component, unit.world))
+        }
+    };
+    let loaded = flavour.registry.get(&slot).await?;
+    let context = Arc::new(context_in(scene, &unit));
     let started = Instant::now();
     let clock = ready.inner.clock.clone();
-    let (seed, is_durable) = (journal.header.seed, journal.header.durable);
-    let tape = Tape::Rehearse(Box::new(Script::new(&journal, effects)));
+    let tape = Tape::Rehearse(Box::new(Script::new(scene)));
     let mut ledger = Ledger::new(tape, true, (Logs::new(clock.clone()), started));
-    ledger.whole_input = give_body(&mut input, is_durable);
+    ledger.whole_input = give_body(&mut input, scene.durable);
     let ledger = Arc::new(std::sync::Mutex::new(ledger));
     let stage = Stage::of(unit.clone(), ledger.clone());
-    let durable = is_durable.then(|| {
+    let durable = scene.durable.then(|| {
         let keeper = Keeper::new(stage.clone(), context.clone(), unit.clone(), ledger.clone());
         Box::new(Durable { keeper: Some(Arc::new(keeper)), ..Durable::default() })
     });
@@ -58,7 +73,7 @@ pub(crate) async fn rehearse(
         host: Some(stage),
         clock: clock.clone(),
         ledger: ledger.clone(),
-        seed,
+        seed: scene.seed,
         durable,
         work: Work::of(input.event.as_ref()),
         stop_at: StopAt { deadline: started + TIME_MAX, struck_budget: None },
@@ -67,7 +82,7 @@ pub(crate) async fn rehearse(
         arguments: input.arguments,
     }
     .state();
-    let executed = execute(ready.inner.pooling(), &loaded, state, (input.guest, false)).await;
+    let executed = execute(flavour, &loaded, state, (input.guest, false)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let script = match std::mem::replace(&mut ledger.tape, Tape::Off(0)) {
         Tape::Rehearse(script) => {
@@ -88,6 +103,21 @@ pub(crate) async fn rehearse(
     Ok(Rehearsed { ended, asked, recorded, missed })
 }
 
+fn context_in(scene: &Scene, unit: &Unit) -> CallContext {
+    CallContext {
+        id: scene.invocation,
+        project: scene.project.clone(),
+        function: unit.function.clone(),
+        version: unit.version,
+        attempt: scene.attempt,
+        traceparent: Arc::from(&*scene.traceparent),
+        accepted: scene.accepted,
+        deadline: Timestamp::from_unix_ns(scene.deadline_ns),
+        // Only the host looks at it, and a rehearsal has none.
+        depth: 0,
+    }
+}
+
 /// Puts the whole body into the request. A durable invocation reads it from elsewhere: it is given
 /// back.
 fn give_body(input: &mut Input, is_durable: bool) -> Bytes {
@@ -103,21 +133,13 @@ fn give_body(input: &mut Input, is_durable: bool) -> Bytes {
     Bytes::new()
 }
 
-/// The unit with its environment in the order of the recording, as far as it has the same secrets:
-/// where the recording says that a secret was, its value is put.
-fn known_secrets(journal: &Journal, unit: &Unit) -> Unit {
-    let value = |entry: &EnvEntry| match entry {
-        EnvEntry::Plain { name, value } => {
-            EnvVar { name: name.clone(), value: value.clone(), secret: None }
-        }
-        EnvEntry::Secret { name, secret, version } => {
-            let same = |var: &&EnvVar| {
-                let known = var.secret.as_ref();
-                known.is_some_and(|(known, at)| known.as_str() == secret && at == version)
-            };
-            let found = unit.env.iter().find(same).cloned();
-            found.unwrap_or(EnvVar { name: name.clone(), value: String::new(), secret: None })
-        }
+/// The unit with the values that its secrets had in the scene.
+fn with_secrets(unit: &Unit, scene: &Scene) -> Unit {
+    let name = |var: &EnvVar| var.secret.as_ref().map(|(name, _)| name.clone());
+    let then = |var: &EnvVar| {
+        let known = scene.secrets.iter().find(|then| name(then) == name(var));
+        let known = known.filter(|_| var.secret.is_some());
+        known.map_or_else(|| var.clone(), |then| EnvVar { name: var.name.clone(), ..then.clone() })
     };
-    Unit { env: journal.header.env.iter().map(value).collect(), ..unit.clone() }
+    Unit { env: unit.env.iter().map(then).collect(), ..unit.clone() }
 }

@@ -3,33 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use nexus_exec::journal::{Divergence, EnvEntry, Journal, Player, Stop};
 use nexus_exec::rehearsal::Effect;
 use nexus_exec::{CallContext, Cancel, Ended, EnvVar, Error, Replayed, Unit};
-use nexus_model::record::{Body, HttpInput, InvocationRecord, LogLine, Output, Status, input};
-use nexus_model::resource::World;
+use nexus_model::record::{InvocationRecord, LogLine, Output, Status};
 use nexus_model::view::{DivergenceView, ReplayView, Verdict};
 use nexus_model::{Clock, Digest, Event, InvocationId, Name, Timestamp, VersionId};
-use wasmtime_wasi_http::WasiBody;
 
-use crate::invoke::{
-    Executed, GuestInput, Setting, Stopped, event_request, execute, nanoseconds, with_host,
-};
+use crate::input::{Input, input_of};
+use crate::invoke::{Executed, Setting, Stopped, execute, nanoseconds};
 use crate::ledger::{Ledger, Shared, Tape, lock};
 use crate::logs::{Logs, structure};
 use crate::runtime::Ready;
 use crate::state::{State, StopAt, Work};
 use crate::witness::Witness;
-use crate::{engine, event, finish};
+use crate::{engine, finish};
 
 /// A replay that computes longer than this since its last operation has left its recording.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a replay may compute after the last operation of a recording that was stopped.
 const STRUCK_BUDGET: Duration = Duration::from_millis(20);
 
-fn not_replayable(reason: impl Into<String>) -> Error {
+pub(crate) fn not_replayable(reason: impl Into<String>) -> Error {
     Error::NotReplayable { reason: reason.into() }
 }
 
@@ -246,98 +241,6 @@ pub(crate) fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Un
 /// Any sixteen bytes make an id.
 fn unreachable_id() -> InvocationId {
     InvocationId::from(uuid::Uuid::nil())
-}
-
-/// What the guest is given again.
-pub(crate) struct Input {
-    pub(crate) guest: GuestInput,
-    pub(crate) body: Bytes,
-    pub(crate) stdin: Bytes,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) event: Option<Event>,
-}
-
-/// `unit` is what ran and knows the secrets, `world` how the guest is called now.
-pub(crate) fn input_of(
-    (record, event): (&InvocationRecord, Option<Event>),
-    (journal, unit): (&Journal, &Unit),
-    world: World,
-) -> Result<Input, Error> {
-    let form = record.input.as_ref().and_then(|input| input.form.as_ref());
-    let kept = |body: &Body| {
-        if body.dropped {
-            return Err(not_replayable(format!("its input of {} bytes was not kept", body.size)));
-        }
-        Ok(journal.unmask_input(body.inline.clone(), |env| secret(unit, env)))
-    };
-    let input = |guest, body| Input {
-        guest,
-        body,
-        stdin: Bytes::new(),
-        arguments: Vec::new(),
-        event: None,
-    };
-    let event = match form {
-        Some(input::Form::Event(stored)) => Some(stored.to_event()),
-        Some(input::Form::EventRef(_)) => {
-            Some(event.ok_or_else(|| not_replayable("the event it handled is gone"))?)
-        }
-        _ => None,
-    };
-    match (world, form, event) {
-        (World::Http, Some(input::Form::Http(request)), _) => {
-            let guest = GuestInput::Http(Box::new(with_host(request_of(request)?)));
-            Ok(input(guest, kept(&request.body)?))
-        }
-        (World::Http, _, Some(event)) => {
-            let request = event_request(&event).map_err(not_replayable)?;
-            let body = event.data.clone().unwrap_or_default();
-            Ok(Input { event: Some(event), ..input(GuestInput::Http(Box::new(request)), body) })
-        }
-        (World::Event, _, Some(event)) => {
-            let guest = GuestInput::Event(Box::new(event::to_guest(&event)));
-            Ok(Input { event: Some(event), ..input(guest, Bytes::new()) })
-        }
-        (World::Command, _, Some(event)) => {
-            let stdin = Bytes::from(event.to_json());
-            Ok(Input { event: Some(event), stdin, ..input(GuestInput::Command, Bytes::new()) })
-        }
-        (World::Command, Some(input::Form::Command(command)), _) => Ok(Input {
-            stdin: kept(&command.stdin)?,
-            arguments: command.arguments.clone(),
-            ..input(GuestInput::Command, Bytes::new())
-        }),
-        (_, None, _) => Err(not_replayable("its input was not kept")),
-        _ => Err(not_replayable("its input does not fit the function's world")),
-    }
-}
-
-/// The request as it came; its body comes from the journal, piece by piece.
-fn request_of(input: &HttpInput) -> Result<http::Request<WasiBody>, Error> {
-    let wrong = |what: &str| not_replayable(format!("the recorded request has an invalid {what}"));
-    let host = input.headers.iter().find(|header| header.name == "host");
-    let from_header = host.is_some_and(|host| host.value == input.authority.as_bytes());
-    let uri = if input.authority.is_empty() || (from_header && input.scheme != "https") {
-        http::Uri::builder().path_and_query(input.path_and_query.as_str()).build()
-    } else {
-        http::Uri::builder()
-            .scheme(input.scheme.as_str())
-            .authority(input.authority.as_str())
-            .path_and_query(input.path_and_query.as_str())
-            .build()
-    };
-    let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let mut request = http::Request::new(body);
-    *request.uri_mut() = uri.map_err(|_| wrong("URI"))?;
-    *request.method_mut() =
-        http::Method::from_bytes(input.method.as_bytes()).map_err(|_| wrong("method"))?;
-    for header in &input.headers {
-        let name = http::HeaderName::from_bytes(header.name.as_bytes());
-        let value = http::HeaderValue::from_maybe_shared(header.value.clone());
-        let (Ok(name), Ok(value)) = (name, value) else { return Err(wrong("header")) };
-        request.headers_mut().append(name, value);
-    }
-    Ok(request)
 }
 
 fn differs(what: &str, expected: impl ToString, actual: impl ToString) -> Option<Divergence> {

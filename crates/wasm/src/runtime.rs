@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nexus_exec::rehearsal::{Effect, Rehearsed};
+use nexus_exec::rehearsal::{Rehearsed, Scene};
 use nexus_exec::{
     Artifacts, Call, Compiled, Debugger, Ended, Error as ExecError, Host, Inspected, Prepared,
     Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
@@ -46,6 +46,7 @@ pub(crate) struct Inner {
     verifying: OnceLock<Result<Flavour, String>>,
     debugging: OnceLock<Result<Flavour, String>>,
     sampling: OnceLock<Result<Flavour, String>>,
+    counting: OnceLock<Result<Flavour, String>>,
     symbols: Mutex<Vec<(Digest, Arc<Symbols>)>>,
     compiling: Arc<tokio::sync::Semaphore>,
 }
@@ -66,6 +67,18 @@ impl Inner {
             flavour(engine, &self.config).map_err(|error| error.to_string())
         });
         Ok(self.special(component, ("verifying", made)).await?.0)
+    }
+
+    /// The engine that counts instructions, made when first asked for, with code for this component.
+    pub(crate) async fn counting(
+        self: &Arc<Self>,
+        component: Digest,
+    ) -> Result<&Flavour, ExecError> {
+        let made = self.counting.get_or_init(|| {
+            let engine = Engine::counting(&self.config).map_err(|error| error.to_string())?;
+            flavour(engine, &self.config).map_err(|error| error.to_string())
+        });
+        Ok(self.special(component, ("counting", made)).await?.0)
     }
 
     /// The engine of debuggers, made when first asked for, with code for this component; whether
@@ -198,6 +211,7 @@ impl Runtime {
             verifying: OnceLock::new(),
             debugging: OnceLock::new(),
             sampling: OnceLock::new(),
+            counting: OnceLock::new(),
             symbols: Mutex::default(),
             compiling: Arc::new(tokio::sync::Semaphore::new(1)),
         };
@@ -329,17 +343,12 @@ impl Prepared for Ready {
         &self,
         record: &InvocationRecord,
         event: Option<Event>,
-    ) -> Result<(Replayed, Vec<Effect>), ExecError> {
-        crate::replay::replay(self, (record, event), Some(Box::default())).await
+    ) -> Result<(Replayed, Scene), ExecError> {
+        crate::rehearse::witness(self, (record, event)).await
     }
 
-    async fn rehearse(
-        &self,
-        record: &InvocationRecord,
-        event: Option<Event>,
-        effects: Vec<Effect>,
-    ) -> Result<Rehearsed, ExecError> {
-        crate::rehearse::rehearse(self, (record, event), effects).await
+    async fn rehearse(&self, scene: &Scene, counted: bool) -> Result<Rehearsed, ExecError> {
+        crate::rehearse::rehearse(self, scene, counted).await
     }
 
     async fn debug(

@@ -20,6 +20,8 @@ export interface ChartProps {
   times: number[];
   series: Series[];
   format: (value: number) => string;
+  /** How times are shown; by default as moments in the reader's zone. */
+  formatTime?: (time: number) => string;
   /** Powers of ten: for durations. */
   logarithmic?: boolean;
   height?: number;
@@ -57,14 +59,14 @@ export function Chart(props: ChartProps) {
   );
 }
 
-function ChartTable({ label, times, series, format }: ChartProps) {
+function ChartTable({ label, times, series, format, formatTime }: ChartProps) {
   const { zone } = usePreferences();
   return (
     <div className="max-h-72 overflow-y-auto">
       <Table label={label} head={[{ label: "Time" }, ...series.map((it) => ({ label: it.label, right: true }))]}>
         {times.map((time, index) => (
           <Row key={time}>
-            <Cell className="nums text-ink-2">{formatClock(new Date(time), zone).slice(0, 8)}</Cell>
+            <Cell className="nums text-ink-2">{formatTime ? formatTime(time) : formatClock(new Date(time), zone).slice(0, 8)}</Cell>
             {series.map((it) => {
               const value = it.values[index];
               return (

@@ -28,8 +28,8 @@ export default function ChartCanvas(props: ChartProps & { height: number }) {
     padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: Boolean(props.onRange), y: false, setScale: false } },
-    scales: { x: { time: true, range: wholeStretches }, y: scaleOf(logarithmic) },
-    axes: [timeAxis(zone), valueAxis(format, logarithmic)],
+    scales: { x: props.formatTime ? { time: false } : { time: true, range: wholeStretches }, y: scaleOf(logarithmic) },
+    axes: [timeAxis(zone, props.formatTime), valueAxis(format, logarithmic)],
     series: [{}, ...series.map(seriesOf)],
     hooks: {
       setCursor: [
@@ -74,14 +74,14 @@ export default function ChartCanvas(props: ChartProps & { height: number }) {
   );
 }
 
-function Legend({ series, format, index, time, zone, side }: ChartProps & { index: number; time: number; zone: Zone; side: "left" | "right" }) {
+function Legend({ series, format, formatTime, index, time, zone, side }: ChartProps & { index: number; time: number; zone: Zone; side: "left" | "right" }) {
   return (
     <div
       className="pointer-events-none absolute top-1 z-10 rounded-md bg-raised px-2.5 py-1.5 text-xs shadow-pop"
       style={{ [side]: side === "left" ? 52 : 12 }}
     >
       <div className="nums text-ink-3">
-        {formatDay(new Date(time), zone)} {formatClock(new Date(time), zone).slice(0, 8)}
+        {formatTime ? formatTime(time) : `${formatDay(new Date(time), zone)} ${formatClock(new Date(time), zone).slice(0, 8)}`}
       </div>
       {series.map(({ label, colour, values }) => {
         const value = values[index];
@@ -136,7 +136,7 @@ function powersOfTen(min: number, max: number): number[] {
   return Array.from({ length: Math.round(Math.log10(max)) - first + 1 }, (_, index) => 10 ** (first + index));
 }
 
-function timeAxis(zone: Zone): UPlot.Axis {
+function timeAxis(zone: Zone, formatTime?: (time: number) => string): UPlot.Axis {
   const days = (splits: number[]) => (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 36 * 3_600;
   return {
     stroke: token("ink-3"),
@@ -146,7 +146,7 @@ function timeAxis(zone: Zone): UPlot.Axis {
     grid: { show: false },
     ticks: { show: false },
     values: (_, splits) =>
-      splits.map((at) => (days(splits) ? formatDay(new Date(at * 1_000), zone) : formatMinute(new Date(at * 1_000), zone))),
+      splits.map((at) => (formatTime ? formatTime(at * 1_000) : days(splits) ? formatDay(new Date(at * 1_000), zone) : formatMinute(new Date(at * 1_000), zone))),
   };
 }
 

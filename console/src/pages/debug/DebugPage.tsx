@@ -10,10 +10,12 @@ import { LogLines } from "~/components/LogLines";
 import { ProblemLine, ProblemView } from "~/components/ProblemView";
 import { StatusMark } from "~/components/StatusMark";
 import { command } from "~/lib/cli";
+import { placeOf } from "~/lib/failure";
 import type { Json } from "~/lib/diff";
 import { cx } from "~/ui/cx";
 import { Page, Section } from "~/ui/layout";
 import { Tabs } from "~/ui/Tabs";
+import { Code } from "./Code";
 import { CurrentOperation } from "./CurrentOperation";
 import { Memory } from "./Memory";
 import { Scrubber } from "./Scrubber";
@@ -54,7 +56,7 @@ function Opening() {
 
 function Bench({ project, invocation, session, opened }: { project: string; invocation: string; session: Debugger; opened: DebugOpened }) {
   const { state } = session;
-  const [tab, setTab] = useState("operation");
+  const [tab, setTab] = useState(opened.files?.length ? "code" : "operation");
   const [chosen, setChosen] = useState(0);
   if (!state) return null;
   const frame = state.frames[Math.min(chosen, state.frames.length - 1)];
@@ -75,6 +77,11 @@ function Bench({ project, invocation, session, opened }: { project: string; invo
           value={tab}
           onChange={setTab}
           tabs={[
+            {
+              value: "code",
+              label: "Code",
+              content: <Code project={project} opened={opened} state={state} session={session} frame={frame} />,
+            },
             { value: "operation", label: "Operation", content: <CurrentOperation key={state.operation} state={state} session={session} /> },
             {
               value: "stack",
@@ -114,7 +121,7 @@ function Stack({ frames, chosen, onChoose, globals }: { frames: Frame[]; chosen:
             >
               <span className="block truncate font-mono text-xs">{frame.function}</span>
               <span className="block truncate text-2xs text-ink-3">
-                {frame.file ? `${frame.file}:${frame.line ?? "?"}` : `${frame.module ?? ""} + ${frame.offset}`}
+                {placeOf(frame)}
                 {frame.inlined ? ", inlined" : ""}
               </span>
             </button>

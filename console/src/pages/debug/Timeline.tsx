@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
 
 import type { DebugState, TimelineEntry } from "~/api/debug";
 import { LogText } from "~/components/LogLines";
@@ -9,15 +9,13 @@ import type { Debugger } from "./useDebugger";
 
 /** Everything that came in and went out. A click goes there; a dot stops there. */
 export function Timeline({ timeline, state, session }: { timeline: TimelineEntry[]; state: DebugState; session: Debugger }) {
-  const [stops, setStops] = useState<string[]>([]);
+  const stops = session.stops.operations;
   const list = useRef<HTMLOListElement>(null);
   useEffect(() => {
     list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }, [state.operation]);
   const toggle = (name: string) => {
-    const next = stops.includes(name) ? stops.filter((it) => it !== name) : [...stops, name];
-    setStops(next);
-    session.tell({ command: "breakpoints", operations: next, lines: [] });
+    session.stopAt({ operations: stops.includes(name) ? stops.filter((it) => it !== name) : [...stops, name] });
   };
   return (
     <Section title="Timeline" about="what the world answered">

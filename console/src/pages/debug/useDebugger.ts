@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
-import { closeDebugger, openDebugger, tellDebugger, type DebugCommand, type DebugState } from "~/api/debug";
+import { closeDebugger, openDebugger, tellDebugger, type DebugCommand, type DebugState, type LineBreakpoint } from "~/api/debug";
 
 // A session whose page is gone is closed a moment later: a page that is only drawn anew takes it up again.
 const closing = new Map<string, ReturnType<typeof setTimeout>>();
@@ -34,16 +34,40 @@ export function useDebugger(project: string, invocation: string) {
     mutationFn: (command: DebugCommand) => tellDebugger(project, invocation, session ?? "", command),
   });
   const { mutate } = telling;
+  const tell = (command: DebugCommand) => {
+    if (!telling.isPending) mutate(command);
+  };
+  // All of them are said each time: operations are chosen in the timeline, lines in the code.
+  const [stops, setStops] = useState<Stops>({ operations: [], lines: [] });
   return {
     opening,
     opened: opening.data,
     state: state ?? opening.data?.state,
     busy: telling.isPending,
     problem: telling.error,
-    tell: (command: DebugCommand) => {
-      if (!telling.isPending) mutate(command);
+    tell,
+    stops,
+    stopAt: (next: Partial<Stops>) => {
+      if (telling.isPending) return;
+      const all = { ...stops, ...next };
+      setStops(all);
+      mutate({ command: "breakpoints", ...all });
+    },
+    /** Runs to a line, and leaves the breakpoints as they were. */
+    runToLine: async (line: LineBreakpoint, back: boolean) => {
+      if (telling.isPending || !session) return;
+      const before = { command: "breakpoints", ...stops } as const;
+      await telling.mutateAsync({ command: "breakpoints", operations: [], lines: [line] });
+      const there = await telling.mutateAsync({ command: "continue", back });
+      const after = await telling.mutateAsync(before);
+      setState({ ...there, breakpoints: after.breakpoints });
     },
   };
+}
+
+interface Stops {
+  operations: string[];
+  lines: LineBreakpoint[];
 }
 
 export type Debugger = ReturnType<typeof useDebugger>;

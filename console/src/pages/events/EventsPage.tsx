@@ -142,6 +142,9 @@ function cliOf(project: string, filters: EventFilters): string {
     ["--type", filters.type],
     ["--source", filters.source],
     ["--subject", filters.subject],
+    ["--cause", filters.cause],
+    ["--text", filters.text],
+    ["--where", filters.where],
     ["--since", filters.since],
     ["--until", filters.until],
   );

@@ -38,7 +38,7 @@ export function ComparisonView({ comparison, recorded }: { comparison: Compariso
         <Section title="Effects" about="what it would have done in the world">
           <ul className="rounded-lg border border-line text-xs">
             {comparison.effects.map((effect, index) => (
-              <li key={index} className={cx("border-b border-line px-3 py-2 last:border-b-0", effect.ignored && "opacity-60")}>
+              <li key={index} className={cx("border-b border-line px-3 py-2 last:border-b-0", effect.ignored ? "opacity-60" : "")}>
                 <p>
                   <span className={effect.kind === "removed" ? "text-bad" : "text-warn"}>{effect.kind}</span>{" "}
                   <span className="font-mono">{nameOf(effect.function)}</span> <span className="font-mono text-ink-3">{effect.target}</span>
@@ -68,7 +68,7 @@ function Differences({ changes }: { changes: DifferenceView[] }) {
   return (
     <ul className="mt-1 overflow-x-auto rounded-lg border border-line font-mono text-xs">
       {changes.map((change, index) => (
-        <li key={index} className={cx("border-b border-line px-3 py-1.5 last:border-b-0", change.ignored && "opacity-60")}>
+        <li key={index} className={cx("border-b border-line px-3 py-1.5 last:border-b-0", change.ignored ? "opacity-60" : "")}>
           <div className="text-ink-3">
             {change.part} {change.path}
             {change.ignored ? ` (does not matter: ${change.ignored})` : ""}

@@ -11,10 +11,12 @@ import { payloadOf } from "~/lib/payload";
 import { Loading, Section } from "~/ui/layout";
 import { Tabs } from "~/ui/Tabs";
 import { Connections } from "./Connections";
+import { CrashStack } from "./CrashStack";
 import { Details } from "./Details";
 import { InvocationHead } from "./InvocationHead";
 import { Journal } from "./Journal";
 import { PendingInvocation } from "./PendingInvocation";
+import { Profile } from "./Profile";
 import { ReplayResult } from "./ReplayResult";
 import { useReplay } from "./useReplay";
 import { Waterfall } from "./Waterfall";
@@ -38,6 +40,7 @@ function Ended({ project, view }: { project: string; view: Invocation }) {
     <div className="flex flex-col gap-6 px-4 pt-5 pb-12 md:px-7">
       <InvocationHead project={project} view={view} replay={replay} />
       <ReplayResult view={view} replay={replay} />
+      <CrashStack project={project} view={view} />
       <Waterfall view={view} />
       <Tabs
         label="Parts of the invocation"
@@ -56,6 +59,7 @@ function Ended({ project, view }: { project: string; view: Invocation }) {
             ),
           },
           { value: "journal", label: "Journal", count: view.journal.length, content: <Journal view={view} /> },
+          { value: "profile", label: "Profile", content: <Profile project={project} view={view} /> },
           { value: "connections", label: "Causes and effects", content: <Connections project={project} view={view} /> },
           { value: "details", label: "Details", content: <Details project={project} view={view} /> },
         ]}

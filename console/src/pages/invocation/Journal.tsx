@@ -6,6 +6,7 @@ import { Cell, Row, Table } from "~/ui/table";
 const SHOWN_MAX = 1_000;
 
 export function Journal({ view }: { view: Invocation }) {
+  if (view.journal_problem) return <p role="alert" className="text-sm text-bad">{view.journal_problem}</p>;
   if (view.journal.length === 0)
     return (
       <p className="text-sm text-ink-3">

@@ -129,7 +129,7 @@ function OneBatch({ project, batch }: { project: string; batch: Batch }) {
 }
 
 function titleOf({ request: { select, against } }: Batch): string {
-  const what = select.suite ? `Suite ${select.suite}` : (select.function ?? "Recordings");
+  const what = select?.suite ? `Suite ${select.suite}` : (select?.function ?? "Recordings");
   return against ? `${what} against ${/^\d+$/.test(against) ? `v${against}` : against}` : `${what}, as recorded`;
 }
 

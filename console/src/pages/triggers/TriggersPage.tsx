@@ -9,7 +9,7 @@ import type { TriggerView } from "~/api/types";
 import { CliButton } from "~/components/CliButton";
 import { ConfirmDialog } from "~/components/ConfirmDialog";
 import { ProblemView } from "~/components/ProblemView";
-import { Chip } from "~/components/StatusMark";
+import { Chip, StatusMark } from "~/components/StatusMark";
 import { Ago, Clock } from "~/components/Time";
 import { command, curl } from "~/lib/cli";
 import { formatCount } from "~/lib/format";
@@ -45,7 +45,7 @@ export function TriggersPage() {
       {triggers.data && triggers.data.items.length > 0 && (
         <Table
           label="Triggers"
-          head={[{ label: "Called by" }, { label: "Function" }, { label: "Declared" }, { label: "Next" }, { label: "Waiting", right: true }, { label: "Actions", hidden: true }]}
+          head={[{ label: "Called by" }, { label: "Function" }, { label: "Declared" }, { label: "Last" }, { label: "Next" }, { label: "Waiting", right: true }, { label: "Actions", hidden: true }]}
         >
           {triggers.data.items.map((trigger, index) => (
             <TriggerRow key={`${trigger.function}-${trigger.name}-${index}`} project={project} trigger={trigger} onDelete={() => setDeletes(trigger)} />
@@ -108,6 +108,20 @@ function TriggerRow({ project, trigger, onDelete }: { project: string; trigger: 
         </Link>
       </Cell>
       <Cell className="whitespace-nowrap text-ink-2">{name ?? "by the function"}</Cell>
+      <Cell className="whitespace-nowrap">
+        {trigger.last ? (
+          <Link
+            to="/p/$project/invocations/$invocation"
+            params={{ project, invocation: trigger.last.invocation }}
+            className="inline-flex items-center gap-2 text-ink-2 hover:underline"
+          >
+            <StatusMark status={trigger.last.status} />
+            <Ago at={trigger.last.at} />
+          </Link>
+        ) : (
+          <span className="text-ink-3">never</span>
+        )}
+      </Cell>
       <Cell className="text-ink-2">{trigger.next && <Ago at={trigger.next} />}</Cell>
       <Cell right>{trigger.pending ? formatCount(trigger.pending) : ""}</Cell>
       <Cell right>

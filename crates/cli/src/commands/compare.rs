@@ -2,7 +2,7 @@
 
 use clap::Args;
 use nexus_model::InvocationId;
-use nexus_model::view::{CompareRules, Comparison, EffectChange, Part, Sameness};
+use nexus_model::view::{CompareRules, Comparison, Cost, EffectChange, EffectView, Part, Sameness};
 
 use super::versions::change_line;
 use crate::client::Send;
@@ -47,11 +47,13 @@ impl RulesArgs {
 pub(crate) fn run(
     session: &mut Session,
     id: InvocationId,
-    (against, rules): (&str, &RulesArgs),
+    (against, rules, instructions): (&str, &RulesArgs, bool),
 ) -> Result<(), Error> {
     let place = session.place(["invocations", &id.to_string(), "compare"])?;
     let rules = rules.stated().unwrap_or_default();
-    let request = serde_json::json!({ "against": version_of(against), "rules": rules });
+    let request = serde_json::json!({
+        "against": version_of(against), "rules": rules, "instructions": instructions,
+    });
     let body = Some(request.to_string().into_bytes());
     let send = Send { method: "POST", place, content_type: "application/json", body };
     let comparison: Comparison = session.client.json(send)?;
@@ -80,33 +82,53 @@ pub(crate) const fn tone(verdict: Sameness) -> Tone {
     }
 }
 
-fn print(terminal: &mut Terminal, comparison: &Comparison) -> Result<(), Error> {
+/// The first thing that matters in a comparison, in a line; why nobody can say where that is so.
+pub fn first_change(comparison: &Comparison) -> String {
+    let change = comparison.changes.iter().find(|change| change.ignored.is_none());
+    if let Some(change) = change {
+        return format!("{} {}", part_name(change.part), change_line(change));
+    }
+    let effect = comparison.effects.iter().find(|effect| effect.ignored.is_none());
+    effect.map_or_else(|| comparison.summary.clone(), effect_line)
+}
+
+fn effect_line(effect: &EffectView) -> String {
+    let (sign, what) = match effect.kind {
+        EffectChange::Added => ("+", "new, not performed"),
+        EffectChange::Removed => ("-", "no longer asked for"),
+        EffectChange::Changed => ("~", "other arguments"),
+        EffectChange::Repeated => ("=", "asked again"),
+        EffectChange::Reordered => ("^", "in another order"),
+    };
+    let function = effect.function.rsplit('/').next().unwrap_or_default();
+    format!("{sign} {function} {}  {what}", effect.target)
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Status => "status",
+        Part::Header => "header",
+        Part::Output => "output",
+        Part::Failure => "failure",
+        Part::Event => "event",
+        Part::ExitCode => "exit code",
+        Part::Logs => "logs",
+        Part::Request => "request",
+        Part::Config => "config",
+    }
+}
+
+/// Prints a comparison for people.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(terminal: &mut Terminal, comparison: &Comparison) -> Result<(), Error> {
     terminal.line(Paint(tone(comparison.verdict), comparison.verdict.word()))?;
     for change in &comparison.changes {
-        let part = match change.part {
-            Part::Status => "status",
-            Part::Header => "header",
-            Part::Output => "output",
-            Part::Failure => "failure",
-            Part::Event => "event",
-            Part::ExitCode => "exit code",
-            Part::Logs => "logs",
-            Part::Request => "request",
-            Part::Config => "config",
-        };
-        line(terminal, part, &change_line(change), change.ignored.as_deref())?;
+        line(terminal, part_name(change.part), &change_line(change), change.ignored.as_deref())?;
     }
     for effect in &comparison.effects {
-        let (sign, what) = match effect.kind {
-            EffectChange::Added => ("+", "new, not performed"),
-            EffectChange::Removed => ("-", "no longer asked for"),
-            EffectChange::Changed => ("~", "other arguments"),
-            EffectChange::Repeated => ("=", "asked again"),
-            EffectChange::Reordered => ("^", "in another order"),
-        };
-        let function = effect.function.rsplit('/').next().unwrap_or_default();
-        let text = format!("{sign} {function} {}  {what}", effect.target);
-        line(terminal, "effect", &text, effect.ignored.as_deref())?;
+        line(terminal, "effect", &effect_line(effect), effect.ignored.as_deref())?;
         for change in effect.changes.iter().filter(|_| effect.kind == EffectChange::Changed) {
             line(terminal, "", &format!("  {}", change_line(change)), change.ignored.as_deref())?;
         }
@@ -116,6 +138,10 @@ fn print(terminal: &mut Terminal, comparison: &Comparison) -> Result<(), Error> 
     }
     terminal.say(&comparison.summary);
     let (old, new) = (comparison.recorded_cost, comparison.against_cost);
+    if old == Cost::default() {
+        // Held against a file, which knows of no cost.
+        return Ok(());
+    }
     terminal.say(Paint(
         Tone::Faint,
         format_args!(
@@ -130,6 +156,11 @@ fn print(terminal: &mut Terminal, comparison: &Comparison) -> Result<(), Error> 
             new.host_calls,
         ),
     ));
+    if let (Some(old), Some(new)) = (old.instructions, new.instructions) {
+        let percent = 100.0 * (new as f64 - old as f64) / (old.max(1) as f64);
+        let said = format_args!("{old} → {new} instructions ({percent:+.1} %)");
+        terminal.say(Paint(Tone::Faint, said));
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::commands::invoke::{self, Show};
 use crate::{Error, Paint, Session, Tone, exit};
 
 /// How long one request waits; the server allows 60 s.
-const WAIT: Duration = Duration::from_secs(30);
+pub(super) const WAIT: Duration = Duration::from_secs(30);
 
 /// Print the result of an asynchronous invocation
 ///
@@ -109,7 +109,8 @@ pub(crate) fn await_result(
     }
 }
 
-fn is_pending(answer: &Answer) -> bool {
+/// Whether an answer says that there is no result yet.
+pub(super) fn is_pending(answer: &Answer) -> bool {
     answer.header("content-type").starts_with("application/vnd.nexus.pending+json")
 }
 

@@ -2,7 +2,7 @@
 
 use nexus_model::resource::{EventTrigger, FunctionSpec, HttpRoute, Triggers};
 use nexus_model::view::Deployed;
-use nexus_model::{Name, limits};
+use nexus_model::{Name, Sources, limits};
 
 use crate::args::DeployArgs;
 use crate::client::{Place, Send};
@@ -25,6 +25,8 @@ pub struct Upload {
     pub language: String,
     /// Read-only files as a tar archive.
     pub bundle: Option<Vec<u8>>,
+    /// The text of its code, for debuggers and crash dumps.
+    pub sources: Option<Sources>,
     /// What the version is called, or empty.
     pub label: String,
     /// Only make the version; calls go on running the one that is live.
@@ -50,6 +52,7 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
         spec,
         language: args.language.clone().unwrap_or_default(),
         bundle: None,
+        sources: None,
         label: args.label.clone().unwrap_or_default(),
         candidate: args.candidate,
     };
@@ -85,8 +88,8 @@ pub fn upload(session: &mut Session, upload: &Upload) -> Result<Deployed, Error>
         .maybe("language", stated(&upload.language))
         .maybe("label", stated(&upload.label))
         .maybe("candidate", upload.candidate.then_some("true"));
-    let (content_type, body) = match (&upload.spec, &upload.bundle) {
-        (None, None) => ("application/wasm".to_owned(), upload.component.clone()),
+    let (content_type, body) = match (&upload.spec, &upload.bundle, &upload.sources) {
+        (None, None, None) => ("application/wasm".to_owned(), upload.component.clone()),
         _ => multipart(upload)?,
     };
     let send = Send { method: "POST", place, content_type: &content_type, body: Some(body) };
@@ -130,7 +133,7 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
     Ok(())
 }
 
-/// The parts `spec`, `component` and `bundle` as `multipart/form-data` (RFC 7578).
+/// The parts `spec`, `component`, `bundle` and `sources` as `multipart/form-data` (RFC 7578).
 fn multipart(upload: &Upload) -> Result<(String, Vec<u8>), Error> {
     // A digest of the content cannot occur inside the content by accident.
     let boundary = format!("nexus-{}", nexus_model::Digest::of(&upload.component).short());
@@ -145,16 +148,20 @@ fn multipart(upload: &Upload) -> Result<(String, Vec<u8>), Error> {
         body.extend_from_slice(b"\r\n");
     };
     if let Some(spec) = &upload.spec {
-        let spec = serde_json::to_vec(spec).map_err(|error| Error::Protocol {
-            what: "the function's spec".to_owned(),
-            reason: error.to_string(),
-        })?;
-        part("spec", "application/json", &spec);
+        part("spec", "application/json", &json("the function's spec", spec)?);
     }
     part("component", "application/wasm", &upload.component);
     if let Some(bundle) = &upload.bundle {
         part("bundle", "application/x-tar", bundle);
     }
+    if let Some(sources) = &upload.sources {
+        part("sources", "application/json", &json("the source files", sources)?);
+    }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     Ok((format!("multipart/form-data; boundary={boundary}"), body))
+}
+
+fn json<T: serde::Serialize>(what: &str, value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::Protocol { what: what.to_owned(), reason: error.to_string() })
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use nexus_model::record::{Status, Trigger};
 use nexus_model::view::{InvocationRow, InvocationView};
-use nexus_model::{EventId, VersionId};
+use nexus_model::{EventId, Sources, VersionId};
 
 use super::history::{self, Item, Places, RangeArgs, SearchArgs};
 use crate::client::Place;
@@ -177,5 +177,15 @@ fn show(session: &mut Session, which: &str) -> Result<(), Error> {
     if session.terminal.json() {
         return session.terminal.value(&view);
     }
-    render::show_invocation(&mut session.terminal, &view)
+    let sources = sources(session, &view);
+    render::show_invocation(&mut session.terminal, &view, sources.as_ref())
+}
+
+/// The text of the code where an invocation failed; it is shown without where it is not to be had.
+fn sources(session: &Session, view: &InvocationView) -> Option<Sources> {
+    let frames = &view.failure.as_ref()?.frames;
+    frames.iter().find(|frame| frame.source.is_some())?;
+    let version = view.row.version?.to_string();
+    let place = ["functions", &view.row.function, "versions", &version, "sources"];
+    session.client.get(session.place(place).ok()?).ok()
 }

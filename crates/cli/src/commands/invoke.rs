@@ -1,8 +1,9 @@
 //! `nexus invoke`: calls a function and prints its answer raw.
 
 use clap::Args;
+use nexus_model::units::exact_duration;
 
-use super::deferred::Patience;
+use super::deferred::{Patience, WAIT};
 use crate::client::{Answer, Place, Send, problem};
 use crate::commands::input;
 use crate::render::text_or_base64;
@@ -62,7 +63,8 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
     let body = input::data(&args.data)?;
     let detected = if body.is_empty() { "application/json" } else { input::media_type(&body) };
     let content_type = args.content_type.as_deref().unwrap_or(detected);
-    let place = place(session, args)?;
+    let wait = args.wait.then(|| exact_duration(WAIT));
+    let place = place(session, args)?.maybe("wait", wait);
     let send = Send { method: "POST", place, content_type, body: Some(body) };
     let answer = session.client.whole_with(send, &args.headers)?;
     if let Some(problem) = problem(&answer) {
@@ -80,7 +82,7 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
         (false, true) => Show::BodyOnly,
         (false, false) => Show::Status,
     };
-    if args.wait {
+    if args.wait && super::deferred::is_pending(&answer) {
         let answer = super::deferred::await_result(session, &id, Patience::Endless)?;
         return show(session, detail, &answer);
     }

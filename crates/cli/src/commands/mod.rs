@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod batch;
+pub(crate) mod cases;
 pub(crate) mod compare;
 pub(crate) mod completion;
 pub(crate) mod console;

@@ -37,6 +37,8 @@ pub enum Format {
     Firefox,
     /// Collapsed stacks, one a line
     Folded,
+    /// As data, for programs
+    Json,
 }
 
 impl Format {
@@ -47,6 +49,7 @@ impl Format {
             Format::Pprof => "pprof",
             Format::Firefox => "firefox",
             Format::Folded => "folded",
+            Format::Json => "json",
         }
     }
 
@@ -65,7 +68,7 @@ impl Format {
 pub(crate) fn run(session: &mut Session, args: &ProfileArgs) -> Result<(), Error> {
     let by_name = args.out.as_deref().and_then(Format::of_file);
     let format = args.format.or(by_name).unwrap_or(match session.terminal.json() {
-        true => Format::Firefox,
+        true => Format::Json,
         false => Format::Text,
     });
     if format == Format::Pprof && args.out.is_none() && std::io::stdout().is_terminal() {
@@ -90,7 +93,7 @@ pub(crate) fn run(session: &mut Session, args: &ProfileArgs) -> Result<(), Error
         Format::Svg => "open it in a browser",
         Format::Pprof => "open it with: go tool pprof -http=: FILE",
         Format::Firefox => "load it at https://profiler.firefox.com",
-        Format::Text | Format::Folded => "",
+        Format::Text | Format::Folded | Format::Json => "",
     };
     session.terminal.say(format_args!("wrote {} ({} bytes)", path.display(), body.len()));
     if !hint.is_empty() {

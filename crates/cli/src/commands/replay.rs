@@ -6,7 +6,7 @@ use nexus_model::{Code, InvocationId};
 
 use super::compare::RulesArgs;
 use super::replays::{BatchArgs, SelectArgs};
-use super::{compare, replays};
+use super::{cases, compare, replays};
 use crate::client::Send;
 use crate::units::show_duration;
 use crate::{Error, Paint, Session, Tone, exit, render};
@@ -27,9 +27,18 @@ pub struct ReplayArgs {
     /// Compare the final memory as well, where the recording has it
     #[arg(long, conflicts_with = "against")]
     pub verify: bool,
+    /// Count the instructions of both versions; they are compiled once more for that
+    #[arg(long, requires = "id", requires = "against")]
+    pub instructions: bool,
     /// Print the output of the replay as well
     #[arg(long)]
     pub show_output: bool,
+    /// Save it as a test of this project, which `nexus test` runs; a name, or the path of a file
+    #[arg(long, value_name = "NAME", num_args = 0..=1, requires = "id", conflicts_with_all = ["against", "verify"])]
+    pub save_test: Option<Option<String>>,
+    /// Keep credentials and what the function redacts in the test; values of secrets never are
+    #[arg(long, requires = "save_test")]
+    pub unredacted: bool,
     /// Which invocations, where no id is given
     #[command(flatten)]
     pub select: SelectArgs,
@@ -55,11 +64,14 @@ pub(crate) fn run(session: &mut Session, args: &ReplayArgs) -> Result<(), Error>
         }
         (Some(id), false, Some(against)) => {
             let id = session.invocation(id)?;
-            compare::run(session, id, (against, &args.rules))
+            compare::run(session, id, (against, &args.rules, args.instructions))
         }
         (Some(id), false, None) => {
             let id = session.invocation(id)?;
-            exactly(session, args, id)
+            match &args.save_test {
+                None => exactly(session, args, id),
+                Some(name) => cases::save(session, id, (name.as_deref(), args.unredacted)),
+            }
         }
     }
 }

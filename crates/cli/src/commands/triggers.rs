@@ -5,7 +5,7 @@ use nexus_model::view::TriggerView;
 
 use crate::client::Send;
 use crate::render::{Cell, Column, Table};
-use crate::units::exact_duration;
+use crate::units::{exact_duration, show_ago};
 use crate::{Error, Paint, Session, Tone};
 
 /// What calls functions: list, show, pause and resume triggers
@@ -74,6 +74,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
         Column::left("WHAT"),
         Column::left("FUNCTION"),
         Column::left("STATE"),
+        Column::left("LAST").optional(),
         Column::left("NEXT").optional(),
     ]);
     for view in &views {
@@ -85,6 +86,12 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
             Cell::new(what),
             Cell::toned(Tone::Strong, view.spec.function.as_str()),
             state(view),
+            Cell::new(
+                view.last
+                    .as_ref()
+                    .map(|it| show_ago(it.at, session.terminal.now))
+                    .unwrap_or_default(),
+            ),
             Cell::new(view.next.map(|at| session.terminal.time(at)).unwrap_or_default()),
         ]);
     }
@@ -141,6 +148,10 @@ fn show(session: &mut Session, view: &TriggerView) -> Result<(), Error> {
         ("state", if view.spec.paused { "paused" } else { "active" }.to_owned()),
         ("pending", view.pending.to_string()),
     ];
+    if let Some(last) = &view.last {
+        let (at, ago) = (terminal.time(last.at), show_ago(last.at, terminal.now));
+        facts.push(("last", format!("{at} ({ago}), {} {}", last.status.word(), last.invocation)));
+    }
     if let Some(next) = view.next {
         facts.push(("next", terminal.time(next)));
     }

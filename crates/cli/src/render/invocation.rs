@@ -1,7 +1,7 @@
 //! Invocations: rows, lines, and one of them whole.
 
-use nexus_model::Code;
-use nexus_model::view::{FailureView, InvocationRow, InvocationView, JournalEntryView};
+use nexus_model::view::{FailureView, FrameView, InvocationRow, InvocationView, JournalEntryView};
+use nexus_model::{Code, Sources};
 
 use super::exchange::show_exchange;
 use super::{Align, Cell, Column, Table, block, counted, log_line, status_tone};
@@ -12,6 +12,8 @@ use crate::{Error, Paint, Terminal, Tone};
 const BAR_CELLS: u64 = 40;
 /// Journal entries that are shown before the table is cut.
 const JOURNAL_ROWS_MAX: usize = 100;
+/// Lines of code that are shown before and after the one that failed.
+const EXCERPT_LINES: usize = 3;
 
 pub(crate) fn invocation_table() -> Table {
     Table::new([
@@ -61,8 +63,12 @@ pub fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
     )
 }
 
-/// One invocation, whole.
-pub(crate) fn show_invocation(terminal: &mut Terminal, view: &InvocationView) -> Result<(), Error> {
+/// One invocation, whole; with the lines around a failure where `sources` has them.
+pub(crate) fn show_invocation(
+    terminal: &mut Terminal,
+    view: &InvocationView,
+    sources: Option<&Sources>,
+) -> Result<(), Error> {
     let row = &view.row;
     terminal.line(format_args!(
         "{}  {}  {}  {}",
@@ -76,7 +82,7 @@ pub(crate) fn show_invocation(terminal: &mut Terminal, view: &InvocationView) ->
         terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name:<10}"))))?;
     }
     if let Some(failure) = &view.failure {
-        show_failure(terminal, failure)?;
+        show_failure(terminal, failure, sources)?;
     }
     show_timings(terminal, view)?;
     if view.payloads_hidden {
@@ -86,6 +92,10 @@ pub(crate) fn show_invocation(terminal: &mut Terminal, view: &InvocationView) ->
     }
     show_exchange(terminal, "Input", &view.input)?;
     show_exchange(terminal, "Output", &view.output)?;
+    if let Some(problem) = &view.journal_problem {
+        block(terminal, "Journal", "")?;
+        terminal.line(format_args!("  {}", Paint(Tone::Bad, problem)))?;
+    }
     show_journal(terminal, &view.journal)?;
     show_logs(terminal, view)
 }
@@ -137,7 +147,11 @@ fn used(view: &InvocationView) -> String {
     )
 }
 
-fn show_failure(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Error> {
+fn show_failure(
+    terminal: &mut Terminal,
+    failure: &FailureView,
+    sources: Option<&Sources>,
+) -> Result<(), Error> {
     let code = Code::parse(&failure.code);
     let title = code.map_or("", Code::title);
     terminal.line("")?;
@@ -150,10 +164,43 @@ fn show_failure(terminal: &mut Terminal, failure: &FailureView) -> Result<(), Er
         terminal.line(format_args!("  {line}"))?;
     }
     show_stack(terminal, failure)?;
+    if let Some(sources) = sources {
+        show_excerpt(terminal, failure, sources)?;
+    }
     match code.and_then(crate::hint_for) {
         Some(hint) => terminal.line(format_args!("  {} {hint}", Paint(Tone::Good, "hint:"))),
         None => Ok(()),
     }
+}
+
+/// The lines around the innermost frame of the user's own code.
+fn show_excerpt(
+    terminal: &mut Terminal,
+    failure: &FailureView,
+    sources: &Sources,
+) -> Result<(), Error> {
+    let place = |frame: &FrameView| {
+        let path = frame.source.as_ref()?;
+        Some((path.clone(), frame.line? as usize, sources.files.get(path)?))
+    };
+    let Some((path, line, text)) = failure.frames.iter().find_map(place) else { return Ok(()) };
+    let from = line.saturating_sub(EXCERPT_LINES).max(1);
+    block(terminal, &path, "")?;
+    for (at, text) in text.lines().enumerate().skip(from - 1).take(line + EXCERPT_LINES + 1 - from)
+    {
+        // What a file holds must not steer the terminal.
+        let (number, text) = (at + 1, text.replace('\t', "    ").replace(char::is_control, ""));
+        match number == line {
+            true => terminal.line(format_args!(
+                "  {} {}",
+                Paint(Tone::Bad, format!("{number:>5} >")),
+                Paint(Tone::Strong, text)
+            ))?,
+            false => terminal
+                .line(format_args!("  {} {text}", Paint(Tone::Faint, format!("{number:>5}  "))))?,
+        }
+    }
+    Ok(())
 }
 
 /// The guest's stack, with source lines where the component has debug information.

@@ -4,6 +4,9 @@ use bytes::Bytes;
 use nexus_model::record::StartedRecord;
 use prost::Message;
 
+/// The number of [`Body::dedup`].
+pub(super) const DEDUP_TAG: u32 = 10;
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Body {
     #[prost(uint64, tag = "1")]
@@ -216,10 +219,10 @@ pub(super) struct SeenRow {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DedupRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub(super) event: Bytes,
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) event: Vec<u8>,
     #[prost(int64, tag = "3")]
     pub(super) at_ns: i64,
 }

@@ -6,15 +6,19 @@ use nexus_model::resource::Kind;
 use prost::Message;
 
 use super::rows::{
-    Body, DeadRow, DeclaredRow, DedupRow, DeliveryRow, EarlyRow, FiredRow, LaneRow, RunRow,
-    ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
+    Body, DEDUP_TAG, DeadRow, DeclaredRow, DedupRow, DeliveryRow, EarlyRow, FiredRow, LaneRow,
+    RunRow, ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
 };
 use crate::dedup::Dedup;
 use crate::lanes::LaneId;
 use crate::shard::{BreakerState, Dead, Id, Pending, Run, State, Verdict, WaitingSignal};
 use crate::snapshot::Snapshot;
 
-pub(super) fn body(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
+/// What a deduplication row takes at most, in bytes.
+const DEDUP_ROW_BYTES: usize = 48;
+
+/// Puts the state behind what is there.
+pub(super) fn body(state: &Snapshot, dedup: &Dedup, encoded: &mut Vec<u8>) {
     let mut body = Body {
         position: state.position,
         lanes: lanes(state),
@@ -42,11 +46,24 @@ pub(super) fn body(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
     for ((lane, key), at_ns) in state.seen.iter() {
         body.seen.push(SeenRow { lane: lane.0, key: bytes(key), at_ns: *at_ns });
     }
-    for (at, key, id) in dedup.entries() {
-        body.dedup.push(DedupRow { key: bytes(&key.0), event: event(id), at_ns: at.unix_ns() });
-    }
     sort(&mut body);
-    body.encode_to_vec()
+    encoded.reserve(body.encoded_len() + dedup.len() * DEDUP_ROW_BYTES);
+    body.encode_raw(encoded);
+    append_dedup(dedup, encoded);
+}
+
+/// Most of a checkpoint: encoded row by row, without a copy of them all. A field that repeats may
+/// stand anywhere in a message.
+fn append_dedup(dedup: &Dedup, encoded: &mut Vec<u8>) {
+    let mut row = DedupRow::default();
+    dedup.each(|at, key, id| {
+        row.key.clear();
+        row.key.extend_from_slice(&key.0);
+        row.event.clear();
+        row.event.extend_from_slice(id.as_bytes());
+        row.at_ns = at.unix_ns();
+        prost::encoding::message::encode(DEDUP_TAG, &row, encoded);
+    });
 }
 
 /// The tables have no order of their own.

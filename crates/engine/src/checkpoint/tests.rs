@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
+use nexus_model::{EventId, Timestamp};
+
 use super::*;
+use crate::dedup::{DedupKey, Known};
 use crate::shard::Action;
 
 #[test]
@@ -26,6 +29,27 @@ fn a_checkpoint_is_read_back_from_a_folder_that_was_not_there() {
     let shard = Shard { position: 9, ..Shard::default() };
     write(&path, &Snapshot::of(&shard), &Dedup::new()).unwrap();
     assert_eq!(read(&path).unwrap().unwrap().0.position, 9);
+}
+
+#[test]
+fn events_that_were_accepted_are_known_after_a_restart() {
+    let (dedup, count) = (Dedup::new(), 1_000_u32);
+    let key = |number: u32| DedupKey::of("shop", "/s", &number.to_string());
+    for number in 0..count {
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let at = Timestamp::from_unix_ms(1_790_000_000_000 + i64::from(number));
+        dedup.insert(key(number), EventId::from_bytes(id), at);
+    }
+    let written = encode(&Snapshot::of(&Shard::default()), &dedup);
+    let (shard, read) = decode(&written).unwrap().unwrap();
+    assert_eq!(read.len(), count as usize);
+    for number in 0..count {
+        let Known::Durable(id) = read.reserve(key(number)) else { panic!("{number} is forgotten") };
+        assert_eq!(id.as_bytes()[..4], number.to_be_bytes());
+    }
+    // With their times and in their order, by which they leave one day.
+    assert_eq!(encode(&Snapshot::of(&shard), &read), written);
 }
 
 #[test]

@@ -136,11 +136,6 @@ impl Driver {
         }
     }
 
-    pub(crate) fn await_applied(&mut self, sequence: u64, reply: oneshot::Sender<()>) {
-        self.waiting.push((sequence, reply));
-        self.report_applied();
-    }
-
     pub(crate) fn cancel(&mut self, key: &DeliveryKey, request: CancelRequest) {
         match self.shard.id_of(key) {
             Some(id) => self.cancel_id(id, request),

@@ -77,6 +77,7 @@ impl Driver {
             events: members.iter().map(|id| self.events.get(id.event)).collect(),
             invocation: named.then(|| InvocationId::from_bytes(*id.event.as_bytes())),
             durable: settings.durable,
+            suspect: members.iter().any(|id| self.was_found(*id)),
             transform: settings.transform.clone(),
             waited_for,
         };
@@ -84,6 +85,11 @@ impl Driver {
         let task = self.attempts.tasks.spawn(async move { worker.deliver(delivery).await });
         let attempt = Attempt { ticket, members, resumed: None };
         self.attempts.known.insert(task.id(), attempt);
+    }
+
+    /// Whether a delivery was there when the engine started.
+    fn was_found(&self, id: Id) -> bool {
+        self.shard.deliveries.get(&id).is_some_and(|pending| pending.sequence <= self.found)
     }
 
     fn go_on(&mut self, ticket: Ticket, id: InvocationId) {

@@ -1,7 +1,11 @@
 //! Accepting events: durable, all or none, each (source, id) once.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
 use nexus_model::record::{EventRecord, Record};
 use nexus_model::{EventId, Timestamp};
@@ -55,18 +59,90 @@ impl Engine {
         &self,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<Accepted>, Error> {
+        let Sorted { accepted, fresh, contested } = self.inner.sort(candidates);
+        let appending = Appending::new(&self.inner, fresh);
+        if contested.is_empty() {
+            appending.await?;
+            return Ok(accepted.into_iter().flatten().collect());
+        }
+        // Others append the same events now: that takes more than one step.
         let inner = self.inner.clone();
-        let append = self.inner.tasks.spawn(async move { inner.accept(candidates).await });
-        append.await.unwrap_or(Err(Error::Stopped))
+        let rest = async move { inner.accept_rest(appending, accepted, contested).await };
+        self.inner.tasks.spawn(rest).await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+/// What is to be done with candidates.
+struct Sorted {
+    /// Where it is known already.
+    accepted: Vec<Option<Accepted>>,
+    /// Reserved.
+    fresh: Vec<Candidate>,
+    /// Reserved by somebody else, with their places.
+    contested: Vec<(usize, Candidate)>,
+}
+
+/// Reserved candidates on their way to the disk. Whoever waits for them may go away: they are
+/// settled all the same.
+struct Appending {
+    inner: Arc<Inner>,
+    reserved: Vec<(DedupKey, (EventId, Timestamp))>,
+    /// `None` when they are settled.
+    append: Option<Append>,
+}
+
+type Append = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+impl Appending {
+    fn new(inner: &Arc<Inner>, fresh: Vec<Candidate>) -> Self {
+        let reserved: Vec<_> = fresh.iter().map(|at| (at.key, (at.id, at.at))).collect();
+        let append: Option<Append> = match inner.count(&fresh) {
+            _ if fresh.is_empty() => None,
+            Err(full) => Some(Box::pin(std::future::ready(Err(full)))),
+            Ok(()) => {
+                let records = fresh.into_iter().map(|at| at.record).collect();
+                let log = inner.log.clone();
+                Some(Box::pin(
+                    async move { log.append(records).await.map(drop).map_err(Error::Append) },
+                ))
+            }
+        };
+        Appending { inner: Arc::clone(inner), reserved, append }
+    }
+}
+
+impl Future for Appending {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(append) = &mut self.append else { return Poll::Ready(Ok(())) };
+        let appended = ready!(append.as_mut().poll(cx));
+        self.append = None;
+        self.inner.settle(&self.reserved, appended.is_ok());
+        Poll::Ready(appended)
+    }
+}
+
+impl Drop for Appending {
+    fn drop(&mut self) {
+        // Without a runtime the server is gone already.
+        if let Some(append) = self.append.take()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            let (inner, reserved) = (Arc::clone(&self.inner), std::mem::take(&mut self.reserved));
+            self.inner.tasks.spawn(async move {
+                let appended = append.await;
+                inner.settle(&reserved, appended.is_ok());
+            });
+        }
     }
 }
 
 impl Inner {
-    async fn accept(&self, candidates: Vec<Candidate>) -> Result<Vec<Accepted>, Error> {
+    fn sort(&self, candidates: Vec<Candidate>) -> Sorted {
         let mut accepted: Vec<Option<Accepted>> = vec![None; candidates.len()];
         let mut own: HashMap<DedupKey, EventId> = HashMap::new();
-        let mut fresh = Vec::new();
-        let mut contested = Vec::new();
+        let (mut fresh, mut contested) = (Vec::with_capacity(candidates.len()), Vec::new());
         for (index, candidate) in candidates.into_iter().enumerate() {
             let (key, id) = (candidate.key, candidate.id);
             let first = own.get(&key).copied();
@@ -84,7 +160,16 @@ impl Inner {
                 }
             };
         }
-        self.append(fresh).await?;
+        Sorted { accepted, fresh, contested }
+    }
+
+    async fn accept_rest(
+        self: Arc<Self>,
+        appending: Appending,
+        mut accepted: Vec<Option<Accepted>>,
+        contested: Vec<(usize, Candidate)>,
+    ) -> Result<Vec<Accepted>, Error> {
+        appending.await?;
         // Nothing is reserved any more here, so that two requests cannot wait for each other.
         for (index, candidate) in contested {
             accepted[index] = Some(self.accept_contested(candidate).await?);
@@ -92,13 +177,13 @@ impl Inner {
         Ok(accepted.into_iter().flatten().collect())
     }
 
-    async fn accept_contested(&self, candidate: Candidate) -> Result<Accepted, Error> {
+    async fn accept_contested(self: &Arc<Self>, candidate: Candidate) -> Result<Accepted, Error> {
         let (key, own) = (candidate.key, candidate.id);
         loop {
             match self.shared.dedup.reserve(key) {
                 Known::Durable(id) => return Ok(Accepted { id, duplicate: true }),
                 Known::Fresh => {
-                    self.append(vec![candidate]).await?;
+                    Appending::new(self, vec![candidate]).await?;
                     return Ok(Accepted { id: own, duplicate: false });
                 }
                 Known::Reserved(notify) => {
@@ -116,28 +201,21 @@ impl Inner {
         }
     }
 
-    async fn append(&self, fresh: Vec<Candidate>) -> Result<(), Error> {
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let settled: Vec<_> = fresh.iter().map(|at| (at.key, (at.id, at.at))).collect();
-        let appended = self.append_reserved(fresh).await;
-        for (key, durable) in settled {
-            self.shared.dedup.settle(key, appended.is_ok().then_some(durable));
-            if appended.is_err() {
-                self.shared.queues.given_up(durable.0);
-            }
-        }
-        appended
+    /// Counts events for the queues that they go to.
+    fn count(&self, fresh: &[Candidate]) -> Result<(), Error> {
+        fresh.iter().try_for_each(|candidate| match &candidate.record {
+            Record::Event(record) => self.shared.queues.reserve(record),
+            _ => Ok(()),
+        })
     }
 
-    async fn append_reserved(&self, fresh: Vec<Candidate>) -> Result<(), Error> {
-        for candidate in &fresh {
-            if let Record::Event(record) = &candidate.record {
-                self.shared.queues.reserve(record)?;
+    /// Ends reservations: the events are in the log, or they are not.
+    fn settle(&self, reserved: &[(DedupKey, (EventId, Timestamp))], durable: bool) {
+        for (key, event) in reserved {
+            self.shared.dedup.settle(*key, durable.then_some(*event));
+            if !durable {
+                self.shared.queues.given_up(event.0);
             }
         }
-        let records = fresh.into_iter().map(|at| at.record).collect();
-        self.log.append(records).await.map(drop).map_err(Error::Append)
     }
 }

@@ -41,9 +41,9 @@ impl Engine {
         let invocation =
             InvocationId::try_from(&signal.invocation[..]).unwrap_or_else(|_| unknown());
         let id = <[u8; 16]>::try_from(&signal.id[..]).unwrap_or_default();
-        self.settled().await?;
         let (reply, applied) = oneshot::channel();
-        let receiver = self.ask(move |driver| driver.await_signal((id, invocation), reply)).await?;
+        let receiver =
+            self.ask_settled(move |driver| driver.await_signal((id, invocation), reply)).await?;
         taken(receiver, invocation)?;
         let record = vec![Record::Signal(signal)];
         self.inner.log.append(record).await.map_err(Error::Append)?;
@@ -57,8 +57,7 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn signals(&self, invocation: InvocationId) -> Result<Vec<WaitingSignalAt>, Error> {
-        self.settled().await?;
-        let found = self.ask(move |driver| driver.signals(invocation)).await?;
+        let found = self.ask_settled(move |driver| driver.signals(invocation)).await?;
         Ok(found.into_iter().map(|(sequence, name)| WaitingSignalAt { sequence, name }).collect())
     }
 }

@@ -64,9 +64,40 @@ impl World {
             return;
         }
         let durable = started.durable;
-        self.append(vec![Record::Started(started)]);
-        let running = Running { ticket, members, invocation, durable, struck: false, pieces: 0 };
-        self.running.push(running);
+        let begin = match self.random.one_in(2) {
+            true => {
+                self.append(vec![Record::Started(started)]);
+                None
+            }
+            false => Some(Box::new(started)),
+        };
+        self.running.push(Running {
+            ticket,
+            members,
+            invocation,
+            durable,
+            struck: false,
+            pieces: 0,
+            begin,
+            begun_ns: self.now_ns,
+        });
+    }
+
+    /// Puts the begin of an attempt on disk, unless it is there.
+    fn note_begin(&mut self, at: usize) {
+        if let Some(started) = self.running[at].begin.take() {
+            self.append(vec![Record::Started(*started)]);
+        }
+    }
+
+    /// What a crash leaves of attempts whose begin is not on disk: nothing. They do not count.
+    pub(super) fn forget_running(&mut self) {
+        for running in std::mem::take(&mut self.running) {
+            if running.begin.is_some() {
+                self.checks.reach("never begun");
+                self.checks.unbegun(&self.shard, running.members[0].lane, running.begun_ns);
+            }
+        }
     }
 
     fn resume(&mut self, ticket: Ticket, id: InvocationId) {
@@ -98,6 +129,8 @@ impl World {
             durable: true,
             struck: false,
             pieces: run.pieces.len() as u32,
+            begin: None,
+            begun_ns: self.now_ns,
         });
         if let Some(taken) = taken
             && !self.random.one_in(4)
@@ -146,16 +179,23 @@ impl World {
             return;
         }
         let at = self.random.below(self.running.len() as u64) as usize;
-        if self.running[at].durable && !self.running[at].struck && self.random.one_in(2) {
+        if self.random.one_in(3) {
+            self.note_begin(at);
+        }
+        if self.running[at].begin.is_none()
+            && self.running[at].durable
+            && !self.running[at].struck
+            && self.random.one_in(2)
+        {
             self.get_on(at);
             return;
         }
         let running = self.running.swap_remove(at);
-        let Some(run) = self.shard.runs.get(&running.invocation) else {
+        let begun = self.shard.runs.get(&running.invocation).map(|run| run.started.clone());
+        let Some(started) = running.begin.map(|begin| *begin).or(begun) else {
             self.scheduler.release(running.ticket);
             return;
         };
-        let started = run.started.clone();
         let status = match (running.struck, self.random.below(8)) {
             (true, _) => Status::Cancelled,
             (_, 0..4) => Status::Succeeded,

@@ -13,6 +13,7 @@ use crate::shard::{BreakerState, Ended, Id, Shard, State};
 /// What some run must have come to.
 pub(super) const PLACES: &[&str] = &[
     "crash",
+    "never begun",
     "cancel",
     "suspend",
     "resume",
@@ -225,6 +226,16 @@ impl Checks {
             };
             let others = running.iter().flat_map(|at| at.iter()).filter(same).count();
             assert!(others < limit, "{others} attempts of a key run already");
+        }
+    }
+
+    /// A crash came before the begin of an attempt was on disk: it used nothing of the rate.
+    pub(super) fn unbegun(&mut self, shard: &Shard, lane: LaneId, begun_ns: i64) {
+        let at = shard.lanes.get(lane);
+        let owner = if at.settings.gate.own_rate { lane } else { at.base };
+        let begun = self.begun.entry(owner).or_default();
+        if let Some(index) = begun.iter().rposition(|at| *at == begun_ns) {
+            begun.remove(index);
         }
     }
 

@@ -336,7 +336,7 @@ impl World {
         self.shard = self.replay(known.unwrap_or_default());
         let differs = checkpoint::difference(&state(&self.shard), &live);
         assert_eq!(differs, None, "a rebuild from a checkpoint is another state");
-        self.running.clear();
+        self.forget_running();
         self.outbox.clear();
         self.wakes.clear();
         self.timers.clear();

@@ -28,6 +28,8 @@ pub(crate) struct Obedient {
     clock: Arc<ManualClock>,
     mint: Arc<IdMint>,
     attempts: AtomicUsize,
+    /// Of each attempt whether its delivery was there when the engine started.
+    suspects: Mutex<Vec<bool>>,
     holding: AtomicUsize,
     go: Notify,
     gone: std::sync::atomic::AtomicBool,
@@ -37,6 +39,10 @@ pub(crate) struct Obedient {
 impl Obedient {
     pub(crate) fn attempts(&self) -> usize {
         self.attempts.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn suspects(&self) -> Vec<bool> {
+        self.suspects.lock().unwrap().clone()
     }
 
     pub(crate) fn holding(&self) -> usize {
@@ -89,6 +95,7 @@ impl Worker for Obedient {
             ..StartedRecord::default()
         };
         self.log.append(vec![Record::Started(started)]).await?;
+        self.suspects.lock().unwrap().push(delivery.suspect);
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let status = match event.event.subject.as_deref() {
             Some("hold") => self.hold(&struck).await,
@@ -151,6 +158,7 @@ impl Kit {
             clock: clock.clone(),
             mint: mint.clone(),
             attempts: AtomicUsize::new(0),
+            suspects: Mutex::default(),
             holding: AtomicUsize::new(0),
             go: Notify::new(),
             gone: Default::default(),

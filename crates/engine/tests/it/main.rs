@@ -4,6 +4,7 @@
 
 mod kit;
 
+use std::task::Poll;
 use std::time::Duration;
 
 use kit::{Kit, event, function, run};
@@ -60,6 +61,45 @@ fn a_full_queue_refuses_and_takes_again() {
             kit.engine.wait_ended(kit.key(id, "f")).await.unwrap();
         }
         kit.accept(event(&kit, "3", "ok")).await.unwrap();
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn what_was_there_at_the_start_is_suspected_of_the_crash() {
+    run(async {
+        let mut kit = Kit::start().await;
+        let spec = r#"{"on":{"events":[{"type":"t"}]},
+            "delivery":{"rate":{"limit":1,"per":"1h"}}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
+        kit.accept(event(&kit, "1", "ok")).await.unwrap();
+        kit.accept(event(&kit, "2", "ok")).await.unwrap();
+        kit.until(|kit| kit.worker.attempts() == 1).await;
+        assert_eq!(kit.worker.suspects(), [false]);
+        kit = kit.restart().await;
+        kit.clock.advance(Duration::from_secs(3601));
+        kit.until(|kit| kit.worker.attempts() == 1).await;
+        kit.accept(event(&kit, "3", "ok")).await.unwrap();
+        kit.clock.advance(Duration::from_secs(3601));
+        kit.until(|kit| kit.worker.attempts() == 2).await;
+        assert_eq!(kit.worker.suspects(), [true, false]);
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn an_event_is_accepted_whose_sender_went_away() {
+    run(async {
+        let kit = Kit::start().await;
+        let sent = kit.engine.accept(vec![event(&kit, "1", "ok")]);
+        {
+            let mut sent = std::pin::pin!(sent);
+            let once = std::future::poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_pending()));
+            assert!(once.await, "it waits for the disk");
+        }
+        // The one that went away has settled it: nobody waits for ever.
+        let again = kit.engine.accept(vec![event(&kit, "1", "ok")]).await.unwrap();
+        assert!(again[0].duplicate);
         kit.stop().await;
     });
 }

@@ -13,6 +13,11 @@ macro_rules! functions {
                 match self { $(Function::$variant => $name,)* }
             }
 
+            /// The function of this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Function::$variant),)* _ => None }
+            }
+
             /// The function with this number.
             pub const fn from_number(number: u8) -> Option<Self> {
                 match number { $($number => Some(Function::$variant),)* _ => None }

@@ -236,6 +236,37 @@ impl Outcome {
         })
     }
 
+    /// Shows every value that came from outside to `change`.
+    pub(crate) fn each_bytes(&mut self, change: &mut dyn FnMut(&mut Bytes)) {
+        let fields = |fields: &mut Vec<(String, Bytes)>, change: &mut dyn FnMut(&mut Bytes)| {
+            fields.iter_mut().for_each(|(_, value)| change(value));
+        };
+        match self {
+            Outcome::Bytes(bytes) | Outcome::Payload { data: bytes, .. } => change(bytes),
+            Outcome::Head { headers, .. } | Outcome::Trailers(Some(headers)) => {
+                fields(headers, change);
+            }
+            Outcome::Exchange { headers, body, trailers, .. } => {
+                fields(headers, change);
+                change(body);
+                fields(trailers, change);
+            }
+            Outcome::Many(outcomes) => outcomes.iter_mut().for_each(|at| at.each_bytes(change)),
+            Outcome::Items(items) => items.iter_mut().for_each(|item| change(&mut item.value)),
+            Outcome::Failed(_)
+            | Outcome::Texts(_)
+            | Outcome::Done
+            | Outcome::Number(_)
+            | Outcome::Clock(_)
+            | Outcome::Indices(_)
+            | Outcome::Taken(_)
+            | Outcome::Pending
+            | Outcome::Consumed
+            | Outcome::Closed
+            | Outcome::Trailers(None) => {}
+        }
+    }
+
     /// For people; long values are shortened.
     pub fn summary(&self) -> String {
         match self {

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::{Answered, Asked, Effect};
-use crate::journal::{Function, Journal, Outcome, Player};
+use super::{Answered, Asked, Effect, Scene};
+use crate::journal::{Function, Outcome};
 
 /// How far a clock moves with a reading that the recording does not have.
 const TICK_NS: i64 = 1_000;
@@ -44,6 +44,10 @@ struct Clock {
 }
 
 impl Clock {
+    fn new(recorded: &[i64], now: i64) -> Self {
+        Clock { recorded: recorded.iter().copied().collect(), now }
+    }
+
     fn read(&mut self) -> i64 {
         self.now = match self.recorded.pop_front() {
             Some(ns) => ns.max(self.now),
@@ -53,44 +57,18 @@ impl Clock {
     }
 }
 
-/// What a journal alone tells: times, signals, sleeps.
+/// Answers.
 impl Script {
-    /// A script of a journal and of the effects that were seen when it was replayed. Sleeps and waits
-    /// for signals are taken from the journal.
-    pub fn new(journal: &Journal, mut effects: Vec<Effect>) -> Self {
-        let [mut wall, mut monotonic, mut deadlines] = [const { VecDeque::new() }; 3];
-        let mut signals: HashMap<String, VecDeque<Outcome>> = HashMap::new();
-        let mut waiting_for = String::new();
-        let mut player = Player::new(journal.clone());
-        for operation in 0..journal.operations {
-            let Some((function, arguments, text, outcome)) = player.skip() else { break };
-            match (function, &outcome) {
-                (Function::WallNow, Outcome::Clock(ns)) => wall.push_back(*ns),
-                (Function::MonotonicNow, Outcome::Clock(ns)) => monotonic.push_back(*ns),
-                (Function::Deadline, Outcome::Clock(ns)) => deadlines.push_back(*ns),
-                (Function::WaitSignal, _) => {
-                    waiting_for.clone_from(&text);
-                    effects.push(wait(operation, (function, text, Value::Null), outcome));
-                }
-                (Function::Signal, _) => {
-                    signals.entry(waiting_for.clone()).or_default().push_back(outcome);
-                }
-                (Function::Sleep, _) => {
-                    let asked = (function, String::new(), json!({ "ms": arguments }));
-                    effects.push(wait(operation, asked, outcome));
-                }
-                _ => {}
-            }
-        }
-        effects.sort_by_key(|effect| effect.operation);
+    /// What a scene knows.
+    pub fn new(scene: &Scene) -> Self {
         Script {
-            wall: Clock { recorded: wall, now: journal.header.started_ns },
-            monotonic: Clock { recorded: monotonic, now: 0 },
-            deadlines,
-            deadline_ns: journal.header.deadline_ns,
-            signals,
+            wall: Clock::new(&scene.wall_ns, scene.started_ns),
+            monotonic: Clock::new(&scene.monotonic_ns, 0),
+            deadlines: scene.deadlines_ns.iter().copied().collect(),
+            deadline_ns: scene.deadline_ns,
+            signals: scene.signals_by_name(),
             waiting_for: String::new(),
-            recorded: effects.into_iter().map(|effect| (effect, false)).collect(),
+            recorded: scene.effects.iter().map(|effect| (effect.clone(), false)).collect(),
             asked: Vec::new(),
             operations: 0,
             in_flight: 0,
@@ -99,11 +77,6 @@ impl Script {
             answers: BTreeSet::new(),
             idle: false,
         }
-    }
-
-    /// The recorded effects, in their order.
-    pub fn recorded(&self) -> impl Iterator<Item = &Effect> {
-        self.recorded.iter().map(|(effect, _)| effect)
     }
 
     /// How many operations there were.
@@ -313,12 +286,4 @@ impl Script {
             self.wall.now = self.wall.now.saturating_add(ns);
         }
     }
-}
-
-fn wait(
-    operation: u32,
-    (function, target, details): (Function, String, Value),
-    outcome: Outcome,
-) -> Effect {
-    Effect { operation, function, target, details, outcome, answered: None, whole: true }
 }

@@ -2,9 +2,13 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+use nexus_model::record::{Body, CommandInput, Input, input};
+use nexus_model::{Name, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Answered, Effect, Script};
+use super::{Answered, Effect, Frame, Scene, Script};
+use crate::EnvVar;
 use crate::journal::{Ending, Function, Header, Journal, Outcome, Recorder};
 
 fn journal(entries: &[(Function, u64, &str, Outcome)]) -> Journal {
@@ -14,6 +18,14 @@ fn journal(entries: &[(Function, u64, &str, Outcome)]) -> Journal {
         recorder.push(*function, *arguments, text, outcome);
     }
     Journal::decode(&recorder.finish(Ending::Returned, None, &[], &[])).unwrap()
+}
+
+/// The script of a journal and of what was asked.
+fn script(journal: &Journal, effects: Vec<Effect>) -> Script {
+    let project = Name::new("shop").unwrap();
+    let accepted = Timestamp::from_unix_ns(1);
+    let frame = Frame { input: Input::default(), secrets: Vec::new(), project, accepted };
+    Script::new(&Scene::new(journal, effects, frame))
 }
 
 fn effect(operation: u32, function: Function, target: &str, details: Value, n: u64) -> Effect {
@@ -46,7 +58,7 @@ fn questions_are_answered_by_what_fits_best() {
         (Function::StateGet, "a", Value::Null, Some(9), Answered::Again(3)),
         (Function::StateGet, "b", Value::Null, None, Answered::New),
     ];
-    let mut script = Script::new(&journal(&[]), recorded);
+    let mut script = script(&journal(&[]), recorded);
     for (function, target, details, answer, _) in &table {
         let got = script.ask((*function, target, details.clone()));
         assert_eq!(got, answer.map(Outcome::Number), "{function:?} {target} {details}");
@@ -65,7 +77,7 @@ fn clocks_give_the_recorded_readings_and_then_move_on() {
         clock(Function::MonotonicNow, 100),
         clock(Function::WallNow, 2_000_000_000),
     ]);
-    let mut script = Script::new(&journal, Vec::new());
+    let mut script = script(&journal, Vec::new());
     let mut read = |function| match script.local(function, 0, "") {
         Some(Outcome::Clock(ns)) => ns,
         other => panic!("{other:?}"),
@@ -80,7 +92,7 @@ fn clocks_give_the_recorded_readings_and_then_move_on() {
 
 #[test]
 fn timers_fire_in_their_order_and_after_answers() {
-    let mut script = Script::new(&journal(&[]), Vec::new());
+    let mut script = script(&journal(&[]), Vec::new());
     script.wait(500, 1);
     script.wait(200, 2);
     assert!(!script.fires(500, 1, false), "the other is due before");
@@ -107,8 +119,7 @@ fn sleeps_and_signals_come_from_the_journal() {
         (Function::WaitSignal, hash, "paid", Outcome::Done),
         (Function::Signal, 0, "", payload("yes")),
     ]);
-    let mut script = Script::new(&journal, Vec::new());
-    assert_eq!(script.recorded().count(), 2);
+    let mut script = script(&journal, Vec::new());
     // The wait first, then the sleep, and a longer one.
     assert_eq!(script.local(Function::WaitSignal, hash, "paid"), Some(Outcome::Done));
     assert_eq!(script.local(Function::Signal, 0, ""), Some(payload("yes")));
@@ -119,9 +130,47 @@ fn sleeps_and_signals_come_from_the_journal() {
     // No signal that was not recorded ever comes.
     assert_eq!(script.local(Function::WaitSignal, hash, "paid"), Some(Outcome::Done));
     assert_eq!(script.local(Function::Signal, 0, ""), Some(Outcome::Closed));
-    let (asked, _, missed) = script.finish();
+    let (asked, recorded, missed) = script.finish();
+    assert_eq!(recorded.len(), 2);
     let from: Vec<Answered> = asked.iter().map(|at| at.answered).collect();
     let expected = [Answered::Exactly(1), Answered::Exactly(0), Answered::New, Answered::Again(1)];
     assert_eq!(from, expected);
     assert!(missed.is_empty());
+}
+
+#[test]
+fn secrets_leave_a_scene() {
+    let secret = EnvVar {
+        name: "PIN".to_owned(),
+        value: "hunter22".to_owned(),
+        secret: Some((Name::new("pin").unwrap(), 3)),
+    };
+    let command = CommandInput {
+        arguments: Vec::new(),
+        stdin: Body::inline(Bytes::from_static(b"my pin is hunter22.")),
+    };
+    let frame = Frame {
+        input: Input { form: Some(input::Form::Command(command)) },
+        secrets: vec![secret],
+        project: Name::new("shop").unwrap(),
+        accepted: Timestamp::from_unix_ns(1),
+    };
+    let says = |text: &str| Outcome::Payload {
+        content_type: "text/plain".to_owned(),
+        data: text.to_owned().into(),
+    };
+    let mut asked = effect(1, Function::Invoke, "f", Value::Null, 1);
+    asked.outcome = Outcome::Many(vec![says("hunter22"), says("hunter")]);
+    let journal = journal(&[
+        (Function::WaitSignal, 0, "go", Outcome::Done),
+        (Function::Signal, 0, "", says("with hunter22")),
+    ]);
+    let mut scene = Scene::new(&journal, vec![asked], frame);
+    scene.mask_secrets();
+    let shown = format!("{scene:?}");
+    assert!(!shown.contains("hunter22"), "{shown}");
+    assert!(shown.contains("my pin is ********.") && shown.contains("with ********"), "{shown}");
+    assert_eq!(scene.secrets[0].value, "********");
+    let Outcome::Many(answers) = &scene.effects[1].outcome else { panic!("{shown}") };
+    assert_eq!(answers[..], [says("********"), says("hunter")]);
 }

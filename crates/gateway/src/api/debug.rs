@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use nexus_model::Code;
-use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
+use nexus_model::view::{DebugCommand, DebugOpened, DebugState, ProfileView};
 use nexus_node::ProfileFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<ProfileQuery>()
             .answers_bytes("image/svg+xml")
             .answers_bytes("application/octet-stream")
-            .answers_bytes("application/json")
+            .answers::<ProfileJson>()
             .answers_bytes("text/plain")
             .fails(&[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone]),
     ]
@@ -78,8 +78,19 @@ async fn close(
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct ProfileQuery {
-    /// `svg` (a flame graph, the default), `pprof`, `firefox`, `text` or `folded`.
+    /// `svg` (a flame graph, the default), `pprof`, `firefox`, `text`, `folded` or `json`.
     format: Option<String>,
+}
+
+/// A profile in JSON.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ProfileJson {
+    /// With `format=json`.
+    Data(ProfileView),
+    /// With `format=firefox`: what the Firefox profiler reads.
+    Firefox(serde_json::Map<String, serde_json::Value>),
 }
 
 async fn profile(

@@ -79,11 +79,17 @@ async fn result(
     Query(query): Query<ResultQuery>,
 ) -> Result<Response<axum::body::Body>, Fault> {
     let (project, id) = ids(path)?;
-    let patience = match &query.wait {
-        None => Duration::ZERO,
-        Some(text) => units::parse_duration(text)
-            .map_err(|error| Fault::bad_request(format!("wait: {error}")))?,
-    };
+    let patience = query.wait.as_deref().map_or(Ok(Duration::ZERO), patience)?;
+    match app.node.invocation_result(&ctx, (&project, id), patience).await? {
+        ResultOf::Ready(output) => answer(*output),
+        ResultOf::Pending(view) => Ok(pending(&view)),
+    }
+}
+
+/// How long somebody wants to wait for a result.
+pub(super) fn patience(text: &str) -> Result<Duration, Fault> {
+    let patience = units::parse_duration(text)
+        .map_err(|error| Fault::bad_request(format!("wait: {error}")))?;
     if patience > limits::RESULT_WAIT_MAX {
         return Err(Fault::bad_request(format!(
             "wait is {}; the limit is {}",
@@ -91,13 +97,11 @@ async fn result(
             units::exact_duration(limits::RESULT_WAIT_MAX)
         )));
     }
-    match app.node.invocation_result(&ctx, (&project, id), patience).await? {
-        ResultOf::Ready(output) => answer(*output),
-        ResultOf::Pending(view) => Ok(pending(&view)),
-    }
+    Ok(patience)
 }
 
-fn pending(view: &PendingView) -> Response<axum::body::Body> {
+/// What there is to say instead of a result.
+pub(super) fn pending(view: &PendingView) -> Response<axum::body::Body> {
     let body = serde_json::to_vec(view).unwrap_or_default();
     let mut response = Response::new(axum::body::Body::from(body));
     *response.status_mut() = StatusCode::ACCEPTED;

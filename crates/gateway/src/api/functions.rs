@@ -7,16 +7,20 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use nexus_model::resource::FunctionSpec;
 use nexus_model::view::{Deployed, FunctionView};
-use nexus_model::{Code, Name, limits};
+use nexus_model::{Code, Name, Sources, limits};
 use nexus_node::Deploy;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, essence, name, unsupported, whole};
 use super::{App, Items, Listing, listing};
 use crate::body::broken;
 use crate::fault::Fault;
+
+/// Source files as JSON: escapes make a text longer, at most twice for what people write.
+const SOURCES_JSON_BYTES_MAX: usize = 2 * limits::SOURCES_BYTES_MAX;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/api/v1/projects/{project}/functions";
@@ -102,6 +106,8 @@ struct DeployParts {
     spec: Option<FunctionSpec>,
     /// Read-only files (`application/x-tar`).
     bundle: Option<Vec<u8>>,
+    /// The text of its code, for debuggers and crash dumps.
+    sources: Option<Sources>,
 }
 
 async fn deploy(
@@ -120,6 +126,7 @@ async fn deploy(
         config: upload.spec,
         language: query.language,
         bundle: upload.bundle,
+        sources: upload.sources,
         label: query.label,
         candidate: query.candidate,
     };
@@ -131,6 +138,7 @@ struct Upload {
     component: Bytes,
     spec: Option<FunctionSpec>,
     bundle: Option<Bytes>,
+    sources: Option<Sources>,
 }
 
 impl Upload {
@@ -167,15 +175,17 @@ impl Upload {
                         Some(part(field, "the part 'bundle'", limits::BUNDLE_BYTES_MAX).await?);
                 }
                 "spec" => {
-                    let text = part(field, "the part 'spec'", limits::RESOURCE_BYTES_MAX).await?;
-                    let spec = serde_json::from_slice(&text).map_err(|error| {
-                        Fault::bad_request(format!("the part 'spec' is not valid: {error}"))
-                    })?;
-                    upload.spec = Some(spec);
+                    upload.spec = Some(
+                        json_part(field, "the part 'spec'", limits::RESOURCE_BYTES_MAX).await?,
+                    );
+                }
+                "sources" => {
+                    upload.sources =
+                        Some(json_part(field, "the part 'sources'", SOURCES_JSON_BYTES_MAX).await?);
                 }
                 other => {
                     return Err(Fault::bad_request(format!(
-                        "the part '{other}' is not known; accepted: component, spec, bundle"
+                        "the part '{other}' is not known; accepted: component, spec, bundle, sources"
                     )));
                 }
             }
@@ -184,6 +194,16 @@ impl Upload {
             component.ok_or_else(|| Fault::bad_request("the part 'component' is missing"))?;
         Ok(upload)
     }
+}
+
+async fn json_part<T: DeserializeOwned>(
+    field: Field<'_>,
+    what: &str,
+    limit: usize,
+) -> Result<T, Fault> {
+    let text = part(field, what, limit).await?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Fault::bad_request(format!("{what} is not valid: {error}")))
 }
 
 async fn part(mut field: Field<'_>, what: &str, limit: usize) -> Result<Bytes, Fault> {

@@ -7,10 +7,11 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use nexus_model::{Code, InvocationId, Name, limits};
-use nexus_node::{InvokeInput, InvokeOutput};
+use nexus_node::{InvokeInput, InvokeOutput, Later};
 use schemars::JsonSchema;
 
 use super::App;
+use super::deferred::{patience, pending};
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Query, name, whole};
 use crate::fault::{Fault, INVOCATION_HEADER};
@@ -28,7 +29,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query::<InvokeQuery>()
         .takes_bytes("*/*")
         .answers_bytes("*/*")
-        .also(&[(202, "With `async`: it is durable, and `location` leads to the result.")])
+        .also(&[(
+            202,
+            "With `async`: it is durable, and `location` leads to the result. With `wait`, too: it \
+             has not ended within that time, as `application/vnd.nexus.pending+json`.",
+        )])
         .answers_as_functions_do(RESULT_CODES),
     ]
 }
@@ -67,6 +72,9 @@ struct InvokeQuery {
     /// `true`: do not wait. 202, and `location` leads to the result.
     #[schemars(rename = "async", default)]
     later: bool,
+    /// With `async`: how long to wait for the end all the same, at most 60 s: `30s`. If it ends in
+    /// time, the answer is the result.
+    wait: Option<String>,
 }
 
 impl InvokeQuery {
@@ -82,13 +90,18 @@ impl InvokeQuery {
                         Fault::bad_request(format!("async: '{value}' is neither true nor false"))
                     })?;
                 }
+                "wait" => query.wait = Some(value),
                 other => {
                     return Err(Fault::bad_request(format!(
                         "the query is wrong: unknown field '{other}', expected one of 'method', \
-                         'path', 'argument', 'async'"
+                         'path', 'argument', 'async', 'wait'"
                     )));
                 }
             }
+        }
+        if query.wait.is_some() && !query.later {
+            let detail = "'wait' belongs to 'async=true': other calls are waited for anyway";
+            return Err(Fault::bad_request(detail));
         }
         Ok(query)
     }
@@ -104,7 +117,15 @@ async fn invoke(
     let (project, function) = (name("project", &project)?, name("function", &function)?);
     let query = InvokeQuery::read(query)?;
     let later = query.later;
+    let wait = query.wait.as_deref().map(patience).transpose()?;
     let input = input(query, request).await?;
+    if let Some(patience) = wait {
+        let called = (&project, &function);
+        return match app.node.invoke_waited(&ctx, called, (input, patience)).await? {
+            Later::Ended(output) => answer(*output),
+            Later::GoesOn(view) => with_result(pending(&view), &project, view.invocation),
+        };
+    }
     if later {
         let id = app.node.invoke_async(&ctx, (&project, &function), input).await?;
         return accepted(&project, id);
@@ -164,21 +185,32 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 /// 202: durable, not run.
 fn accepted(project: &Name, id: InvocationId) -> Result<Response<axum::body::Body>, Fault> {
     let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
-    let body = serde_json::to_vec(&Later { invocation: id }).unwrap_or_default();
+    let body = serde_json::to_vec(&AcceptedCall { invocation: id }).unwrap_or_default();
     let mut response = Response::new(axum::body::Body::from(body));
     *response.status_mut() = StatusCode::ACCEPTED;
-    let result = format!("/api/v1/projects/{project}/invocations/{id}/result");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(LOCATION, HeaderValue::from_str(&result).map_err(internal)?);
-    let id = HeaderValue::from_str(&id.to_string()).map_err(internal)?;
-    headers.insert(INVOCATION_HEADER, id);
+    let named = HeaderValue::from_str(&id.to_string()).map_err(internal)?;
+    headers.insert(INVOCATION_HEADER, named);
+    with_result(response, project, id)
+}
+
+/// Says where the result will be.
+fn with_result(
+    mut response: Response<axum::body::Body>,
+    project: &Name,
+    id: InvocationId,
+) -> Result<Response<axum::body::Body>, Fault> {
+    let internal = |_| Fault::new(nexus_model::Code::Internal, "the answer cannot be sent");
+    let result = format!("/api/v1/projects/{project}/invocations/{id}/result");
+    let place = HeaderValue::from_str(&result).map_err(internal)?;
+    response.headers_mut().insert(LOCATION, place);
     Ok(response)
 }
 
 /// A call that was accepted.
 #[derive(serde::Serialize)]
-struct Later {
+struct AcceptedCall {
     invocation: InvocationId,
 }
 

@@ -4,6 +4,7 @@
 //! request ─► id ─► router ─► token ─► extract ─► one call of the node ─► convert ─► headers
 //! ```
 
+mod cases;
 mod dead_letters;
 mod debug;
 mod deferred;
@@ -62,14 +63,24 @@ use crate::server::{Body, Handler, Peer};
 
 pub use self::openapi::openapi;
 
-/// What handlers work with. Cheap to clone.
+/// What handlers work with. Cheap to clone: it is, several times for each request.
 #[derive(Clone)]
-struct App {
+struct App(Arc<AppParts>);
+
+struct AppParts {
     node: Arc<Node>,
     /// Struck when the server begins to stop: live streams end then.
     closing: CancellationToken,
     console: Pages,
     cookie: SessionCookie,
+}
+
+impl std::ops::Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
 }
 
 /// Every endpoint of the API.
@@ -84,6 +95,7 @@ fn endpoints() -> Vec<Endpoint> {
         dead_letters::endpoints(),
         invocations::endpoints(),
         replays::endpoints(),
+        cases::endpoints(),
         debug::endpoints(),
         deferred::endpoints(),
         triggers::endpoints(),
@@ -123,12 +135,12 @@ pub(crate) struct ApiOptions {
 
 impl Api {
     pub(crate) fn new(node: Arc<Node>, options: ApiOptions) -> Self {
-        let app = App {
+        let app = App(Arc::new(AppParts {
             node,
             closing: options.closing,
             console: options.console,
             cookie: SessionCookie::new(options.port),
-        };
+        }));
         let mut router = Router::new();
         for endpoint in endpoints() {
             let open = match endpoint.access {
@@ -196,7 +208,7 @@ fn finish(mut response: AxumResponse, request_id: &str) -> Response<Body> {
 /// not become a page of this origin. Pages of the console have a policy that lets them work.
 fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     let policy = match response.extensions().get::<IsPage>() {
-        Some(IsPage) => console::POLICY,
+        Some(IsPage(policy)) => policy,
         None => "default-src 'none'; frame-ancestors 'none'; sandbox",
     };
     let headers = response.headers_mut();

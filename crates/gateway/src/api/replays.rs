@@ -16,7 +16,7 @@ use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 
 /// How a recording can turn out to be none that could be run again.
-const REPLAY_CODES: &[Code] =
+pub(super) const REPLAY_CODES: &[Code] =
     &[Code::NotReplayable, Code::Diverged, Code::BadJournal, Code::Gone, Code::Conflict];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -98,6 +98,9 @@ struct CompareRequest {
     /// What does not matter.
     #[serde(default)]
     rules: CompareRules,
+    /// Count the instructions of both versions: they are compiled once more for that.
+    #[serde(default)]
+    instructions: bool,
 }
 
 async fn compare(
@@ -106,7 +109,7 @@ async fn compare(
     Path((_, id)): Path<(String, String)>,
     Json(request): Json<CompareRequest>,
 ) -> Result<Answer<Comparison>, Fault> {
-    let against = (request.against.as_str(), &request.rules);
+    let against = (request.against.as_str(), &request.rules, request.instructions);
     Ok(Answer(app.node.compare(&ctx, invocation_id(&id)?, against).await?))
 }
 

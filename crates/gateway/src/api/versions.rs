@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use nexus_model::view::{FunctionView, VersionDiff, VersionView};
-use nexus_model::{Code, Name};
+use nexus_model::{Code, Name, Sources};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,6 +14,8 @@ use crate::fault::Fault;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/api/v1/projects/{project}/functions/{function}/versions";
+    const SOURCES: &str =
+        "/api/v1/projects/{project}/functions/{function}/versions/{version}/sources";
     const DIFF: &str = "/api/v1/projects/{project}/functions/{function}/versions/{from}/diff/{to}";
     const LIVE: &str = "/api/v1/projects/{project}/functions/{function}/live";
     const ALIAS: &str = "/api/v1/projects/{project}/functions/{function}/aliases/{alias}";
@@ -22,6 +24,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Items<VersionView>>(),
         Endpoint::get(DIFF, ["version_diff", "Show what changed between two versions"], diff)
             .answers::<VersionDiff>(),
+        Endpoint::get(SOURCES, ["version_sources", "Read the code of a version"], sources)
+            .scope("replay")
+            .answers::<Sources>(),
         Endpoint::post(LIVE, ["version_live", "Let new calls run another version"], live)
             .scope("write")
             .query::<LiveQuery>()
@@ -54,6 +59,15 @@ async fn versions(
 ) -> Listing<VersionView> {
     let (project, function) = names(&project, &function)?;
     listing(app.node.versions(&ctx, &project, &function).await?)
+}
+
+async fn sources(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    Path((project, function, version)): Path<(String, String, String)>,
+) -> Result<Answer<Sources>, Fault> {
+    let (project, function) = names(&project, &function)?;
+    Ok(Answer(app.node.version_sources(&ctx, (&project, &function), &version).await?))
 }
 
 async fn diff(

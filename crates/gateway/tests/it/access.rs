@@ -41,6 +41,7 @@ fn routes() -> Vec<Route> {
                 .replace("{alias}", "stable")
                 .replace("{from}", "1")
                 .replace("{to}", "2")
+                .replace("{version}", "1")
                 .replace("{replay}", "nightly")
                 .replace("{suite}", "orders")
                 .replace("{name}", "hello?project=shop");
@@ -61,6 +62,22 @@ fn routes() -> Vec<Route> {
     routes
 }
 
+/// A file of a test.
+const CASE: &str = r#"{
+    "nexus-case": 1, "function": "hello",
+    "recorded": {
+        "invocation": "inv_01krs8xj0000000000000000a0", "project": "shop",
+        "version": { "id": "ver_01krs8xj0000000000000000a0", "number": 1 },
+        "accepted": "2026-11-20T19:00:00Z"
+    },
+    "input": { "request": { "method": "GET", "path": "/" } },
+    "world": {
+        "attempt": 1, "started-ns": 0, "deadline-ns": 0,
+        "seed": "0000000000000000000000000000000000000000000000000000000000000000"
+    },
+    "expect": { "status": "succeeded" }
+}"#;
+
 fn body(route: &Route) -> (&'static str, &'static str) {
     match route.id.as_str() {
         "function_deploy" => ("application/wasm", "http echo"),
@@ -72,6 +89,7 @@ fn body(route: &Route) -> (&'static str, &'static str) {
         "token_create" => ("application/json", r#"{"name":"x","scopes":["read"]}"#),
         "secret_set" => ("text/plain", "hush"),
         "debug_run" => ("application/json", r#"{"command":"state"}"#),
+        "function_try_case" => ("application/json", CASE),
         "invocation_compare" => ("application/json", r#"{"against":"latest"}"#),
         _ => ("application/json", "{}"),
     }
@@ -144,11 +162,14 @@ async fn pages_have_a_policy_of_their_own_and_nothing_else_has() {
     let world = World::new().await;
     world.deploy("hello", "http echo").await;
     let html = Send { headers: &[("accept", "text/html")], ..Send::default() };
-    for path in ["/", "/projects/shop"] {
+    let styles = "style-src 'self'; style-src-attr 'unsafe-inline';";
+    let viewer = "style-src 'self' 'unsafe-inline';";
+    for (path, styles) in [("/", styles), ("/projects/shop", styles), ("/docs", viewer)] {
         let page = world.api(Method::GET, path, html.clone()).await;
         assert_eq!((page.status.as_u16(), &*page.text()), (200, "<!doctype html>"), "{path}");
         let policy = page.header("content-security-policy");
         assert!(policy.contains("script-src 'self';"), "{policy}");
+        assert!(policy.contains(styles), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
         assert_eq!(page.header("cache-control"), "no-cache");
         assert_eq!(page.header("x-content-type-options"), "nosniff");

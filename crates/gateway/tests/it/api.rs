@@ -55,7 +55,7 @@ async fn a_deploy_in_parts_brings_its_configuration() {
         format!("--b\r\ncontent-disposition: form-data; name=\"{part}\"\r\n\r\nx\r\n--b--\r\n")
     };
     for (part, detail) in [
-        ("code", "the part 'code' is not known; accepted: component, spec, bundle"),
+        ("code", "the part 'code' is not known; accepted: component, spec, bundle, sources"),
         ("bundle", "the part 'component' is missing"),
     ] {
         let answer = world.post(path, "multipart/form-data; boundary=b", wrong(part)).await;
@@ -64,6 +64,41 @@ async fn a_deploy_in_parts_brings_its_configuration() {
     }
     assert_eq!(world.post(path, "text/html", "x").await.problem(), "415 NX1004");
     assert_eq!(world.post(path, "application/wasm", "nonsense").await.problem(), "422 NX4001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_may_bring_the_text_of_its_code() {
+    let world = World::new().await;
+    let body = |sources: &str| {
+        format!(
+            "--b\r\ncontent-disposition: form-data; name=\"component\"\r\n\r\nevent echo\r\n--b\r\n\
+             content-disposition: form-data; name=\"sources\"\r\n\r\n{sources}\r\n--b--\r\n"
+        )
+    };
+    let path = "/api/v1/projects/shop/functions/orders/deploy";
+    let deploy = |sources: &str| world.post(path, "multipart/form-data; boundary=b", body(sources));
+    for (sources, detail) in [
+        (r#"{"files":{"../x.rs":"secret"}}"#, "'../x.rs' is no path below the sources' folder"),
+        (r#"{"file":{}}"#, "the part 'sources' is not valid: unknown field `file`"),
+    ] {
+        let answer = deploy(sources).await;
+        assert_eq!(answer.problem(), "400 NX1001");
+        assert!(answer.json()["detail"].as_str().unwrap().starts_with(detail), "{}", answer.text());
+    }
+    let sources = r#"{"root":"/home/me","files":{"src/lib.rs":"fn main() {}\n"}}"#;
+    let deployed = deploy(sources).await.json();
+    assert_eq!(deployed["version"]["sources"], true, "{deployed}");
+    let text = world.get("/api/v1/projects/shop/functions/orders/versions/live/sources").await;
+    assert_eq!(text.json()["files"]["src/lib.rs"], "fn main() {}\n");
+    // The same component with another text is the same version, with the text that it had.
+    let again = deploy(r#"{"files":{"src/lib.rs":"other"}}"#).await.json();
+    assert_eq!((&again["unchanged"], &again["version"]["number"]), (&true.into(), &1.into()));
+    let text = world.get("/api/v1/projects/shop/functions/orders/versions/1/sources").await;
+    assert_eq!(text.json()["root"], "/home/me");
+    // A version without text, and a token that may only read.
+    world.deploy("tool", "command echo").await;
+    let none = world.get("/api/v1/projects/shop/functions/tool/versions/live/sources").await;
+    assert_eq!(none.problem(), "404 NX3001");
 }
 
 #[tokio::test(flavor = "multi_thread")]

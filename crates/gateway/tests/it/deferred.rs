@@ -68,6 +68,28 @@ async fn an_asynchronous_call_answers_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_on_disk_and_its_result_are_one_request() {
+    let world = World::new().await;
+    world.deploy("hello", "event echo").await;
+    world.deploy("slow", "event hang").await;
+    let call = |function: &str, query: &str| {
+        let path = format!("/functions/{function}/invoke?{query}");
+        let world = &world;
+        async move { world.post_shop(&path, json!({ "n": 1 })).await }
+    };
+    let done = call("hello", "async=true&wait=30s").await;
+    assert_eq!((done.status.as_u16(), done.json()), (200, json!({ "n": 1 })));
+    let pending = call("slow", "async=true&wait=50ms").await;
+    let id = pending.header("nexus-invocation-id").to_owned();
+    assert_eq!(pending.status, 202, "{}", pending.text());
+    assert_eq!(pending.header("content-type"), "application/vnd.nexus.pending+json");
+    assert_eq!(pending.header("location"), format!("{SHOP}/invocations/{id}/result"));
+    for wrong in ["async=true&wait=2m", "async=true&wait=soon", "wait=1s"] {
+        assert_eq!(call("hello", wrong).await.problem(), "400 NX1001", "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_happen_later_or_not_at_all() {
     let world = World::new().await;
     let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1 });

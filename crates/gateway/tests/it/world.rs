@@ -136,6 +136,7 @@ impl World {
             config: spec.map(|spec| serde_json::from_value(spec).unwrap()),
             language: String::new(),
             bundle: None,
+            sources: None,
             label: String::new(),
             candidate: false,
         };
@@ -156,9 +157,9 @@ impl World {
     }
 }
 
-/// A console of one page.
+/// A console of one page, with the document of the API.
 fn page(request: &PageRequest<'_>) -> Option<Page> {
-    (request.path == "index.html").then(|| Page {
+    ["index.html", "docs/index.html"].contains(&request.path).then(|| Page {
         content_type: "text/html; charset=utf-8",
         digest: "d1",
         immutable: false,

@@ -283,3 +283,28 @@ fn what_no_segment_can_hold_is_refused_by_name() {
         history.log.close().await.unwrap();
     });
 }
+
+#[test]
+fn the_newest_calls_agree_with_a_naive_model() {
+    run(async {
+        let history = history(400).await;
+        for project in ["p0", "p1", "p9"] {
+            let asked = |function: &str, trigger| (function.to_owned(), trigger);
+            let wanted = ["f0", "f1", "f2", "f3", "f9"].map(|at| asked(at, Trigger::Http));
+            let wanted = wanted.into_iter().chain([asked("f0", Trigger::Event)]).collect();
+            let found = history.log.newest_calls(project, wanted, usize::MAX).await.unwrap();
+            let mut seen = std::collections::HashSet::new();
+            let newest = history.invocations.iter().rev().filter(|it| it.meta.project == project);
+            let expected: Vec<_> = newest
+                .filter(|it| it.trigger() == Trigger::Http || it.function == "f0")
+                .filter(|it| seen.insert((it.function.clone(), it.trigger())))
+                .map(|it| it.invocation_id().unwrap())
+                .collect();
+            assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{project}");
+            assert!(expected.is_empty() == (project == "p9"));
+        }
+        // It looks at no more rows than it is told.
+        let wanted = [("f9".to_owned(), Trigger::Http)].into_iter().collect();
+        assert!(history.log.newest_calls("p0", wanted, 1).await.unwrap().is_empty());
+    });
+}

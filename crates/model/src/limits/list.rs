@@ -100,6 +100,24 @@ pub const ALL: &[Limit] = &[
     limit("component-bytes-max", COMPONENT_BYTES_MAX as u64, "bytes", "one component"),
     limit("bundle-bytes-max", BUNDLE_BYTES_MAX as u64, "bytes", "a function's read-only files"),
     limit(
+        "sources-bytes-max",
+        SOURCES_BYTES_MAX as u64,
+        "bytes",
+        "source files that are kept beside a version",
+    ),
+    limit(
+        "source-file-bytes-max",
+        SOURCE_FILE_BYTES_MAX as u64,
+        "bytes",
+        "one source file that is kept beside a version",
+    ),
+    limit(
+        "source-files-max",
+        SOURCE_FILES_MAX as u64,
+        "files",
+        "source files that are kept beside a version",
+    ),
+    limit(
         "scratch-bytes-max",
         SCRATCH_BYTES_MAX as u64,
         "bytes",
@@ -379,6 +397,13 @@ pub const ALL: &[Limit] = &[
         "invocations",
         "invocations of one batch of replays",
     ),
+    limit("case-bytes-max", CASE_BYTES_MAX as u64, "bytes", "one case file"),
+    limit(
+        "cases-fetched-max",
+        CASES_FETCHED_MAX as u64,
+        "cases",
+        "cases that are brought from a server at once",
+    ),
     limit(
         "replays-running-max",
         REPLAYS_RUNNING_MAX as u64,
@@ -459,6 +484,12 @@ pub const ALL: &[Limit] = &[
         "a part of a memory that a debugger shows",
     ),
     limit("debug-frames-max", DEBUG_FRAMES_MAX as u64, "frames", "a stack that a debugger shows"),
+    limit(
+        "last-calls-max",
+        LAST_CALLS_MAX as u64,
+        "invocations",
+        "newest invocations among which the last call of a trigger is looked for",
+    ),
     limit(
         "profile-time-max",
         PROFILE_TIME_MAX.as_millis() as u64,

@@ -98,33 +98,45 @@ impl EventRecord {
 
 impl From<&Event> for StoredEvent {
     fn from(event: &Event) -> Self {
+        event.clone().into()
+    }
+}
+
+impl From<Event> for StoredEvent {
+    fn from(event: Event) -> Self {
         StoredEvent {
-            id: event.id.clone(),
-            source: event.source.clone(),
-            ty: event.ty.clone(),
-            subject: event.subject.clone(),
+            id: event.id,
+            source: event.source,
+            ty: event.ty,
+            subject: event.subject,
             time_ns: event.time.map(Timestamp::unix_ns),
-            datacontenttype: event.datacontenttype.clone(),
-            dataschema: event.dataschema.clone(),
-            extensions: event.extensions.iter().map(Extension::from).collect(),
-            data: event.data.clone().map(Body::inline),
+            datacontenttype: event.datacontenttype,
+            dataschema: event.dataschema,
+            extensions: event.extensions.into_iter().map(Extension::from).collect(),
+            data: event.data.map(Body::inline),
         }
     }
 }
 
-impl From<&(String, AttributeValue)> for Extension {
-    fn from((name, value): &(String, AttributeValue)) -> Self {
-        let mut stored = Extension { name: name.clone(), ..Extension::default() };
+impl From<(String, AttributeValue)> for Extension {
+    fn from((name, value): (String, AttributeValue)) -> Self {
+        let mut stored = Extension { name, ..Extension::default() };
         match value {
-            AttributeValue::Boolean(value) => stored.boolean = Some(*value),
-            AttributeValue::Integer(value) => stored.integer = Some(*value),
-            AttributeValue::String(value) => stored.string = Some(value.clone()),
+            AttributeValue::Boolean(value) => stored.boolean = Some(value),
+            AttributeValue::Integer(value) => stored.integer = Some(value),
+            AttributeValue::String(value) => stored.string = Some(value),
         }
         stored
     }
 }
 
 impl StoredEvent {
+    /// The text of an extension attribute that is a string.
+    pub fn extension_text(&self, name: &str) -> Option<&str> {
+        let found = self.extensions.iter().find(|at| at.name == name)?;
+        found.string.as_deref()
+    }
+
     /// The event; `data` must have been fetched from the blob store where it was there.
     pub fn to_event(&self) -> Event {
         Event {

@@ -163,6 +163,9 @@ pub struct Cost {
     pub memory_peak_bytes: u64,
     /// Host calls.
     pub host_calls: u64,
+    /// WebAssembly instructions, where they were asked for: the same in every run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
 }
 
 /// One invocation of one version held against another version.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LogView;
-use crate::InvocationId;
+use crate::{InvocationId, VersionId};
 
 /// One frame of a guest's stack, as far as the component's debug information tells.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -18,6 +18,10 @@ pub struct FrameView {
     /// The source file as the compiler named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The same file's path in the [`Sources`](crate::Sources) of the version, where they are kept
+    /// and have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -41,10 +45,16 @@ pub struct DebugOpened {
     pub invocation: InvocationId,
     /// The function.
     pub function: String,
+    /// The version that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionId>,
     /// All recorded operations and log lines, in order.
     pub timeline: Vec<TimelineEntry>,
     /// Source files that the debug information of the component names; the user's own first.
     pub sources: Vec<String>,
+    /// Those of them whose text is kept beside the version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<SourceFile>,
     /// Whether the component has line tables, so that lines can be stepped.
     pub has_lines: bool,
     /// How long the code for debugging was compiled; 0 when it was there.
@@ -53,6 +63,15 @@ pub struct DebugOpened {
     pub idle_seconds: u64,
     /// Where it stands.
     pub state: DebugState,
+}
+
+/// A source file that debug information names and whose text is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SourceFile {
+    /// Its path in the [`Sources`](crate::Sources) of the version.
+    pub path: String,
+    /// Its name in the debug information.
+    pub file: String,
 }
 
 /// Something that happened in the recorded invocation.

@@ -22,12 +22,27 @@ pub struct TriggerView {
     /// When a cron trigger fires next, jitter left aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,
+    /// What it set off last, as far as the limit `last-calls-max` reaches back. The routes of a
+    /// function share it, and so do the events, times and webhooks that the function states itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastCall>,
     /// Unfinished deliveries of a Trigger resource.
     #[serde(default)]
     pub pending: u64,
     /// The store's revision of the Trigger resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+}
+
+/// What a trigger set off last.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LastCall {
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// The invocation.
+    pub invocation: InvocationId,
+    /// How it ended.
+    pub status: Status,
 }
 
 /// An event that happens later.

@@ -13,7 +13,7 @@ use super::Config;
 const PREFIX: &str = "NEXUS_";
 /// Variables with this prefix are no keys of the configuration.
 const NO_KEYS: &[&str] =
-    &[env::SERVER, env::TOKEN, env::PROJECT, env::OUTPUT, env::CONFIG, env::LOG];
+    &[env::SERVER, env::TOKEN, env::FROM_TOKEN, env::PROJECT, env::OUTPUT, env::CONFIG, env::LOG];
 
 /// Where configuration comes from, the later ones winning.
 #[derive(Clone, Debug, Default)]

@@ -229,6 +229,7 @@ impl Job {
             config: Some(self.function.spec.clone()),
             language: artifact.language,
             bundle: artifact.bundle.map(Into::into),
+            sources: artifact.sources,
             label: String::new(),
             candidate: false,
         };

@@ -8,6 +8,7 @@
 
 mod build;
 mod declared;
+mod from;
 mod report;
 mod state;
 mod watch;
@@ -32,12 +33,13 @@ use crate::server::{self, Server, Start};
 use crate::signals::Signals;
 use build::{Builder, Finished, Outcome};
 use declared::Declared;
+use from::{RealCalls, Told};
 use report::Report;
 use state::State;
 use watch::Watcher;
 
 /// The data folder inside the first project.
-const FOLDER: &str = ".nexus";
+pub(crate) const FOLDER: &str = ".nexus";
 /// Results of builds that may wait for the loop.
 const FINISHED_MAX: usize = 64;
 
@@ -111,7 +113,7 @@ fn share(file: &ServerFile, projects: &[Project]) -> Result<Vec<PathBuf>, Error>
     Ok(written)
 }
 
-fn ignore_in_git(folder: &Path) {
+pub(crate) fn ignore_in_git(folder: &Path) {
     let path = folder.join(".gitignore");
     if !path.exists() {
         // Only a convenience: the server works without it.
@@ -128,6 +130,9 @@ struct Loop {
     declared: Declared,
     watcher: Option<Watcher>,
     finished: mpsc::Receiver<Finished>,
+    real_calls: Option<RealCalls>,
+    /// The live version of each function.
+    live: BTreeMap<String, u64>,
 }
 
 impl Loop {
@@ -145,6 +150,8 @@ impl Loop {
             declared: Declared::default(),
             watcher,
             finished,
+            real_calls: RealCalls::new(&args.from, &server.node),
+            live: BTreeMap::new(),
         })
     }
 
@@ -158,6 +165,7 @@ impl Loop {
         self.declare(terminal).await?;
         self.refresh(terminal).await?;
         self.watch();
+        self.bring();
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
@@ -166,6 +174,7 @@ impl Loop {
                     // A trigger whose function has just come can be applied now.
                     self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
                 }
+                Some(told) = told(self.real_calls.as_mut()) => self.tell(&told, terminal)?,
                 Some(paths) = changed(self.watcher.as_mut()) => {
                     self.change(&paths, terminal).await?;
                 }
@@ -299,9 +308,15 @@ impl Loop {
         let key = finished.key.as_str();
         match finished.outcome {
             Outcome::Building => Report::Building(key).tell(terminal),
-            Outcome::Unchanged(view) => Report::Unchanged(key, &view).tell(terminal),
+            Outcome::Unchanged(view) => {
+                let version = view.as_ref().and_then(|view| view.version.as_ref());
+                self.is_live(key, version.map(|version| version.number));
+                Report::Unchanged(key, &view).tell(terminal)
+            }
             Outcome::Deployed { deployed, stamp, took, notes } => {
-                let version = deployed.function.version.as_ref().map(|version| version.id);
+                let version = deployed.function.version.as_ref();
+                self.is_live(key, version.map(|version| version.number));
+                let version = version.map(|version| version.id);
                 if let Err(error) = self.state.remember(key, stamp, version) {
                     Report::Problem(&error).tell(terminal)?;
                 }
@@ -314,10 +329,56 @@ impl Loop {
         }
     }
 
+    /// Asks for the calls of every function, where a server is named.
+    fn bring(&self) {
+        let Some(real_calls) = &self.real_calls else { return };
+        for project in &self.projects {
+            let own = |function: &&Function| function.project == project.manifest.project;
+            for function in self.functions.values().filter(own) {
+                real_calls.fetch(&project.folder, function);
+            }
+        }
+    }
+
+    fn is_live(&mut self, key: &str, version: Option<u64>) {
+        let Some(version) = version else { return };
+        self.live.insert(key.to_owned(), version);
+        self.hold(key);
+    }
+
+    fn hold(&mut self, key: &str) {
+        let (Some(real_calls), Some(function)) = (&mut self.real_calls, self.functions.get(key))
+        else {
+            return;
+        };
+        if let Some(version) = self.live.get(key) {
+            real_calls.hold(function, *version);
+        }
+    }
+
+    fn tell(&mut self, told: &Told, terminal: &mut Terminal) -> Result<(), Error> {
+        match told {
+            Told::Brought { key, fetched } => {
+                Report::Brought { key, fetched }.tell(terminal)?;
+                self.hold(key);
+                Ok(())
+            }
+            Told::Held { key, held } => Report::Held { key, held }.tell(terminal),
+        }
+    }
+
     fn cancel_all(&self) {
         for key in self.functions.keys() {
             self.builder.forget(key);
         }
+    }
+}
+
+/// What there is to tell of real calls; never, when no server is named.
+async fn told(real_calls: Option<&mut RealCalls>) -> Option<Told> {
+    match real_calls {
+        Some(real_calls) => real_calls.told().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use nexus_cli::units::show_duration;
 use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, invocation_line};
+use nexus_model::Code;
 use nexus_model::view::{Deployed, FunctionView, InvocationRow};
 use serde_json::{Value, json};
 
 use super::build::Failed;
+use super::from::{Brought, Held};
 use crate::project::{BuildError, Project};
+
+/// Calls that differ, of which a line is printed each.
+const DIFFERENCES_SHOWN: usize = 3;
 
 /// Something to tell.
 pub(crate) enum Report<'a> {
@@ -28,6 +33,10 @@ pub(crate) enum Report<'a> {
     Declared { resource: &'a str, effect: &'a str },
     /// Anything else that went wrong.
     Problem(&'a dyn std::error::Error),
+    /// Real calls of a function are here, or why they are not.
+    Brought { key: &'a str, fetched: &'a Result<Brought, Error> },
+    /// A version was held against them.
+    Held { key: &'a str, held: &'a Held },
     /// A function was called.
     Invocation(&'a InvocationRow),
     /// The end has begun.
@@ -63,6 +72,8 @@ impl Report<'_> {
             Report::Problem(error) => {
                 terminal.say(format_args!("{} {}", Paint(Tone::Bad, "error:"), chain(*error)));
             }
+            Report::Brought { key, fetched } => brought(terminal, key, fetched),
+            Report::Held { key, held } => held_against(terminal, key, held),
             Report::Invocation(row) => {
                 let line = invocation_line(terminal, row);
                 terminal.line(line)?;
@@ -97,6 +108,22 @@ impl Report<'_> {
                 json!({ "event": "declared", "resource": resource, "effect": effect })
             }
             Report::Problem(error) => json!({ "event": "problem", "error": chain(*error) }),
+            Report::Brought { key, fetched: Ok(brought) } => json!({
+                "event": "brought", "function": key, "calls": brought.cases,
+                "skipped": brought.skipped, "folder": brought.folder,
+            }),
+            Report::Brought { key, fetched: Err(error) } => json!({
+                "event": "brought", "function": key, "error": chain(error),
+            }),
+            Report::Held { key, held } => {
+                let other = held.other.iter();
+                let other: Vec<_> =
+                    other.map(|(id, why)| json!({ "invocation": id, "summary": why })).collect();
+                json!({
+                    "event": "held", "function": key, "version": held.version,
+                    "same": held.same, "other": other,
+                })
+            }
             Report::Invocation(row) => json!({ "event": "invocation", "invocation": row }),
             Report::Stopping => json!({ "event": "stopping" }),
         }
@@ -171,6 +198,51 @@ fn failed(terminal: &mut Terminal, key: &str, error: &Failed, serving: bool) {
     }
     if serving {
         terminal.say(Paint(Tone::Faint, "  the last good version goes on serving"));
+    }
+}
+
+fn brought(terminal: &mut Terminal, key: &str, fetched: &Result<Brought, Error>) {
+    match fetched {
+        Ok(brought) => {
+            let calls = counted(brought.cases, "real call");
+            say(terminal, key, Paint(Tone::Faint, format_args!("{calls} brought")));
+            if brought.skipped > 0 {
+                let skipped = counted(brought.skipped as usize, "call");
+                let why = &brought.reason;
+                terminal.say(format_args!("  {skipped} left out; the first: {why}"));
+            }
+        }
+        Err(error) => {
+            say(terminal, key, Paint(Tone::Bad, "real calls could not be brought"));
+            nexus_cli::report(error, terminal);
+            if matches!(error, Error::Problem(problem) if problem.code == Code::Unauthenticated) {
+                terminal.say("  --from-token or NEXUS_FROM_TOKEN gives the token of that server");
+            }
+        }
+    }
+}
+
+fn held_against(terminal: &mut Terminal, key: &str, held: &Held) {
+    let calls = counted(held.same + held.other.len(), "real call");
+    if held.other.is_empty() {
+        if held.same > 0 {
+            say(terminal, key, Paint(Tone::Good, format_args!("does the same in {calls}")));
+        }
+        return;
+    }
+    let differ = held.other.len();
+    say(terminal, key, Paint(Tone::Bad, format_args!("differs in {differ} of {calls}")));
+    for (id, why) in held.other.iter().take(DIFFERENCES_SHOWN) {
+        terminal.say(format_args!("  {id}  {why}"));
+    }
+    let folder = held.folder.display();
+    terminal.say(Paint(Tone::Faint, format_args!("  nexus test {folder} shows them")));
+}
+
+fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
     }
 }
 

@@ -10,4 +10,5 @@ mod durable;
 mod guests;
 mod harness;
 mod production;
+mod recorded;
 mod wrong_ways;

@@ -8,10 +8,12 @@ use nexus_exec::CallContext;
 use nexus_model::record::{
     EventRecord, Failure, InvocationRecord, Level, Meta, Record, StartedRecord, Status, Trigger,
 };
-use nexus_model::{Code, EventId, InvocationId, OpContext, Partition, Principal, Timestamp};
+use nexus_model::{
+    Code, EventId, InvocationId, OpContext, Partition, Principal, Timestamp, VersionId,
+};
 
-use crate::record::bytes_of;
-use crate::serve::{Begun, Finished, Origin, Running};
+use crate::record::{Facts, bytes_of};
+use crate::serve::{Finished, Origin, Running};
 use crate::{Error, Node};
 
 /// One attempt with what is known of it.
@@ -22,6 +24,23 @@ pub(super) struct Attempt {
     pub(super) events: Vec<Arc<EventRecord>>,
     /// How often it has gone on from its journal.
     pub(super) resumes: u32,
+}
+
+/// What the record of a begin holds beside what is known of the delivery.
+pub(super) struct Moment {
+    traceparent: Arc<str>,
+    version: VersionId,
+    at: Timestamp,
+}
+
+impl Moment {
+    pub(super) fn of(facts: &Facts) -> Self {
+        Moment {
+            traceparent: Arc::clone(&facts.traceparent),
+            version: facts.loaded.version,
+            at: facts.accepted,
+        }
+    }
 }
 
 impl Node {
@@ -145,14 +164,14 @@ impl Attempt {
     }
 
     /// The record of its begin.
-    pub(super) fn started(&self, begun: &Begun) -> StartedRecord {
+    pub(super) fn started(&self, moment: &Moment) -> StartedRecord {
         let mut started = StartedRecord {
             id: bytes_of(self.id.as_bytes()),
-            meta: self.meta(&begun.traceparent),
+            meta: self.meta(&moment.traceparent),
             function: self.delivery.key.function.to_string(),
-            version: bytes_of(begun.loaded.version.as_bytes()),
+            version: bytes_of(moment.version.as_bytes()),
             attempt: self.delivery.attempt,
-            started_ns: begun.accepted.unix_ns(),
+            started_ns: moment.at.unix_ns(),
             trigger: self.delivery.key.trigger.to_string(),
             batch: self.batch(),
             durable: self.delivery.durable,

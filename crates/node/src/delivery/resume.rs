@@ -43,7 +43,7 @@ impl Node {
                             StartedRecord { resumes: resume.resumes, ..resume.started.clone() };
                         self.append_end(Record::Started(started)).await?;
                     }
-                    match self.run_attempt(&ready.attempt, ready.running).await? {
+                    match self.run_attempt(&ready.attempt, (ready.running, true)).await? {
                         Ran::Recorded => return Ok(()),
                         Ran::NotNow(reason) => tracing::warn!(
                             id = %resume.invocation,
@@ -188,6 +188,7 @@ fn delivery_of(resume: &Resume) -> Delivery {
         events: Vec::new(),
         invocation: Some(resume.invocation),
         durable: true,
+        suspect: true,
         transform: resume.transform.clone(),
         waited_for: Vec::new(),
     }

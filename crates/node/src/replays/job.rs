@@ -42,8 +42,12 @@ pub(super) struct Tally {
 /// A batch that runs.
 pub(crate) struct Job {
     pub(super) request: ReplayRequest,
+    /// Who asked for it.
+    pub(super) principal: String,
     order: watch::Sender<Order>,
     progress: Mutex<Progress>,
+    /// Held while its status is written, so that its end stays the last one.
+    pub(super) writing: tokio::sync::Mutex<()>,
 }
 
 struct Progress {
@@ -55,7 +59,7 @@ struct Progress {
 }
 
 impl Job {
-    pub(super) fn new(request: ReplayRequest) -> Self {
+    pub(super) fn new(request: ReplayRequest, principal: String) -> Self {
         let tally = Tally {
             state: ReplayState::Running,
             reason: String::new(),
@@ -68,7 +72,8 @@ impl Job {
         };
         let running = Some(Instant::now());
         let progress = Progress { tally, rows: Vec::new(), running, ran: Duration::ZERO };
-        Job { request, order: watch::channel(Order::Run).0, progress: Mutex::new(progress) }
+        let (order, progress) = (watch::channel(Order::Run).0, Mutex::new(progress));
+        Job { request, principal, order, progress, writing: tokio::sync::Mutex::default() }
     }
 
     /// How far it is now.
@@ -88,10 +93,12 @@ impl Job {
         lock(&self.progress).rows.iter().skip(after).take(limit).cloned().collect()
     }
 
-    pub(super) fn order(&self, order: Order) {
+    /// Whether it took the order: it has not ended, and nobody has ended it.
+    pub(super) fn order(&self, order: Order) -> bool {
         let mut progress = lock(&self.progress);
-        if *self.order.borrow() == Order::Cancel {
-            return;
+        let open = matches!(progress.tally.state, ReplayState::Running | ReplayState::Paused);
+        if !open || *self.order.borrow() == Order::Cancel {
+            return false;
         }
         match order {
             Order::Pause => {
@@ -105,6 +112,7 @@ impl Job {
             Order::Cancel => {}
         }
         self.order.send_replace(order);
+        true
     }
 
     /// Selects and replays, until all is done or somebody ends it.

@@ -120,7 +120,7 @@ impl Node {
                 found
             }
         };
-        let comparison = compare(recorded, (&original, &candidate), &plan.rules).await?;
+        let comparison = compare(recorded, (&original, &candidate), &plan.rules, false).await?;
         Ok((comparison.verdict.word(), comparison.summary))
     }
 

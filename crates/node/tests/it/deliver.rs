@@ -1,8 +1,10 @@
 //! The asynchronous path: events, deliveries, retries, dead letters.
 
+use std::time::Duration;
+
 use nexus_model::record::{Record, Status};
 use nexus_model::{Code, Event, InvocationFilter};
-use nexus_node::{DeadLetterFilter, PageOptions};
+use nexus_node::{DeadLetterFilter, InvokeInput, Later, PageOptions};
 use nexus_testkit::FakeRuntime;
 use serde_json::json;
 
@@ -117,6 +119,77 @@ async fn functions_send_and_return_events() {
     assert_eq!(page.items[0].principal, "function:shop/return");
     assert_eq!(page.items[0].event.source, "/nexus/shop/return");
     assert!(page.items[0].cause.is_some());
+}
+
+/// Which records of an invocation's begin and end, and which events are in the log, in its order.
+async fn course(world: &World, until: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let mut position = nexus_log::Position::START;
+    let mut course = Vec::new();
+    while !until(&course) {
+        world.log.wait_past(position).await;
+        for entry in world.log.read_from(position, 100).await.unwrap() {
+            position = entry.position;
+            match entry.record {
+                Record::Event(at) if !at.event.ty.starts_with("dev.nexus.") => {
+                    course.push(at.event.ty);
+                }
+                Record::Started(at) => course.push(format!("{} begins", at.function)),
+                Record::Invocation(at) => course.push(format!("{} ends", at.function)),
+                _ => {}
+            }
+        }
+    }
+    course
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_begin_is_on_disk_before_anything_is_seen_of_an_attempt() {
+    let world = World::new().await;
+    world.deploy("quick", "event echo", spec(on("quick"))).await;
+    world.deploy("sender", "event emit sent", spec(on("send"))).await;
+    world.deploy("giver", "event return given", spec(on("give"))).await;
+    world.deploy("slow", "event hang", spec(on("slow"))).await;
+    for (ty, expected) in [
+        ("quick", vec!["quick", "quick ends"]),
+        ("send", vec!["send", "sender begins", "sent", "sender ends"]),
+        ("give", vec!["give", "giver begins", "given", "giver ends"]),
+        ("slow", vec!["slow", "slow begins"]),
+    ] {
+        world.node.emit(&admin(), &name("shop"), vec![event(ty, ty)]).await.unwrap();
+        let last = *expected.last().unwrap();
+        let mut found = course(&world, |all| all.iter().any(|at| at == last)).await;
+        let first = found.iter().position(|at| at == ty).unwrap();
+        assert_eq!(found.split_off(first), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_on_disk_is_waited_for_in_one_step() {
+    let world = World::new().await;
+    let once = json!({ "delivery": { "retry": { "attempts": 1 } } });
+    world.deploy("echo", "event echo", spec(json!({}))).await;
+    world.deploy("page", "http status 203", spec(json!({}))).await;
+    world.deploy("fail", "event fail", spec(once)).await;
+    world.deploy("slow", "event hang", spec(json!({}))).await;
+    let (ctx, shop) = (admin(), name("shop"));
+    let call = async |function: &str, patience| {
+        let input = InvokeInput { data: "{\"n\":1}".into(), ..InvokeInput::default() };
+        let called = (&shop, &name(function));
+        world.node.invoke_waited(&ctx, called, (input, Duration::from_millis(patience))).await
+    };
+    let Later::Ended(output) = call("echo", 60_000).await.unwrap() else { panic!("it ends") };
+    assert_eq!(&output.body[..], b"{\"n\":1}");
+    let kept = world.log.invocation(output.invocation).await.unwrap();
+    assert_eq!(kept.unwrap().status(), Status::Succeeded, "the result is on disk");
+    let Later::Ended(output) = call("page", 60_000).await.unwrap() else { panic!("it ends") };
+    assert_eq!(output.http_status, Some(203));
+    let failed = call("fail", 60_000).await.unwrap_err();
+    assert_eq!(failed.code(), Code::GuestFailed);
+    assert!(failed.invocation_id().is_some());
+    let Later::GoesOn(pending) = call("slow", 200).await.unwrap() else { panic!("it hangs") };
+    assert_eq!(pending.status, Status::Running, "{}", pending.reason);
+    let slow = (&shop, pending.invocation);
+    assert!(world.node.cancel_invocation(&ctx, slow, "enough").await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

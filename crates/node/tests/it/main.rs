@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod calls;
+mod cases;
 mod declare;
 mod deliver;
 mod durable;

@@ -51,9 +51,9 @@ async fn one_invocation_against_another_version() {
     world.log.flush().await.unwrap();
     world.deploy("f", "http answers {\"id\":\"b\",\"total\":2}", None).await;
     let none = CompareRules::default();
-    let same = world.node.compare(&admin(), id, ("1", &none)).await.unwrap();
+    let same = world.node.compare(&admin(), id, ("1", &none, false)).await.unwrap();
     assert_eq!(same.verdict, Sameness::Identical, "{same:?}");
-    let other = world.node.compare(&admin(), id, ("latest", &none)).await.unwrap();
+    let other = world.node.compare(&admin(), id, ("latest", &none, false)).await.unwrap();
     assert_eq!(other.verdict, Sameness::Different);
     let paths: Vec<&str> = other.changes.iter().map(|at| &*at.path).collect();
     assert_eq!(paths, ["/total", "/id"]);
@@ -61,12 +61,12 @@ async fn one_invocation_against_another_version() {
         ignore: vec!["$.total".to_owned(), "$.id".to_owned()],
         ..CompareRules::default()
     };
-    let ruled = world.node.compare(&admin(), id, ("2", &rules)).await.unwrap();
+    let ruled = world.node.compare(&admin(), id, ("2", &rules, false)).await.unwrap();
     assert_eq!(ruled.verdict, Sameness::Equivalent);
     let wrong = CompareRules { ignore: vec!["id".to_owned()], ..CompareRules::default() };
-    let refused = world.node.compare(&admin(), id, ("2", &wrong)).await.unwrap_err();
+    let refused = world.node.compare(&admin(), id, ("2", &wrong, false)).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadRequest);
-    let missing = world.node.compare(&admin(), id, ("7", &none)).await.unwrap_err();
+    let missing = world.node.compare(&admin(), id, ("7", &none, false)).await.unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
 }
 
@@ -140,12 +140,15 @@ async fn selections_narrow_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_ends_a_batch_and_says_so() {
+async fn a_batch_survives_a_restart() {
     let world = recorded("http echo 2").await;
     let request = ReplayRequest { select: of_function(), ..Default::default() };
     let done = ended(&world, &start(&world, request.clone()).await.unwrap()).await;
-    let running = start(&world, request).await.unwrap();
-    let _ = world.node.pause_replays(&admin(), (&name("shop"), &running.id)).await;
+    let against = ReplayRequest { against: Some("2".to_owned()), ..request };
+    let running = start(&world, against.clone()).await.unwrap();
+    let paused = start(&world, against).await.unwrap();
+    let paused_at = (&name("shop"), &paused.id);
+    let took = world.node.pause_replays(&admin(), paused_at).await;
     let runtime = world.runtime.clone();
     let world = world.restart(runtime).await;
     let kept = world.node.replay_batch(&admin(), &name("shop"), &done.id).await.unwrap();
@@ -153,8 +156,24 @@ async fn a_restart_ends_a_batch_and_says_so() {
     let at = (&name("shop"), &done.id);
     let rows = world.node.replay_rows(&admin(), at, None, (0, 0)).await.unwrap();
     assert_eq!(rows.items.len(), 5, "reports survive");
-    let cut = world.node.replay_batch(&admin(), &name("shop"), &running.id).await.unwrap();
-    assert!(cut.state != ReplayState::Running && cut.state != ReplayState::Paused, "{cut:?}");
+    // Calls that came later are not meant.
+    world.text("/f", "{\"total\":9}").await;
+    world.log.flush().await.unwrap();
+    let again = ended(&world, &running).await;
+    assert_eq!((again.state, again.done), (ReplayState::Done, 5), "{again:?}");
+    assert_eq!(again.principal, running.principal);
+    if took.is_ok() {
+        let still = world.node.replay_batch(&admin(), &name("shop"), &paused.id).await.unwrap();
+        assert_eq!(still.state, ReplayState::Paused);
+        // It is taken up beside everything else that a start does.
+        while world.node.resume_replays(&admin(), paused_at).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let again = ended(&world, &paused).await;
+    assert_eq!((again.state, again.done), (ReplayState::Done, 5), "{again:?}");
+    let refused = world.node.pause_replays(&admin(), paused_at).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

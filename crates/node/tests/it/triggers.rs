@@ -112,8 +112,8 @@ async fn an_event_trigger_works_at_once_pauses_and_goes_on() {
     let world = World::new().await;
     world.deploy("f", "event echo", None).await;
     let shop = name("shop");
-    let spec = json!({ "function": "f", "event": { "type": "com.shop.*" } });
-    world.node.apply(&admin(), vec![trigger("t", spec)]).await.unwrap();
+    let on_shop = json!({ "function": "f", "event": { "type": "com.shop.*" } });
+    world.node.apply(&admin(), vec![trigger("t", on_shop)]).await.unwrap();
     let views = world.node.triggers(&admin(), &shop).await.unwrap();
     assert_eq!(views.len(), 1);
     let paused = world.node.pause_trigger(&admin(), &shop, &name("t")).await.unwrap();
@@ -133,6 +133,18 @@ async fn an_event_trigger_works_at_once_pauses_and_goes_on() {
         }
         tokio::task::yield_now().await;
     }
+    // What the function states itself did not call it.
+    let own = spec(json!({ "on": { "events": [{ "type": "com.never" }] } }));
+    world.deploy("f", "event echo", own).await;
+    let views = world.node.triggers(&admin(), &shop).await.unwrap();
+    let last: Vec<_> = views
+        .iter()
+        .map(|view| (view.name.as_ref().map(ToString::to_string), view.last.is_some()))
+        .collect();
+    assert_eq!(last, [(Some("t".to_owned()), true), (None, false)]);
+    let call = views[0].last.clone().unwrap();
+    let view = world.node.invocation(&admin(), call.invocation).await.unwrap();
+    assert_eq!((view.cause_event, call.status), (Some(sent), view.row.status));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ fn deploy(code: &str, label: &str, candidate: bool) -> Deploy {
         config: None,
         language: String::new(),
         bundle: None,
+        sources: None,
         label: label.to_owned(),
         candidate,
     }

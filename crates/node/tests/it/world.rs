@@ -121,6 +121,7 @@ impl World {
             config,
             language: String::new(),
             bundle: None,
+            sources: None,
             label: String::new(),
             candidate: false,
         };

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use nexus_toolchain::{
-    Cancel, CustomBuild, Error, Language, Scaffold, Template, build, detect, is_source, scaffold,
-    source_hash, watch_roots,
+    Cancel, CustomBuild, Error, Language, Scaffold, Template, build, code_files, detect, is_source,
+    scaffold, source_hash, watch_roots,
 };
 
 use crate::project::Project;
@@ -41,6 +41,43 @@ fn the_hash_follows_sources_only() {
     assert_eq!(hash(), before);
     project.file("index.js", "2");
     assert_ne!(hash(), before);
+}
+
+#[test]
+fn only_code_goes_to_the_server() {
+    let project = Project::empty();
+    project
+        .file(".gitignore", "made.js\nsecret/\n")
+        .file("orders/index.js", "code")
+        .file("orders/lib/price.ts", "price")
+        .file("orders/.gitignore", "own.js\n");
+    // Settings, keys and data; hidden files and folders; what git does not know; outputs.
+    for path in [
+        ".env",
+        ".env.js",
+        "key.pem",
+        "data.json",
+        "own.js",
+        ".hidden/a.js",
+        "node_modules/a/b.js",
+        "target/a.rs",
+        "a.js~",
+    ] {
+        project.file(&format!("orders/{path}"), "secret");
+    }
+    let found = code_files(&project.source("orders"), project.dir.path()).unwrap();
+    let files: Vec<_> = found.sources.files.into_iter().collect();
+    let pair = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    assert_eq!(files, [pair("orders/index.js", "code"), pair("orders/lib/price.ts", "price")]);
+    assert_eq!(found.note, None);
+    let root = std::fs::canonicalize(project.dir.path()).unwrap();
+    assert_eq!(Path::new(&found.sources.root), root);
+    // What is too large or no text is left out, and said.
+    std::fs::write(project.path("orders/binary.js"), [0xff, 0xfe]).unwrap();
+    project.file("orders/large.js", &"x".repeat(nexus_model::limits::SOURCE_FILE_BYTES_MAX + 1));
+    let found = code_files(&project.source("orders"), project.dir.path()).unwrap();
+    assert_eq!(found.sources.files.len(), 2);
+    assert!(found.note.is_some_and(|note| note.starts_with("2 source files are not kept")));
 }
 
 #[test]

@@ -14,10 +14,11 @@ use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 use super::Watch;
 use super::symbols::Symbols;
 use crate::drive::Interrupted;
+use crate::input::input_of;
 use crate::invoke::execute;
 use crate::ledger::{Tape, lock as lock_ledger};
 use crate::load::Loaded;
-use crate::replay::{self, Recorded};
+use crate::replay::Recorded;
 use crate::runtime::{Flavour, Inner, Ready};
 use crate::state::{State, StopAt};
 
@@ -151,8 +152,7 @@ impl Work {
 
     async fn one(&self, flavour: &Flavour, deadline: Instant) -> Result<Duration, Error> {
         let Recorded { journal, unit, .. } = &self.recorded;
-        let input =
-            replay::input_of((&self.record, self.event.clone()), (journal, unit), unit.world)?;
+        let input = input_of((&self.record, self.event.clone()), (journal, unit), unit.world)?;
         let tape = Tape::Replay(Box::new(Player::new(journal.clone())));
         let clock = self.inner.clock.clone();
         let ledger = Recorded::ledger(tape, &input, clock.clone());

@@ -15,11 +15,12 @@ use super::symbols::is_own;
 use super::tape::Explorer;
 use super::{Watch, state};
 use crate::finish;
+use crate::input::{Input, input_of};
 use crate::invoke::{Executed, Stopped, execute};
 use crate::ledger::{Ledger, Shared, Tape, lock as lock_ledger};
 use crate::load::Loaded;
 use crate::logs::Logs;
-use crate::replay::{self, Input, Recorded};
+use crate::replay::{self, Recorded};
 use crate::runtime::{Flavour, Inner, Ready};
 use crate::state::StopAt;
 
@@ -99,7 +100,7 @@ impl Session {
     fn input(&self) -> Result<Input, Error> {
         let control = self.debuggee.lock();
         let Recorded { journal, unit, .. } = &self.recorded;
-        replay::input_of((&control.facts.record, self.event.clone()), (journal, unit), unit.world)
+        input_of((&control.facts.record, self.event.clone()), (journal, unit), unit.world)
     }
 
     /// Runs until nobody asks any more.

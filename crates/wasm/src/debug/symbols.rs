@@ -14,6 +14,8 @@ use wasmparser::{KnownCustom, Name, Parser, Payload};
 use super::dwarf::Program;
 use super::lines::Lines;
 
+pub(super) use nexus_model::is_own_source as is_own;
+
 pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
 type Sections = HashMap<String, Arc<[u8]>>;
@@ -36,24 +38,6 @@ self_cell::self_cell!(
         dependent: Program,
     }
 );
-
-/// Source files that are no user's: the standard library, packages from registries, our own SDK.
-const FOREIGN: [&str; 8] = [
-    "/nexus-sdk/src/",
-    "/rustc/",
-    "/.cargo/registry/",
-    "/.cargo/git/",
-    "/rustlib/src/",
-    "/rust/deps/",
-    "/wasi-libc/",
-    "wasisdk://",
-];
-
-/// Whether a source file is the user's own.
-pub(super) fn is_own(file: &str) -> bool {
-    // Paths of the compiler's own build are relative or begin with a hash of it.
-    !FOREIGN.iter().any(|part| file.contains(part)) && !file.starts_with("library/")
-}
 
 /// Everything that is known of a component's code.
 pub(crate) struct Symbols {

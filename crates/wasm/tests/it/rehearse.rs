@@ -1,28 +1,23 @@
 //! Another version with a recording as its world. The same version must do the same.
 
 use nexus_exec::journal::{Function, Outcome};
-use nexus_exec::rehearsal::{Answered, Asked, Effect, Rehearsed};
+use nexus_exec::rehearsal::{Answered, Effect, Scene};
 use nexus_model::record::InvocationRecord;
 use nexus_model::view::Verdict;
 
 use super::world::{World, request, text};
 
-async fn effects(world: &World, record: &InvocationRecord) -> Vec<Effect> {
-    let (replayed, effects) = world.prepared.witness(record, None).await.unwrap();
+async fn scene(world: &World, record: &InvocationRecord) -> Scene {
+    let (replayed, scene) = world.prepared.witness(record, None).await.unwrap();
     assert_eq!(replayed.view.divergence, None);
     assert_eq!(replayed.view.verdict, Verdict::Identical);
-    effects
-}
-
-async fn rehearsed(world: &World, record: &InvocationRecord) -> (Vec<Effect>, Rehearsed) {
-    let effects = effects(world, record).await;
-    let rehearsed = world.prepared.rehearse(record, None, effects.clone()).await.unwrap();
-    (effects, rehearsed)
+    scene
 }
 
 /// The same version: the same output, and each question answered by what it asked then.
 pub(crate) async fn is_the_same(world: &World, record: &InvocationRecord) -> Vec<Effect> {
-    let (effects, rehearsed) = rehearsed(world, record).await;
+    let scene = scene(world, record).await;
+    let rehearsed = world.prepared.rehearse(&scene, false).await.unwrap();
     let output = record.output.clone().unwrap_or_default();
     let body = output.body.unwrap_or_default();
     assert_eq!(text(&rehearsed.ended.output.bytes), text(&body.inline));
@@ -31,10 +26,10 @@ pub(crate) async fn is_the_same(world: &World, record: &InvocationRecord) -> Vec
     for asked in &rehearsed.asked {
         assert!(matches!(asked.answered, Answered::Exactly(_)), "{asked:?}");
     }
+    assert_eq!(rehearsed.asked.len(), scene.effects.len());
     // Waits are known from the journal alone.
-    let waits = |at: &&Asked| !matches!(at.effect.function, Function::Sleep | Function::WaitSignal);
-    assert_eq!(rehearsed.asked.iter().filter(waits).count(), effects.len());
-    effects
+    let waits = |at: &Effect| matches!(at.function, Function::Sleep | Function::WaitSignal);
+    scene.effects.into_iter().filter(|at| !waits(at)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,11 +98,10 @@ async fn commands_have_their_input() {
 async fn what_is_not_recorded_is_not_performed() {
     let world = World::of("http").await;
     let (_, record) = world.http("/fanout?upstream").await;
-    let effects: Vec<Effect> = effects(&world, &record).await;
+    let mut scene = scene(&world, &record).await;
     let before = world.upstream.requests.load(std::sync::atomic::Ordering::Relaxed);
-    let known: Vec<Effect> =
-        effects.iter().filter(|at| !at.target.ends_with("/7")).cloned().collect();
-    let rehearsed = world.prepared.rehearse(&record, None, known).await.unwrap();
+    scene.effects.retain(|at| !at.target.ends_with("/7"));
+    let rehearsed = world.prepared.rehearse(&scene, false).await.unwrap();
     let new: Vec<_> = rehearsed.asked.iter().filter(|at| at.answered == Answered::New).collect();
     assert_eq!(new.len(), 1, "{:?}", rehearsed.asked);
     assert!(new[0].effect.target.ends_with("/7"));
@@ -116,4 +110,21 @@ async fn what_is_not_recorded_is_not_performed() {
     assert!(answer.contains("4: 200 [0][1][2][3]"), "{answer}");
     let after = world.upstream.requests.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instructions_are_counted_the_same_every_time() {
+    let world = World::of("http").await;
+    let (_, record) = world.http("/chance").await;
+    let scene = scene(&world, &record).await;
+    let mut counted = Vec::new();
+    for _ in 0..3 {
+        let rehearsed = world.prepared.rehearse(&scene, true).await.unwrap();
+        assert_eq!(rehearsed.ended.status, record.status());
+        counted.push(rehearsed.ended.meter.fuel);
+    }
+    assert!(counted[0] > 1_000, "{counted:?}");
+    assert!(counted.iter().all(|count| *count == counted[0]), "{counted:?}");
+    let plain = world.prepared.rehearse(&scene, false).await.unwrap();
+    assert_eq!(plain.ended.meter.fuel, 0);
 }

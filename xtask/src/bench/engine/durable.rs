@@ -77,7 +77,7 @@ fn row((name, unit): (&str, &str), values: Vec<f64>, baseline: Option<&str>) -> 
 }
 
 impl Nexus {
-    /// Asynchronous calls, each followed by a request for its result.
+    /// Calls that are on disk before they run, and wait for their results.
     fn call_durably(
         &self,
         bench: &Bench<'_>,
@@ -86,14 +86,16 @@ impl Nexus {
     ) -> anyhow::Result<Measured> {
         let load = peers.http(json!({
             "address": self.admin,
-            "path": format!("/api/v1/projects/{PROJECT}/functions/{FUNCTION}/invoke?async=true"),
+            "path": format!(
+                "/api/v1/projects/{PROJECT}/functions/{FUNCTION}/invoke?async=true&wait=30s"
+            ),
             "headers": {
                 "authorization": format!("Bearer {}", self.token),
                 "content-type": "application/json",
             },
             "connections": connections,
             "seconds": bench.options.seconds,
-            "what": { "fetch": { "query": "wait=30s" } },
+            "what": "single",
         }))?;
         load.end()
     }
