@@ -46,12 +46,10 @@ const times: Record<string, number[]> = {};
 
 /** From the first event of an input to the frame in which something is there. */
 async function measure(name: string, act: () => Promise<unknown>, there: () => boolean): Promise<void> {
-  await page.evaluate(() => {
-    const state = globalThis as { begun?: number | undefined };
-    state.begun = undefined;
-    const begin = () => (state.begun ??= performance.now());
-    for (const kind of ["pointerdown", "keydown", "click"]) document.addEventListener(kind, begin, { capture: true, once: true });
-  });
+  // As text: the names that the loader gives to functions are not known in the page.
+  await page.evaluate(`globalThis.begun = undefined;
+    for (const kind of ["pointerdown", "keydown", "click"])
+      document.addEventListener(kind, () => { globalThis.begun ??= performance.now(); }, { capture: true, once: true });`);
   await act();
   const took = await page.waitForFunction(
     `(() => { const at = globalThis.begun; return at !== undefined && (${String(there)})() ? performance.now() - at : undefined; })()`,
