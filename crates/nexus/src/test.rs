@@ -139,7 +139,7 @@ impl Test {
         let mut held = std::pin::pin!(held.buffered(parallel));
         let mut tally = Tally::default();
         while let Some((file, held)) = held.next().await {
-            let same = held.as_ref().is_ok_and(|held| is_same(held));
+            let same = held.as_ref().is_ok_and(is_same);
             let held = match (same, update) {
                 (false, true) => self.retake(&file).await.map(|()| Told::Updated),
                 _ => held.map(|held| Told::Held(Box::new(held))),
