@@ -51,13 +51,14 @@ impl Variables {
             scope
         };
         let mut scopes = Vec::new();
+        // Editors open the first scope.
+        if state.frames.get(frame).is_some_and(|frame| frame.at.file.is_some()) {
+            scopes.push(scope("Variables", VARIABLES + frame as i64, Some("locals")));
+        }
         if state.current.is_some() {
             scopes.push(scope("Operation", OPERATION, None));
         }
         if frame < state.frames.len() {
-            if state.frames[frame].at.file.is_some() {
-                scopes.push(scope("Variables", VARIABLES + frame as i64, Some("locals")));
-            }
             scopes.push(scope("WebAssembly", LOCALS + frame as i64, Some("registers")));
             scopes.push(scope("Globals", GLOBALS, Some("registers")));
         }
