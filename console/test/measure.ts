@@ -37,7 +37,8 @@ const { count } = (await (await nexus.request("GET", "/api/v1/projects/shop/invo
 
 const site = await startSite(nexus.api);
 const browser = await launch();
-const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
+// What is measured is asked for by texts of scripts, which the policy of the pages forbids.
+const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, bypassCSP: true });
 await context.request.post(`${site.url}/api/v1/session`, { data: { token: nexus.token }, headers: { "nexus-csrf": "1" } });
 const page = await context.newPage();
 page.setDefaultTimeout(60_000);
@@ -114,8 +115,8 @@ for (let round = 0; round < ROUNDS; round += 1) {
   await measure("filter by duration", await choose("Took", "At least 10ms"), () => location.search.includes("min_duration=") && !document.querySelector("main [role=status][aria-label=Loading]") && document.querySelector("[role=table] [data-row-link]") !== null);
   await clear();
   const search = page.getByRole("searchbox").or(page.getByRole("textbox", { name: /Search in payloads/ })).first();
-  await search.fill(`"customer":"c${round + 7}"`);
-  await measure("search for a text that one call in a thousand has", () => page.keyboard.press("Enter"), () => location.search.includes("text=") && document.querySelector("[role=table] [data-row-link]") !== null);
+  await search.fill("/orders/");
+  await measure("search for a text that every call has", () => page.keyboard.press("Enter"), () => location.search.includes("text=") && document.querySelector("[role=table] [data-row-link]") !== null);
   await clear();
   await measure("open one", () => page.locator("[data-row-link]").nth(3).click(), () => /\/invocations\/inv_/.test(location.pathname) && document.querySelector("main h1") !== null && !document.querySelector("main [role=status][aria-label=Loading]"));
   await measure("go to the overview", () => page.getByRole("link", { name: "Overview", exact: true }).first().click(), () => document.querySelector("main canvas") !== null);

@@ -108,7 +108,8 @@ export function debugging(world: () => World): void {
 
     await page.getByLabel("Steps go by").selectOption("lines");
     await page.getByRole("button", { name: "A step", exact: true }).click();
-    await stands.getByText(`lib.rs:${parses + 1}`).waitFor();
+    // Optimised code may go on anywhere, but not where it stands.
+    await stands.getByText(`lib.rs:${parses}`).waitFor({ state: "detached" });
     await page.getByRole("button", { name: "A step back", exact: true }).click();
     await stands.getByText(`lib.rs:${parses}`).waitFor();
     // F9 takes the breakpoint away from the line where the cursor stands.
