@@ -51,7 +51,7 @@ mod tests {
     async fn whoever_waits_goes_on_when_the_begin_is_on_disk() {
         assert!(Begin::default().on_disk().await.is_ok());
         let (note, begin) = Note::new(false);
-        let waits = tokio::spawn({
+        let waits = crate::Tasks::default().work({
             let begin = begin.clone();
             async move { begin.on_disk().await }
         });
