@@ -46,7 +46,6 @@ pub(crate) fn run(session: &mut Session, args: &DebugArgs) -> Result<(), Error> 
         });
     }
     let id = session.invocation(id)?;
-    let mut sources = Sources::new(session.folder().to_owned(), args.source_map.clone());
     if !session.terminal.json() {
         session.terminal.say("opening; the first time a component is compiled for debugging");
     }
@@ -56,7 +55,8 @@ pub(crate) fn run(session: &mut Session, args: &DebugArgs) -> Result<(), Error> 
         drop(remote);
         return session.terminal.value(&opened);
     }
-    debugger::run(&remote, &mut sources)
+    let here = Sources::new(session.folder().to_owned(), args.source_map.clone());
+    debugger::run(&remote, &mut here.with_kept(remote.sources(session)))
 }
 
 /// Serves editors, where the command line asks for that. The editor says which server and invocation.

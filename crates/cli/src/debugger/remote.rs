@@ -1,6 +1,6 @@
 //! A debug session on a server.
 
-use nexus_model::InvocationId;
+use nexus_model::{InvocationId, Sources};
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
 
 use crate::client::{Place, Send};
@@ -23,6 +23,20 @@ impl<'a> Remote<'a> {
         let opened: DebugOpened = session.client.json(send)?;
         let place = place.join(&opened.session);
         Ok(Remote { client: &session.client, place, opened })
+    }
+
+    /// The text of the version's code, where the server keeps it and lets the caller read it.
+    pub(crate) fn sources(&self, session: &Session) -> Sources {
+        let DebugOpened { function, version: Some(version), files, .. } = &self.opened else {
+            return Sources::default();
+        };
+        if files.is_empty() {
+            return Sources::default();
+        }
+        let version = version.to_string();
+        let place = session.place(["functions", function, "versions", &version, "sources"]);
+        // Without it the debugger shows what is on this machine.
+        place.and_then(|place| self.client.get(place)).unwrap_or_default()
     }
 
     /// Does one command.

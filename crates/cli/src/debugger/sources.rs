@@ -1,5 +1,5 @@
-//! Source files on this machine: debug information names them as the compiler saw them, maybe on
-//! another machine.
+//! Source files: those that the server keeps beside the version, as they were when it was built, and
+//! those on this machine. Debug information names them as the compiler saw them, maybe elsewhere.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ pub(crate) struct Sources {
     /// Beginnings of paths there, and what they are here.
     map: Vec<(String, String)>,
     folder: PathBuf,
+    /// What the server keeps.
+    kept: nexus_model::Sources,
     found: HashMap<String, Option<PathBuf>>,
     lines: HashMap<String, Vec<String>>,
 }
@@ -20,6 +22,16 @@ pub(crate) struct Sources {
 impl Sources {
     pub(crate) fn new(folder: PathBuf, map: Vec<(String, String)>) -> Self {
         Sources { map, folder, ..Sources::default() }
+    }
+
+    /// Those that the server keeps come first where their text is shown: files here may have changed.
+    pub(crate) fn with_kept(self, kept: nexus_model::Sources) -> Self {
+        Sources { kept, ..self }
+    }
+
+    /// The text of a file that the server keeps.
+    pub(crate) fn kept(&self, file: &str) -> Option<&str> {
+        self.kept.files.get(self.kept.find(file)?).map(String::as_str)
     }
 
     /// Where a file is here: where the debug information says, mapped, or below the folder by the
@@ -63,13 +75,16 @@ impl Sources {
         })
     }
 
-    /// The lines of a file; none where it is not here.
+    /// The lines of a file; none where nobody has it.
     pub(crate) fn lines(&mut self, file: &str) -> &[String] {
         if !self.lines.contains_key(file) {
             let small = |path: &PathBuf| {
                 std::fs::metadata(path).is_ok_and(|found| found.len() <= FILE_BYTES_MAX)
             };
-            let text = self.find(file).filter(small).and_then(|path| std::fs::read(path).ok());
+            let kept = self.kept(file).map(|text| text.as_bytes().to_vec());
+            let text = kept.or_else(|| {
+                self.find(file).filter(small).and_then(|path| std::fs::read(path).ok())
+            });
             let lines = text.map(|bytes| {
                 let text = String::from_utf8_lossy(&bytes).replace('\t', "    ");
                 text.lines().map(str::to_owned).collect()
@@ -101,5 +116,22 @@ mod tests {
         assert_eq!(mapped.find("/ci/x/src/lib.rs"), Some(path));
         assert_eq!(mapped.to_remote(&format!("{root}/orders/src/lib.rs")), "/ci/x/src/lib.rs");
         assert_eq!(plain.to_remote(&format!("{root}/orders/src/lib.rs")), "orders/src/lib.rs");
+    }
+
+    #[test]
+    fn the_text_that_was_built_is_shown_and_not_what_became_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().join("lib.rs");
+        std::fs::write(&here, "new\n").unwrap();
+        let file = here.to_str().unwrap();
+        let kept = nexus_model::Sources {
+            root: folder.path().to_str().unwrap().to_owned(),
+            files: [("lib.rs".to_owned(), "old\n".to_owned())].into(),
+        };
+        let plain = || Sources::new(folder.path().to_owned(), Vec::new());
+        assert_eq!(plain().lines(file), ["new"]);
+        let mut sources = plain().with_kept(kept);
+        assert_eq!(sources.lines(file), ["old"]);
+        assert_eq!(sources.kept("/elsewhere/other.rs"), None);
     }
 }

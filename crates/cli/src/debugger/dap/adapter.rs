@@ -282,6 +282,18 @@ impl Editor<'_> {
                 "operation": self.state.operation,
                 "whatIf": self.state.what_if,
             })),
+            "source" => {
+                let number = arguments["sourceReference"]
+                    .as_u64()
+                    .or_else(|| arguments["source"]["sourceReference"].as_u64());
+                let file = number.and_then(|number| {
+                    let at = usize::try_from(number).ok()?.checked_sub(1)?;
+                    self.remote.opened.sources.get(at)
+                });
+                let text = file.and_then(|file| self.sources.kept(file));
+                let text = text.ok_or_else(|| "there is no such source".to_owned())?;
+                Ok(json!({ "content": text }))
+            }
             "loadedSources" => {
                 let files = self.remote.opened.sources.clone();
                 let source = |file: &String| self.source(file);
@@ -325,6 +337,17 @@ impl Editor<'_> {
                 "origin": "a library",
                 "presentationHint": "deemphasize",
             }),
+            None if self.sources.kept(file).is_some() => {
+                let sources = &self.remote.opened.sources;
+                // From 1: 0 stands for a file that the editor reads itself.
+                let reference = sources.iter().position(|at| at == file).map_or(0, |at| at + 1);
+                json!({
+                    "name": name,
+                    "path": file,
+                    "sourceReference": reference,
+                    "origin": "kept with the version",
+                })
+            }
             None => json!({
                 "name": name,
                 "path": file,

@@ -105,7 +105,7 @@ impl Adapter {
             let note = format!("compiled for debugging in {compiled:.1?}\n");
             wire.event("output", json!({ "category": "console", "output": note }))?;
         }
-        let sources = self.sources(&folder, &launch);
+        let sources = self.sources(&folder, &launch).with_kept(remote.sources(&session));
         let stop_on_entry = launch.stop_on_entry.unwrap_or(true);
         adapter::run(&mut wire, (request, client), (&remote, sources, stop_on_entry))
     }
