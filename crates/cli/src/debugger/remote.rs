@@ -1,7 +1,7 @@
 //! A debug session on a server.
 
-use nexus_model::{InvocationId, Sources};
 use nexus_model::view::{DebugCommand, DebugOpened, DebugState};
+use nexus_model::{InvocationId, Sources};
 
 use crate::client::{Place, Send};
 use crate::{Client, Error, Session};
