@@ -34,7 +34,7 @@ pub use commands::deploy::{Upload, upload};
 pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
 pub use error::{Error, HostFailure};
 pub use problem::hint_for;
-pub use render::{invocation_line, log_report, verify_report};
+pub use render::{counted, invocation_line, log_report, verify_report};
 pub use run::{Host, HostCommand, Ran, command, report, run};
 pub use session::Session;
 pub use terminal::{Paint, Terminal, Tone};

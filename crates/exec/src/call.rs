@@ -27,6 +27,19 @@ pub fn full_body(bytes: impl Into<Bytes>) -> Body {
     http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Recorded header fields as a map. A field that is none for HTTP is left out.
+pub fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
+    let mut map = http::HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        let value = http::HeaderValue::from_maybe_shared(value.clone());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
 /// Facts about an invocation that host calls and log lines need. Cheap to clone behind an `Arc`.
 #[derive(Clone, Debug)]
 pub struct CallContext {

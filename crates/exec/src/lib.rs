@@ -20,7 +20,7 @@ mod state;
 
 pub use call::{
     Body, BodyError, Call, CallContext, CallInput, Cancel, CapturedBody, Ended, Payload, Piece,
-    Recording, Signal, Suspension, Wake, empty_body, full_body,
+    Recording, Signal, Suspension, Wake, empty_body, full_body, header_map,
 };
 pub use calls::{CallError, CallFailure, FunctionCall, Progress, StartOptions, Started};
 pub use debug::{

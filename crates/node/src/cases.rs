@@ -87,9 +87,7 @@ impl Node {
         against: &str,
         case: &Case,
     ) -> Result<Comparison, Error> {
-        nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
-        nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
-        let scene = scene_of(case, project)?;
+        let scene = scene_of(ctx, case, project)?;
         let rules = Rules::new(&case.rules)?;
         let against = self.candidate(project, function, against).await?;
         let before = convert::to_end(&case.expect);
@@ -108,9 +106,7 @@ impl Node {
         against: &str,
         case: &Case,
     ) -> Result<Case, Error> {
-        nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
-        nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
-        let mut scene = scene_of(case, project)?;
+        let mut scene = scene_of(ctx, case, project)?;
         let against = self.candidate(project, function, against).await?;
         let rehearsed = against.prepared.rehearse(&scene, false).await?;
         if !settle(&mut scene, &rehearsed) {
@@ -123,7 +119,10 @@ impl Node {
     }
 }
 
-fn scene_of(case: &Case, project: &Name) -> Result<Scene, Error> {
+/// The scene of a case, for a caller who may play it.
+fn scene_of(ctx: &OpContext, case: &Case, project: &Name) -> Result<Scene, Error> {
+    nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
+    nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
     let scene = convert::scene(case);
     let scene =
         scene.map_err(|wrong| Error::new(Code::BadRequest, format!("the case: {wrong}")))?;

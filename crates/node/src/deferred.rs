@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
+use nexus_exec::header_map;
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
 use nexus_model::{
@@ -421,18 +420,4 @@ pub(crate) fn output_of(id: InvocationId, record: InvocationRecord) -> Result<In
         body: body.inline,
         events: events.iter().map(StoredEvent::to_event).collect(),
     })
-}
-
-/// Header fields as they were recorded, as a map.
-pub(crate) fn header_map(fields: &[(String, Bytes)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_maybe_shared(Bytes::clone(value)),
-        ) {
-            map.append(name, value);
-        }
-    }
-    map
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
 use nexus_engine::{Delivery, DeliveryKey, Resume, Worker};
-use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension};
+use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension, header_map};
 use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
 use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition, Timestamp};
 use tokio::sync::oneshot;
@@ -30,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Slot;
 use crate::catalog::Function;
-use crate::deferred::header_map;
 use crate::invoke::{http_output, output_of};
 use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{Facts, InputHead, bytes_of, nanos};

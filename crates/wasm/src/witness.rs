@@ -18,13 +18,12 @@ use nexus_exec::rehearsal::{Effect, Script};
 use nexus_exec::{
     Body, CallContext, CallError, EmitError, FunctionCall, Host, HttpError, HttpTimeouts, Keyed,
     Namespace, Payload, Piece, StartOptions, Started, StateAppend, StateError, StateKey, StateScan,
-    StateWrite, Unavailable, Unit,
+    StateWrite, Unavailable, Unit, header_map,
 };
 use nexus_model::{Event, EventId, InvocationId};
 use serde_json::{Value, json};
 
 use crate::finish::{mask_text, secrets};
-use crate::host::header_map;
 use crate::ledger::{Shared, Tape, lock};
 
 /// What a guest hears that asks for something that the recording does not have.

@@ -16,4 +16,5 @@ pub use invocation::invocation_line;
 pub(crate) use invocation::{invocation_row, invocation_table, show_invocation};
 pub use report::{log_report, verify_report};
 pub(crate) use table::{Align, Cell, Column, Table};
-pub(crate) use value::{block, counted, log_line, payload, status_tone, text_or_base64};
+pub use value::counted;
+pub(crate) use value::{block, log_line, payload, status_tone, text_or_base64};

@@ -24,7 +24,7 @@ pub(crate) fn status_tone(status: Status) -> Tone {
 }
 
 /// `1 line`, `2 lines`.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
+pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

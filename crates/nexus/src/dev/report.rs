@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexus_cli::units::show_duration;
-use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, invocation_line};
+use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, counted, invocation_line};
 use nexus_model::Code;
 use nexus_model::view::{Deployed, FunctionView, InvocationRow};
 use serde_json::{Value, json};
@@ -237,13 +237,6 @@ fn held_against(terminal: &mut Terminal, key: &str, held: &Held) {
     }
     let folder = held.folder.display();
     terminal.say(Paint(Tone::Faint, format_args!("  nexus test {folder} shows them")));
-}
-
-fn counted(count: usize, one: &str) -> String {
-    match count {
-        1 => format!("1 {one}"),
-        _ => format!("{count} {one}s"),
-    }
 }
 
 /// An error with its reasons.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use nexus_exec::journal::Outcome;
 use nexus_exec::rehearsal::{Effect, Scene};
-use nexus_model::case::{CaseEnd, CaseEvent, Field};
+use nexus_model::case::{CaseEnd, CaseEvent, Content, Field};
 use nexus_model::record::input;
 use nexus_model::resource::Redaction;
 use nexus_model::view::CompareRules;
@@ -58,9 +58,13 @@ impl Cover {
                 self.bytes("input", &mut http.body.inline);
             }
             Some(input::Form::Event(event)) => {
-                event.data.iter_mut().for_each(|data| self.bytes("input", &mut data.inline));
+                if let Some(data) = &mut event.data {
+                    self.bytes("input", &mut data.inline);
+                }
             }
-            Some(input::Form::Command(command)) => self.bytes("input", &mut command.stdin.inline),
+            Some(input::Form::Command(command)) => {
+                self.bytes("input", &mut command.stdin.inline);
+            }
             Some(input::Form::EventRef(_)) | None => {}
         }
         for effect in &mut scene.effects {
@@ -76,45 +80,54 @@ impl Cover {
                 }
                 self.bytes("answer", body);
             }
-            Outcome::Payload { data, .. } => self.bytes("answer", data),
+            Outcome::Payload { data, .. } => {
+                self.bytes("answer", data);
+            }
             Outcome::Items(items) => {
-                items.iter_mut().for_each(|item| self.bytes("answer", &mut item.value));
+                for item in items {
+                    self.bytes("answer", &mut item.value);
+                }
             }
             _ => {}
         }
     }
 
-    fn header(&mut self, side: &str, (name, value): (&str, &mut Bytes)) {
-        if self.headers.iter().any(|covered| covered.eq_ignore_ascii_case(name)) {
-            *value = Bytes::from_static(TOKEN.as_bytes());
-            self.note(format!("{side} header {name}"));
+    /// Whether the value is another one now.
+    fn header(&mut self, side: &str, (name, value): (&str, &mut Bytes)) -> bool {
+        if !self.headers.iter().any(|covered| covered.eq_ignore_ascii_case(name)) {
+            return false;
         }
+        self.note(format!("{side} header {name}"));
+        let token = Bytes::from_static(TOKEN.as_bytes());
+        std::mem::replace(value, token) != TOKEN.as_bytes()
     }
 
-    fn bytes(&mut self, side: &str, bytes: &mut Bytes) {
+    /// Which fields were replaced.
+    fn bytes(&mut self, side: &str, bytes: &mut Bytes) -> Vec<String> {
         if self.fields.is_empty() || bytes.first() != Some(&b'{') {
-            return;
+            return Vec::new();
         }
-        let Ok(mut object) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
-        if self.object(side, &mut object)
+        let Ok(mut object) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+            return Vec::new();
+        };
+        let found = self.object(side, &mut object);
+        if !found.is_empty()
             && let Ok(covered) = serde_json::to_vec(&object)
         {
             *bytes = covered.into();
         }
+        found
     }
 
-    /// Whether anything was replaced.
-    fn object(&mut self, side: &str, object: &mut Map<String, Value>) -> bool {
-        let mut any = false;
-        for at in 0..self.fields.len() {
-            let field = self.fields[at].clone();
-            if let Some(value) = object.get_mut(&field) {
-                *value = TOKEN.into();
-                any = true;
-                self.note(format!("{side} field {field}"));
-            }
+    /// Which fields were replaced.
+    fn object(&mut self, side: &str, object: &mut Map<String, Value>) -> Vec<String> {
+        let found = self.fields.iter().filter(|field| object.contains_key(*field));
+        let found: Vec<String> = found.cloned().collect();
+        for field in &found {
+            object.insert(field.clone(), TOKEN.into());
+            self.note(format!("{side} field {field}"));
         }
-        any
+        found
     }
 
     /// What is asked of the world. As a version that is held against it asks for the values
@@ -136,13 +149,7 @@ impl Cover {
                 }
                 for part in ["body", "data", "value"] {
                     let Some(Value::Object(object)) = object.get_mut(part) else { continue };
-                    let fields = self.fields.iter().filter(|field| object.contains_key(*field));
-                    for rule in fields.map(|field| format!("$['{field}']")) {
-                        if !rules.ignore.contains(&rule) {
-                            rules.ignore.push(rule);
-                        }
-                    }
-                    self.object("request", object);
+                    ignore_fields(rules, self.object("request", object));
                 }
             }
             _ => {}
@@ -156,32 +163,34 @@ impl Cover {
         if told && self.headers.contains(&name) {
             pair[1] = TOKEN.into();
             self.note(format!("request header {name}"));
-            if !rules.ignore_headers.contains(&name) {
-                rules.ignore_headers.push(name);
-            }
+            ignore_header(rules, &name);
         }
     }
 
     /// What came of it.
     pub(super) fn end(&mut self, end: &mut CaseEnd, rules: &mut CompareRules) {
         for Field { name, value } in end.headers.iter_mut().chain(&mut end.trailers) {
-            let before = value.0.clone();
-            self.header("output", (name, &mut value.0));
-            if value.0 != before && !rules.ignore_headers.contains(name) {
-                rules.ignore_headers.push(name.clone());
+            if self.header("output", (name, &mut value.0)) {
+                ignore_header(rules, name);
             }
         }
-        let mut body = |cover: &mut Cover, bytes: &mut Bytes| {
-            let before = cover.places.len();
-            cover.bytes("output", bytes);
-            for place in &cover.places[before..] {
-                let field = place.trim_start_matches("output field ");
-                rules.ignore.push(format!("$['{field}']"));
-            }
-        };
-        body(self, &mut end.body.0);
-        for CaseEvent { data, .. } in &mut end.events {
-            data.iter_mut().for_each(|data| body(self, &mut data.0));
+        let returned = end.events.iter_mut().filter_map(|CaseEvent { data, .. }| data.as_mut());
+        for Content(bytes) in std::iter::once(&mut end.body).chain(returned) {
+            ignore_fields(rules, self.bytes("output", bytes));
+        }
+    }
+}
+
+fn ignore_header(rules: &mut CompareRules, name: &str) {
+    if !rules.ignore_headers.iter().any(|known| known == name) {
+        rules.ignore_headers.push(name.to_owned());
+    }
+}
+
+fn ignore_fields(rules: &mut CompareRules, fields: Vec<String>) {
+    for rule in fields.into_iter().map(|field| format!("$['{field}']")) {
+        if !rules.ignore.contains(&rule) {
+            rules.ignore.push(rule);
         }
     }
 }

@@ -29,12 +29,13 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResp
 use wasmtime_wasi_http::{Error as WireError, FieldMap, WasiBody, WasiHttpView as _};
 
 use super::faults;
-use super::fields::{fields, hash_fields, header_map};
+use super::fields::{fields, hash_fields};
 use super::http::Got;
 use super::streams::{OutputTooLarge, Target, WRITE_BYTES_MAX};
 use crate::durable::Keeper;
 use crate::ledger::{Shared, lock};
 use crate::state::State;
+use nexus_exec::header_map;
 
 /// The header that names a request for ever.
 const IDEMPOTENCY_KEY: http::HeaderName = http::HeaderName::from_static("idempotency-key");

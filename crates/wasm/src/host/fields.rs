@@ -22,18 +22,6 @@ pub(crate) fn fields(map: &http::HeaderMap) -> Vec<(String, Bytes)> {
         .collect()
 }
 
-pub(crate) fn header_map(fields: &[(String, Bytes)]) -> http::HeaderMap {
-    let mut map = http::HeaderMap::with_capacity(fields.len());
-    for (name, value) in fields {
-        let name = http::HeaderName::from_bytes(name.as_bytes());
-        let value = http::HeaderValue::from_maybe_shared(value.clone());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            map.append(name, value);
-        }
-    }
-    map
-}
-
 /// A request for people, and the hash by which it is compared.
 pub(super) fn describe_request(request: &HostOutgoingRequest) -> (String, u64) {
     let method: &str = match &request.method {

@@ -33,12 +33,13 @@ use wasmtime_wasi_http::{
 
 use super::exchange::Whole;
 use super::faults;
-use super::fields::{describe_request, fields, hash_fields, header_map};
+use super::fields::{describe_request, fields, hash_fields};
 use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
 use crate::state::State;
 use crate::witness::AtOperation;
+use nexus_exec::header_map;
 
 const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";

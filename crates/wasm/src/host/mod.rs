@@ -20,7 +20,7 @@ mod streams;
 
 pub(crate) use exchange::Exchanges;
 pub(crate) use faults::host_error;
-pub(crate) use fields::{fields, header_map};
+pub(crate) use fields::fields;
 pub(crate) use http::Hooks;
 pub(crate) use streams::{OutputTooLarge, Source, Target};
 
