@@ -4,6 +4,7 @@
 //! the same event cannot both append it. Entries leave by age and by number, oldest first.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,14 +53,38 @@ pub(crate) enum Known {
 
 #[derive(Debug)]
 enum Slot {
-    Reserved(Arc<Notify>),
-    Durable(EventId),
+    /// With whom to tell, once somebody waits.
+    Reserved(Option<Arc<Notify>>),
+    /// Where it stands in the order, counted from the first entry that there ever was.
+    Durable(u64),
 }
 
 #[derive(Debug, Default)]
 struct Window {
-    slots: HashMap<DedupKey, Slot>,
-    order: VecDeque<(Timestamp, DedupKey)>,
+    slots: HashMap<DedupKey, Slot, BuildHasherDefault<KeyHasher>>,
+    /// Durable entries, oldest first.
+    order: VecDeque<(Timestamp, DedupKey, EventId)>,
+    /// Entries that have left.
+    left: u64,
+}
+
+/// Keys are hashes already. Their first byte chose the window, so others are taken.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some((_, last)) = bytes.split_last_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+
+    /// An array writes its length first: it says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The windows of one shard.
@@ -90,11 +115,16 @@ impl Dedup {
     /// Asks for a key, reserving it when nobody has it.
     pub(crate) fn reserve(&self, key: DedupKey) -> Known {
         let mut window = self.window(key);
-        match window.slots.get(&key) {
-            Some(Slot::Durable(id)) => Known::Durable(*id),
-            Some(Slot::Reserved(notify)) => Known::Reserved(notify.clone()),
+        match window.slots.get_mut(&key) {
+            Some(Slot::Reserved(notify)) => {
+                Known::Reserved(notify.get_or_insert_with(Arc::default).clone())
+            }
+            Some(Slot::Durable(place)) => {
+                let place = *place;
+                Known::Durable(window.at(place))
+            }
             None => {
-                window.slots.insert(key, Slot::Reserved(Arc::default()));
+                window.slots.insert(key, Slot::Reserved(None));
                 Known::Fresh
             }
         }
@@ -103,12 +133,13 @@ impl Dedup {
     /// Ends a reservation: the event is in the log, or it is not (`None`).
     pub(crate) fn settle(&self, key: DedupKey, durable: Option<(EventId, Timestamp)>) {
         let mut window = self.window(key);
-        if let Some(Slot::Reserved(notify)) = window.slots.get(&key) {
-            let notify = notify.clone();
-            window.slots.remove(&key);
-            if let Some((id, at)) = durable {
-                self.put(&mut window, key, (id, at));
-            }
+        let Some(Slot::Reserved(notify)) = window.slots.get_mut(&key) else { return };
+        let notify = notify.take();
+        match durable {
+            Some((id, at)) => self.put(&mut window, key, (id, at)),
+            None => drop(window.slots.remove(&key)),
+        }
+        if let Some(notify) = notify {
             notify.notify_waiters();
         }
     }
@@ -128,12 +159,7 @@ impl Dedup {
         for window in &self.windows {
             {
                 let window = window.lock().unwrap_or_else(PoisonError::into_inner);
-                entries.extend(window.order.iter().filter_map(|&(at, key)| {
-                    match window.slots.get(&key) {
-                        Some(Slot::Durable(id)) => Some((at, key, *id)),
-                        _ => None,
-                    }
-                }));
+                entries.extend(&window.order);
             }
             entries.drain(..).for_each(|(at, key, id)| visit(at, key, id));
         }
@@ -153,13 +179,18 @@ impl Dedup {
 }
 
 impl Window {
+    /// The event of an entry.
+    fn at(&self, place: u64) -> EventId {
+        self.order[(place - self.left) as usize].2
+    }
+
     /// Puts an entry in and lets old ones go: how many.
     fn insert(&mut self, key: DedupKey, id: EventId, at: Timestamp) -> usize {
-        self.slots.insert(key, Slot::Durable(id));
-        self.order.push_back((at, key));
+        self.slots.insert(key, Slot::Durable(self.left + self.order.len() as u64));
+        self.order.push_back((at, key, id));
         let horizon = at.before(limits::DEDUP_AGE);
         let mut left = 0;
-        while let Some(&(oldest, key)) = self.order.front() {
+        while let Some(&(oldest, key, _)) = self.order.front() {
             if oldest >= horizon && self.order.len() <= limits::DEDUP_ENTRIES_MAX / WINDOWS {
                 break;
             }
@@ -167,6 +198,7 @@ impl Window {
             self.slots.remove(&key);
             left += 1;
         }
+        self.left += left as u64;
         left
     }
 }

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use nexus_model::{Digest, Timestamp};
@@ -17,6 +17,8 @@ use crate::Error;
 pub const BLOB_BYTES_MAX: usize = 1 << 30;
 
 const INCOMING: &str = "incoming";
+/// How old a blob may look although it is in use: reading it makes it young again, not each time.
+const USE_NOTED_AFTER: Duration = Duration::from_secs(600);
 
 /// What the store knows about a blob without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,9 +27,9 @@ pub struct BlobInfo {
     pub digest: Digest,
     /// Its size.
     pub size_bytes: u64,
-    /// When it was last put, by the file system's clock: a collector spares young blobs, whose
-    /// reference may not be stored yet.
-    pub put_at: Timestamp,
+    /// When it was last put or read (to ten minutes), by the file system's clock: a collector
+    /// spares young blobs, whose reference may not be stored yet.
+    pub used_at: Timestamp,
 }
 
 /// Content-addressed, immutable bytes. Cheap to clone; all clones are one store.
@@ -37,6 +39,8 @@ pub struct BlobInfo {
 ///   which the next [`open`](Blobs::open) removes.
 /// - Idempotent: putting the same bytes again, also at the same time, is fine.
 /// - Checked: [`get`](Blobs::get) never returns bytes that do not have the digest.
+/// - Collected: whoever knows all references removes the rest with
+///   [`delete_unused`](Blobs::delete_unused). Putting and reading make a blob young again.
 /// - Blocking work runs on the blocking pool; a future that is dropped lets it finish.
 ///
 /// ```text
@@ -53,6 +57,8 @@ struct Inner {
     dir: PathBuf,
     incoming: PathBuf,
     sequence: AtomicU64,
+    /// Held while a blob's age decides something: one that is put again is not collected meanwhile.
+    aging: Mutex<()>,
 }
 
 impl Blobs {
@@ -66,7 +72,7 @@ impl Blobs {
         fs::create_dir_all(&incoming).map_err(io_error("make folder", &incoming))?;
         remove_leftovers(&incoming)?;
         sync_dir(&dir)?;
-        Ok(Blobs { inner: Arc::new(Inner { dir, incoming, sequence: AtomicU64::new(0) }) })
+        Ok(Blobs { inner: Arc::new(Inner { dir, incoming, sequence: AtomicU64::new(0), aging: Mutex::default() }) })
     }
 
     /// Stores bytes; they are on disk when it returns. A corrupt blob of the same digest is mended.
@@ -102,21 +108,17 @@ impl Blobs {
         .await
     }
 
-    /// Removes a blob; says whether there was one. Who maps its file keeps it.
+    /// Removes a blob that was neither put nor read since a time; its size if it did. Who maps its
+    /// file keeps it.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub async fn delete(&self, digest: Digest) -> Result<bool, Error> {
-        self.blocking("delete blob", move |inner| {
-            let path = inner.path(digest);
-            match fs::remove_file(&path) {
-                // Not synced: a blob that comes back after a crash is collected again.
-                Ok(()) => Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-                Err(error) => Err(io_error("delete blob", &path)(error)),
-            }
-        })
-        .await
+    pub async fn delete_unused(
+        &self,
+        digest: Digest,
+        since: Timestamp,
+    ) -> Result<Option<u64>, Error> {
+        self.blocking("delete blob", move |inner| inner.delete_unused(digest, since)).await
     }
 
     /// Up to `limit` blobs whose digest follows `after`, in order of their digests. Blobs that come
@@ -157,9 +159,9 @@ impl Inner {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
         let shard = path.parent().unwrap_or(&self.dir);
-        if holds(&path, bytes)? {
-            touch(&path)?;
-        } else {
+        // Young before it is compared: a collector must not take it in between.
+        let there = self.touch(&path)?;
+        if !there || !holds(&path, bytes)? {
             self.write(&path, shard, bytes)?;
         }
         // Also for a blob that was there: whoever put it may not have come this far yet.
@@ -206,7 +208,29 @@ impl Inner {
         if found != digest {
             return Err(Error::CorruptBlob { digest, found, path });
         }
+        let modified = fs::metadata(&path).and_then(|found| found.modified());
+        let age = modified.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+        if age.is_ok_and(|age| age >= USE_NOTED_AFTER) {
+            self.touch(&path)?;
+        }
         Ok(Some(Bytes::from(bytes)))
+    }
+
+    /// Makes a blob young again; `false` when there is none.
+    fn touch(&self, path: &Path) -> Result<bool, Error> {
+        let _aging = self.aging.lock().unwrap_or_else(PoisonError::into_inner);
+        touch(path)
+    }
+
+    fn delete_unused(&self, digest: Digest, since: Timestamp) -> Result<Option<u64>, Error> {
+        let _aging = self.aging.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(info) = self.info(digest)?.filter(|info| info.used_at < since) else {
+            return Ok(None);
+        };
+        let path = self.path(digest);
+        // Not synced: a blob that comes back after a crash is collected again.
+        fs::remove_file(&path).map_err(io_error("delete blob", &path))?;
+        Ok(Some(info.size_bytes))
     }
 
     fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<BlobInfo>, Error> {
@@ -242,8 +266,8 @@ impl Inner {
         };
         let modified = metadata.modified().map_err(io_error("look at blob", &path))?;
         let since_epoch = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let put_at = Timestamp::EPOCH.after(since_epoch);
-        Ok(Some(BlobInfo { digest, size_bytes: metadata.len(), put_at }))
+        let used_at = Timestamp::EPOCH.after(since_epoch);
+        Ok(Some(BlobInfo { digest, size_bytes: metadata.len(), used_at }))
     }
 }
 
@@ -273,15 +297,18 @@ fn holds(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     }
 }
 
-/// Makes a blob young again, so that a collector spares it until its new reference is stored.
-fn touch(path: &Path) -> Result<(), Error> {
+/// Makes a file young; `false` when there is none.
+fn touch(path: &Path) -> Result<bool, Error> {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
     };
-    utimensat(CWD, path, &times, AtFlags::empty())
-        .map_err(|errno| io_error("touch blob", path)(errno.into()))
+    match utimensat(CWD, path, &times, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(errno) => Err(io_error("touch blob", path)(errno.into())),
+    }
 }
 
 fn file_names(dir: &Path) -> Result<Vec<OsString>, Error> {

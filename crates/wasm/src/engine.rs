@@ -99,7 +99,7 @@ impl Engine {
             })
             .table_keep_resident(64 << 10)
             .async_stack_keep_resident(64 << 10)
-            .decommit_batch_size(16)
+            .decommit_batch_size(1)
             .max_unused_warm_slots(settings.warm_slots)
             .max_memory_size(limits::MEMORY_BYTES_MAX)
             .total_component_instances(instances)

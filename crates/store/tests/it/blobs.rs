@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_model::Digest;
+use nexus_model::{Clock as _, Digest, SystemClock, Timestamp};
 use nexus_store::{BLOB_BYTES_MAX, Blobs, Error};
 use proptest::prelude::*;
 
@@ -29,15 +30,15 @@ async fn bytes_go_in_and_come_out() {
     let unknown = Digest::of(b"unknown");
     assert_eq!(blobs.get(unknown).await.unwrap(), None);
     assert!(!blobs.has(unknown).await.unwrap());
-    assert!(!blobs.delete(unknown).await.unwrap());
+    assert_eq!(blobs.delete_unused(unknown, later()).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_deleted_blob_is_gone() {
     let (_dir, blobs) = blobs();
     let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
-    assert!(blobs.delete(digest).await.unwrap());
-    assert!(!blobs.delete(digest).await.unwrap());
+    assert_eq!(blobs.delete_unused(digest, later()).await.unwrap(), Some(5));
+    assert_eq!(blobs.delete_unused(digest, later()).await.unwrap(), None);
     assert_eq!(blobs.get(digest).await.unwrap(), None);
     assert_eq!(blobs.list(None, 10).await.unwrap(), vec![]);
     blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
@@ -96,17 +97,62 @@ async fn what_a_crash_left_half_written_is_removed() {
     assert_eq!(listed[0].size_bytes, 5);
 }
 
-#[tokio::test]
-async fn putting_a_blob_again_makes_it_young() {
-    let (_dir, blobs) = blobs();
-    let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+/// Makes a blob look as if nobody had used it since 1970.
+fn age(blobs: &Blobs, digest: Digest) {
     let file = fs::File::options().write(true).open(blobs.path(digest)).unwrap();
     file.set_modified(std::time::UNIX_EPOCH).unwrap();
-    let old = blobs.list(None, 1).await.unwrap()[0].put_at;
+}
+
+/// When everything that is there now is old.
+fn later() -> Timestamp {
+    SystemClock.now().after(Duration::from_secs(60))
+}
+
+#[tokio::test]
+async fn putting_and_reading_a_blob_make_it_young() {
+    let (_dir, blobs) = blobs();
+    let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
+    let used_at = async || blobs.list(None, 1).await.unwrap()[0].used_at;
+    age(&blobs, digest);
+    assert_eq!(used_at().await, Timestamp::EPOCH);
     blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
-    let young = blobs.list(None, 1).await.unwrap()[0].put_at;
-    assert_eq!(old, nexus_model::Timestamp::EPOCH);
-    assert!(young > old);
+    assert!(used_at().await > Timestamp::EPOCH);
+    age(&blobs, digest);
+    blobs.get(digest).await.unwrap().unwrap();
+    assert!(used_at().await > Timestamp::EPOCH);
+}
+
+#[tokio::test]
+async fn only_what_is_old_is_deleted() {
+    let (_dir, blobs) = blobs();
+    let [old, young] = [b"old", b"new"].map(|bytes| Bytes::from_static(bytes));
+    let (old, young) = (blobs.put(old).await.unwrap(), blobs.put(young).await.unwrap());
+    age(&blobs, old);
+    let since = Timestamp::EPOCH.after(Duration::from_secs(1));
+    assert_eq!(blobs.delete_unused(old, since).await.unwrap(), Some(3));
+    assert_eq!(blobs.delete_unused(young, since).await.unwrap(), None);
+    assert!(blobs.has(young).await.unwrap());
+}
+
+/// Whoever gets a digest from `put` finds the blob, however busy the collector is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_is_put_again_is_not_collected_meanwhile() {
+    let (_dir, blobs) = blobs();
+    let bytes = Bytes::from_static(b"nexus");
+    let digest = blobs.put(bytes.clone()).await.unwrap();
+    let since = Timestamp::EPOCH.after(Duration::from_secs(1));
+    for _ in 0..300 {
+        if blobs.has(digest).await.unwrap() {
+            age(&blobs, digest);
+        }
+        let collector = tokio::spawn({
+            let blobs = blobs.clone();
+            async move { blobs.delete_unused(digest, since).await.unwrap() }
+        });
+        blobs.put(bytes.clone()).await.unwrap();
+        collector.await.unwrap();
+        assert_eq!(blobs.get(digest).await.unwrap(), Some(bytes.clone()));
+    }
 }
 
 #[tokio::test]
