@@ -1,5 +1,6 @@
 //! What runs functions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,6 +56,14 @@ pub trait Runtime: Send + Sync + 'static {
         let _ = component;
         Ok(vec![Vec::new(); offsets.len()])
     }
+
+    /// Removes stored machine code of components that are not among `used`, unless it was stored in
+    /// the last hour: its deploy may not be finished. Code that is needed after all is compiled
+    /// again. The bytes that were freed.
+    ///
+    /// # Errors
+    /// The code cannot be listed or removed.
+    async fn forget_code(&self, used: &HashSet<Digest>) -> std::io::Result<u64>;
 
     /// What the runtime holds at this moment.
     fn stats(&self) -> RuntimeStats;

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind, Trigger};
 use nexus_model::view::InvocationRow;
-use nexus_model::{Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page};
+use nexus_model::{
+    Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page, Timestamp,
+};
 
 use crate::activity::{self, Activity, ActivityQuery};
 use crate::query::{self, blocking};
@@ -352,6 +354,14 @@ impl Log {
     /// The newest durable record.
     pub fn durable(&self) -> Position {
         position(*self.shared().durable.borrow())
+    }
+
+    /// A moment before which none of the records that are there was appended; `None` where there
+    /// are none.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let segments = self.shared().segments();
+        let first = segments.iter().find(|segment| segment.len() > 0)?;
+        Some(Timestamp::from_unix_ns(first.bounds().time_min))
     }
 
     /// Returns when a durable record lies after `position`, or the log is closed. Cancel safe.

@@ -175,14 +175,28 @@ impl Server {
     }
 }
 
-/// Removes what retention says, now and then. Ends with the process.
+/// Removes what retention says, now and then, and what only that referred to. Ends with the process.
 async fn retain(node: Arc<Node>) {
     let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
+    // Also at the start: the process may have ended between the two.
+    let mut collect = true;
     loop {
         ticks.tick().await;
         match node.enforce_retention().await {
-            Ok(report) => tracing::debug!(?report, "retention"),
+            Ok(report) => {
+                tracing::debug!(?report, "retention");
+                collect |= report.segments_removed > 0;
+            }
             Err(error) => tracing::error!(%error, "retention failed; it is tried again"),
+        }
+        if collect {
+            match node.collect().await {
+                Ok(collected) => {
+                    tracing::debug!(?collected, "collection");
+                    collect = false;
+                }
+                Err(error) => tracing::error!(%error, "collection failed; it is tried again"),
+            }
         }
     }
 }

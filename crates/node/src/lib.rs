@@ -17,6 +17,7 @@
 //!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
 //!   debug.rs, profile.rs                                   looking into what ran
+//!   collect.rs    what nobody refers to any more
 //!   compare.rs, replays.rs, suites.rs, cases.rs            other versions in what ran
 //! ```
 
@@ -30,6 +31,7 @@ mod calls;
 mod cases;
 mod catalog;
 mod changes;
+mod collect;
 mod compare;
 mod config;
 mod dead_letters;
@@ -88,6 +90,7 @@ mod webhook;
 mod why;
 
 pub use catalog::Route;
+pub use collect::Collected;
 pub use config::{Mode, NodeConfig, Parts};
 pub use dead_letters::{DeadLetterFilter, RedriveOptions};
 pub use deferred::{Later, ResultOf};

@@ -72,7 +72,14 @@ impl Blobs {
         fs::create_dir_all(&incoming).map_err(io_error("make folder", &incoming))?;
         remove_leftovers(&incoming)?;
         sync_dir(&dir)?;
-        Ok(Blobs { inner: Arc::new(Inner { dir, incoming, sequence: AtomicU64::new(0), aging: Mutex::default() }) })
+        Ok(Blobs {
+            inner: Arc::new(Inner {
+                dir,
+                incoming,
+                sequence: AtomicU64::new(0),
+                aging: Mutex::default(),
+            }),
+        })
     }
 
     /// Stores bytes; they are on disk when it returns. A corrupt blob of the same digest is mended.

@@ -130,6 +130,16 @@ impl Runtime for FakeRuntime {
         Ok(Arc::new(FakeUnit { unit, code, state: Arc::clone(&self.state) }))
     }
 
+    async fn forget_code(&self, used: &HashSet<Digest>) -> std::io::Result<u64> {
+        let mut freed = 0;
+        lock(&self.state.compiled).retain(|digest, code| {
+            let keep = used.contains(digest);
+            freed += if keep { 0 } else { code.len() as u64 };
+            keep
+        });
+        Ok(freed)
+    }
+
     fn stats(&self) -> RuntimeStats {
         RuntimeStats {
             loaded: lock(&self.state.prepared).len() as u64,

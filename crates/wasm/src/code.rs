@@ -1,9 +1,10 @@
 //! Stored machine code: one file per component digest and code hash, written whole or not at all.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_exec::{Compiled, Error};
 use nexus_model::Digest;
@@ -11,6 +12,9 @@ use wasmtime::Engine;
 
 /// Numbers the files that are being written in this process.
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
+
+/// Younger code may belong to a deploy that goes on.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// The folder of machine code for one engine.
 #[derive(Debug)]
@@ -55,6 +59,27 @@ impl CodeCache {
         Ok(Compiled { cached: false, took_ms, code_bytes: code.len() as u64 })
     }
 
+    /// Removes the code of other components, for whichever engine it was made: the bytes that were
+    /// freed. What is mapped stays mapped.
+    pub(crate) fn keep_only(&self, used: &HashSet<Digest>) -> std::io::Result<u64> {
+        let mut freed = 0;
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some((component, _)) = name.to_str().and_then(|name| name.split_once('-')) else {
+                continue;
+            };
+            let Ok(component) = component.parse::<Digest>() else { continue };
+            let found = entry.metadata()?;
+            let age = found.modified()?.elapsed().unwrap_or_default();
+            if !used.contains(&component) && age >= FORGOTTEN_AFTER {
+                std::fs::remove_file(entry.path())?;
+                freed += found.len();
+            }
+        }
+        Ok(freed)
+    }
+
     fn store(&self, component: Digest, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(component);
         // Two may store the same code at the same time: each writes a file of its own.
@@ -65,5 +90,31 @@ impl CodeCache {
         file.sync_all()?;
         std::fs::rename(&unfinished, &path)?;
         std::fs::File::open(&self.dir)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_code_of_others_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = CodeCache::new(dir.path().to_owned(), 1);
+        let [used, young, old] = [b"a", b"b", b"c"].map(|name| Digest::of(name));
+        for component in [used, young, old] {
+            cache.store(component, b"code").unwrap();
+        }
+        let other_engine = CodeCache::new(dir.path().to_owned(), 2);
+        other_engine.store(old, b"other code").unwrap();
+        for path in [cache.path(used), cache.path(old), other_engine.path(old)] {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        std::fs::write(dir.path().join("notes.txt"), "none of ours").unwrap();
+        assert_eq!(cache.keep_only(&HashSet::from([used])).unwrap(), 14);
+        let left = [used, young, old].map(|component| cache.size(component).is_some());
+        assert_eq!(left, [true, true, false]);
+        assert!(dir.path().join("notes.txt").exists());
     }
 }

@@ -1,5 +1,6 @@
 //! The runtime behind the seam.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -302,6 +303,12 @@ impl nexus_exec::Runtime for Runtime {
         niced(move || offsets.into_iter().map(|offset| symbols.frames(offset)).collect())
             .await
             .map_err(malformed)
+    }
+
+    async fn forget_code(&self, used: &HashSet<Digest>) -> std::io::Result<u64> {
+        let (inner, used) = (self.inner.clone(), used.clone());
+        let forgotten = tokio::task::spawn_blocking(move || inner.pooling.code.keep_only(&used));
+        forgotten.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
     fn stats(&self) -> RuntimeStats {

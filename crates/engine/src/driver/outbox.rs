@@ -1,11 +1,13 @@
 //! What the driver appends: verdicts with the events that follow from them, ends of invocations,
 //! events whose time has come.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use nexus_log::Position;
 use nexus_model::record::{
-    DeliveryDecision, DeliveryRecord, Failure, InvocationRecord, Record, ScheduleRecord, Status,
-    Trigger,
+    Body, DeliveryDecision, DeliveryRecord, EventRecord, Failure, InvocationRecord, Record,
+    ScheduleRecord, Status, Trigger,
 };
 use nexus_model::{Code, EventId, InvocationId, Partition, Principal, Timestamp};
 use tokio::sync::oneshot;
@@ -148,10 +150,14 @@ impl Driver {
         let after = Position { shard: 0, sequence: sequence - 1 };
         let found = self.parts.log.read_from(after, 1).await;
         let entries = found.map_err(|source| Error::Read { sequence, source })?;
-        Ok(entries.into_iter().next().and_then(|entry| match entry.record {
-            Record::Schedule(record) => Some(record),
-            _ => None,
-        }))
+        let Some(Record::Schedule(schedule)) = entries.into_iter().next().map(|it| it.record) else {
+            return Ok(None);
+        };
+        // A record will refer to its data again: what is read is not collected.
+        if let Some(data) = schedule.event.data.as_ref().filter(|data| !data.blob.is_empty()) {
+            drop(self.parts.worker.fetch(data).await);
+        }
+        Ok(Some(schedule))
     }
 
     /// The record of a verdict, with the event that follows from it: both stand in one append.
@@ -175,6 +181,7 @@ impl Driver {
                 Some(known) => Some(known),
                 None => self.parts.log.event(id.event).await.map_err(read)?.map(Into::into),
             };
+            let original = self.with_data(original).await;
             let (key, making) = (self.shard.key(id), self.making(&self.shard.key(id).project));
             match (original, destination, &settings.fallback) {
                 (Some(original), Some(destination), _) => {
@@ -196,6 +203,16 @@ impl Driver {
         }
         records.push(Record::Delivery(self.decision(id, &verdict)));
         Ok(())
+    }
+
+    /// An event with its data, also where that lies in the blob store.
+    async fn with_data(&self, event: Option<Arc<EventRecord>>) -> Option<Arc<EventRecord>> {
+        let mut event = event?;
+        if let Some(data) = event.event.data.clone().filter(|data| !data.blob.is_empty()) {
+            let inline = self.parts.worker.fetch(&data).await.unwrap_or_default();
+            Arc::make_mut(&mut event).event.data = Some(Body { inline, blob: Bytes::new(), ..data });
+        }
+        Some(event)
     }
 
     async fn invocation(

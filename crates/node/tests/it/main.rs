@@ -4,6 +4,7 @@
 
 mod calls;
 mod cases;
+mod collect;
 mod declare;
 mod deliver;
 mod durable;

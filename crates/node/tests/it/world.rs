@@ -79,6 +79,11 @@ impl World {
         World { node, runtime, log, store, dir }
     }
 
+    /// The blobs of this node.
+    pub(crate) fn blobs(&self) -> Blobs {
+        Blobs::open(self.dir.path().join("blobs")).unwrap()
+    }
+
     /// The same without what the log and the engine's checkpoint held.
     pub(crate) async fn restart_without_log(self, runtime: Arc<FakeRuntime>) -> World {
         self.node.shutdown(Duration::from_secs(10)).await;
