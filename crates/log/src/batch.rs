@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use nexus_model::record::Record;
 
 use crate::Error;
@@ -12,6 +13,9 @@ pub(crate) const GROUP_RECORDS_MAX: usize = NAMES_MAX / 3;
 /// Payloads that share one hash: consecutive, of one project, up to this many bytes. BLAKE3 of 1 KiB
 /// alone costs six times as much per byte as of 64 KiB.
 const RUN_BYTES: usize = 64 << 10;
+
+/// So many names are looked through one by one.
+const SCANNED_NAMES_MAX: usize = 16;
 
 /// Consecutive payloads of one project and their keyed hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +33,7 @@ pub struct Batch {
     pub(crate) crcs: Vec<u32>,
     pub(crate) runs: Vec<Run>,
     pub(crate) names: Vec<Vec<u8>>,
-    pub(crate) payloads: Vec<u8>,
+    pub(crate) payloads: Bytes,
 }
 
 impl Batch {
@@ -75,6 +79,7 @@ impl PayloadKey {
 pub(crate) struct Builder<'a> {
     key: &'a PayloadKey,
     batch: Batch,
+    payloads: Vec<u8>,
     known: HashMap<Vec<u8>, u16>,
     // The names of the record before: nearly always the same again.
     last: [(Vec<u8>, u16); 3],
@@ -88,13 +93,13 @@ impl<'a> Builder<'a> {
         let batch = Batch {
             rows: Vec::with_capacity(records),
             crcs: Vec::with_capacity(records),
-            payloads: Vec::with_capacity(payload_bytes),
             ..Batch::default()
         };
         let last = std::array::from_fn(|_| (Vec::new(), NO_NAME));
         Builder {
             key,
             batch,
+            payloads: Vec::with_capacity(payload_bytes),
             known: HashMap::new(),
             last,
             run_start: 0,
@@ -107,9 +112,9 @@ impl<'a> Builder<'a> {
         let mut row = Row::of(record);
         let names = names(record);
         self.begin(&mut row, [names.project.as_bytes(), names.name.as_bytes(), names.version]);
-        let start = self.batch.payloads.len();
-        record.encode(&mut self.batch.payloads);
-        let payload = &self.batch.payloads[start..];
+        let start = self.payloads.len();
+        record.encode(&mut self.payloads);
+        let payload = &self.payloads[start..];
         row.set_payload_len(payload.len() as u32);
         self.batch.crcs.push(crc32c::crc32c(payload));
         self.batch.rows.push(row);
@@ -123,7 +128,7 @@ impl<'a> Builder<'a> {
         (payload, crc): (&[u8], u32),
     ) {
         self.begin(&mut row, names);
-        self.batch.payloads.extend_from_slice(payload);
+        self.payloads.extend_from_slice(payload);
         self.batch.crcs.push(crc);
         self.batch.rows.push(row);
     }
@@ -134,7 +139,7 @@ impl<'a> Builder<'a> {
         let name = self.name(1, name);
         let version = self.name(2, version);
         row.set_names(project, name, version);
-        let run_bytes = self.batch.payloads.len() - self.run_start;
+        let run_bytes = self.payloads.len() - self.run_start;
         if self.run_count > 0 && (project != self.run_project || run_bytes >= RUN_BYTES) {
             self.close_run();
         }
@@ -150,13 +155,13 @@ impl<'a> Builder<'a> {
         if self.run_count > 0 {
             self.close_run();
         }
-        self.batch
+        Batch { payloads: Bytes::from(self.payloads), ..self.batch }
     }
 
     fn close_run(&mut self) {
-        let hash = self.key.hash(&self.batch.payloads[self.run_start..]);
+        let hash = self.key.hash(&self.payloads[self.run_start..]);
         self.batch.runs.push(Run { count: self.run_count, hash });
-        self.run_start = self.batch.payloads.len();
+        self.run_start = self.payloads.len();
         self.run_count = 0;
     }
 
@@ -168,15 +173,21 @@ impl<'a> Builder<'a> {
             return self.last[slot].1;
         }
         let form = table_form(name);
-        let index = match self.known.get(form.as_ref()) {
-            Some(&index) => index,
-            None => {
-                let index = self.batch.names.len() as u16;
-                self.batch.names.push(form.to_vec());
-                self.known.insert(form.into_owned(), index);
-                index
-            }
+        let names = &mut self.batch.names;
+        let found = match names.len() {
+            ..=SCANNED_NAMES_MAX => names.iter().position(|at| **at == *form).map(|at| at as u16),
+            _ => self.known.get(form.as_ref()).copied(),
         };
+        let index = found.unwrap_or_else(|| {
+            let index = names.len() as u16;
+            names.push(form.into_owned());
+            // Most batches have a handful of names: those need no table.
+            if names.len() > SCANNED_NAMES_MAX {
+                let unknown = names.iter().zip(0u16..).skip(self.known.len());
+                self.known.extend(unknown.map(|(name, at)| (name.clone(), at)));
+            }
+            index
+        });
         self.last[slot].0.clear();
         self.last[slot].0.extend_from_slice(name);
         self.last[slot].1 = index;

@@ -210,7 +210,7 @@ fn publish(segment: &TailSegment, group: Group<'_>) {
             placed
         })
         .collect();
-    segment.publish(group.heads.names, &placed);
+    segment.publish(group.heads.names, &placed, Vec::new());
 }
 
 /// The names of a tail by index.

@@ -1,6 +1,7 @@
 //! A segment that is being written, or is full and not sealed yet: its file, and the catalogue rows
 //! in memory.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -14,6 +15,9 @@ use crate::segment::Limits;
 
 /// Rows on one page of a catalogue, in memory and in sealed files.
 pub(crate) const PAGE_ROWS: usize = 1024;
+
+/// How much of what was written last stays in memory.
+const RECENT_BYTES_MAX: usize = 1 << 20;
 
 /// A row and where its payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +74,35 @@ struct Rows {
     bounds: Bounds,
     names: NameTable,
     payload_bytes: u64,
+    recent: Recent,
+}
+
+/// The newest payloads as they were written, with their places in the file: whoever follows the log
+/// reads what was appended just now.
+#[derive(Default)]
+struct Recent {
+    pieces: VecDeque<(u32, Bytes)>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn push(&mut self, place: u32, payloads: Bytes) {
+        self.bytes += payloads.len();
+        self.pieces.push_back((place, payloads));
+        while self.bytes > RECENT_BYTES_MAX
+            && let Some((_, oldest)) = self.pieces.pop_front()
+        {
+            self.bytes -= oldest.len();
+        }
+    }
+
+    fn get(&self, placed: &Placed) -> Option<Bytes> {
+        let after = self.pieces.partition_point(|(place, _)| *place <= placed.place);
+        let (place, piece) = self.pieces.get(after.checked_sub(1)?)?;
+        let from = (placed.place - place) as usize;
+        let to = from + placed.row.payload_len() as usize;
+        (to <= piece.len()).then(|| piece.slice(from..to))
+    }
 }
 
 impl Rows {
@@ -108,9 +141,16 @@ impl TailSegment {
     }
 
     /// Adds the rows of a durable group with the names that it introduced.
-    pub(crate) fn publish(&self, names: Vec<Vec<u8>>, placed: &[Placed]) {
+    /// `payloads` are those of the rows in their order, in pieces.
+    pub(crate) fn publish(&self, names: Vec<Vec<u8>>, placed: &[Placed], payloads: Vec<Bytes>) {
         let mut guard = self.write();
         let rows = &mut *guard;
+        let mut place = placed.first().map_or(0, |first| first.place);
+        for piece in payloads.into_iter().filter(|piece| !piece.is_empty()) {
+            let length = piece.len() as u32;
+            rows.recent.push(place, piece);
+            place += length;
+        }
         if !names.is_empty() {
             Arc::make_mut(&mut rows.names).extend(names.into_iter().map(Arc::from));
         }
@@ -192,9 +232,18 @@ impl TailSegment {
         taken
     }
 
+    /// The payloads of rows where all of them are in memory.
+    fn recent(&self, rows: &[Placed]) -> Option<Vec<Bytes>> {
+        let guard = self.read();
+        rows.iter().map(|placed| guard.recent.get(placed)).collect()
+    }
+
     /// The payloads of neighbouring rows, read at once.
     pub(crate) fn payloads(&self, rows: &[Placed]) -> Result<Vec<Bytes>, Error> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+        if let Some(recent) = self.recent(rows) {
+            return Ok(recent);
+        }
         let start = u64::from(first.place);
         let end = u64::from(last.place) + u64::from(last.row.payload_len());
         let mut bytes = vec![0; (end - start) as usize];

@@ -253,17 +253,18 @@ impl Writer {
         slices.extend(batches.iter().map(|batch| &batch.payloads[..]).filter(|it| !it.is_empty()));
         slices.push(&padding[..end.next_multiple_of(GROUP_ALIGN) - end]);
         write_and_sync(active, &slices)?;
-        self.finish(group, &header);
+        self.finish(group, &header, batches);
         Ok(())
     }
 
-    fn finish(&mut self, group: Assembled, header: &GroupHeader) {
+    fn finish(&mut self, group: Assembled, header: &GroupHeader, batches: &[&Batch]) {
         let Some(active) = &mut self.active else { return };
         for name in &group.new_names {
             let index = active.names.len() as u16;
             active.names.insert(name.clone(), index);
         }
-        active.segment.publish(group.new_names, &group.placed);
+        let payloads = batches.iter().map(|batch| batch.payloads.clone()).collect();
+        active.segment.publish(group.new_names, &group.placed, payloads);
         active.offset += header.total_len();
         self.next_sequence += u64::from(header.count);
         self.link = header.link;

@@ -150,7 +150,8 @@ impl Driver {
         let after = Position { shard: 0, sequence: sequence - 1 };
         let found = self.parts.log.read_from(after, 1).await;
         let entries = found.map_err(|source| Error::Read { sequence, source })?;
-        let Some(Record::Schedule(schedule)) = entries.into_iter().next().map(|it| it.record) else {
+        let Some(Record::Schedule(schedule)) = entries.into_iter().next().map(|it| it.record)
+        else {
             return Ok(None);
         };
         // A record will refer to its data again: what is read is not collected.
@@ -210,7 +211,8 @@ impl Driver {
         let mut event = event?;
         if let Some(data) = event.event.data.clone().filter(|data| !data.blob.is_empty()) {
             let inline = self.parts.worker.fetch(&data).await.unwrap_or_default();
-            Arc::make_mut(&mut event).event.data = Some(Body { inline, blob: Bytes::new(), ..data });
+            Arc::make_mut(&mut event).event.data =
+                Some(Body { inline, blob: Bytes::new(), ..data });
         }
         Some(event)
     }

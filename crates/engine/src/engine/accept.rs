@@ -191,10 +191,11 @@ impl Inner {
                     tokio::pin!(settled);
                     // Listen first, then ask again: the reservation may have ended in between.
                     settled.as_mut().enable();
-                    if matches!(self.shared.dedup.reserve(key), Known::Reserved(_)) {
-                        settled.await;
-                    } else {
-                        self.shared.dedup.settle(key, None);
+                    match self.shared.dedup.reserve(key) {
+                        // A later reservation has others to tell.
+                        Known::Reserved(now) if Arc::ptr_eq(&now, &notify) => settled.await,
+                        Known::Reserved(_) | Known::Durable(_) => {}
+                        Known::Fresh => self.shared.dedup.settle(key, None),
                     }
                 }
             }

@@ -9,30 +9,40 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use nexus_model::{Cursor, InvocationFilter, InvocationId, Name, OpContext, limits, units};
+use nexus_node::Identity;
 use serde::de::DeserializeOwned;
 
-use super::App;
+use super::{App, session};
 use crate::body::collect;
 use crate::fault::Fault;
+use crate::request::context;
 
-/// The id of a request, given before anything else looks at it.
+/// What is known of a request before anything looks at it.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(pub(super) Arc<str>);
+pub(super) struct Arrival {
+    pub(super) request_id: Arc<str>,
+    /// The connection is TLS.
+    pub(super) secure: bool,
+}
 
-/// Who asks. Put there by the layer that authenticates.
+/// Who asks: only callers with a valid token or session get so far. Every handler takes one, unless
+/// its endpoint is for everybody.
 pub(super) struct Caller(pub(super) OpContext);
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl FromRequestParts<App> for Caller {
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        parts
-            .extensions
-            .get::<OpContext>()
-            .cloned()
-            .map(Caller)
-            .ok_or_else(|| Fault::new(nexus_model::Code::Unauthenticated, "there is no token"))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let (identity, _) = session::identify(app, parts)?;
+        Ok(Caller(caller(identity, parts)))
     }
+}
+
+/// The context of somebody who was let in.
+pub(super) fn caller(identity: Identity, parts: &Parts) -> OpContext {
+    let arrival = parts.extensions.get::<Arrival>();
+    let request_id = arrival.map_or_else(|| "".into(), |at| Arc::clone(&at.request_id));
+    context(identity, &parts.headers, &request_id)
 }
 
 /// Query parameters.

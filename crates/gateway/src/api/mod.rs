@@ -1,7 +1,7 @@
 //! The API for people and tools: one table of endpoints, one file per resource.
 //!
 //! ```text
-//! request ─► id ─► router ─► token ─► extract ─► one call of the node ─► convert ─► headers
+//! request ─► id ─► router ─► extract: token, path, body ─► one call of the node ─► convert ─► headers
 //! ```
 
 mod cases;
@@ -35,30 +35,28 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request as AxumRequest, State};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as AxumResponse;
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use nexus_model::Code;
-use nexus_node::{Identity, Node};
+use nexus_node::Node;
 use nexus_observe::{Listener, Metrics};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::endpoint::{Access, Endpoint};
-use self::extract::RequestId;
-use self::session::{Credential, IsSecure, SignedIn};
+use self::endpoint::Endpoint;
+use self::extract::Arrival;
 use crate::body::{BodyLimits, Outcome, guard};
 use crate::console::{self, IsPage, Pages};
-use crate::cookie::{self, SessionCookie};
+use crate::cookie::SessionCookie;
 use crate::fault::Fault;
 use crate::ingress::well_formed;
-use crate::request::{RequestIds, bearer, context};
+use crate::request::RequestIds;
 use crate::server::{Body, Handler, Peer};
 
 pub use self::openapi::openapi;
@@ -73,6 +71,8 @@ struct AppParts {
     closing: CancellationToken,
     console: Pages,
     cookie: SessionCookie,
+    /// `/metrics` needs no token.
+    metrics_open: bool,
 }
 
 impl std::ops::Deref for App {
@@ -140,20 +140,11 @@ impl Api {
             closing: options.closing,
             console: options.console,
             cookie: SessionCookie::new(options.port),
+            metrics_open: options.metrics_open,
         }));
         let mut router = Router::new();
         for endpoint in endpoints() {
-            let open = match endpoint.access {
-                Access::Open => true,
-                Access::Token(_) => false,
-                Access::Metrics => options.metrics_open,
-            };
-            let handler = if open {
-                endpoint.handler
-            } else {
-                endpoint.handler.route_layer(from_fn_with_state(app.clone(), with_token))
-            };
-            router = router.route(endpoint.path, handler);
+            router = router.route(endpoint.path, endpoint.handler);
         }
         let router = router
             .fallback(elsewhere)
@@ -179,8 +170,8 @@ impl Handler for Api {
             Err(fault) => fault.into_response(&request_id),
             Ok(_) => {
                 let mut request = request.map(axum::body::Body::new);
-                request.extensions_mut().insert(RequestId(Arc::clone(&request_id)));
-                request.extensions_mut().insert(IsSecure(peer.secure));
+                let arrival = Arrival { request_id: Arc::clone(&request_id), secure: peer.secure };
+                request.extensions_mut().insert(arrival);
                 let answered = self.router.clone().oneshot(request).await;
                 finish(answered.unwrap_or_else(|never| match never {}), &request_id)
             }
@@ -226,42 +217,6 @@ fn secured(mut response: Response<Body>, request_id: &str) -> Response<Body> {
         headers.insert("x-request-id", id);
     }
     response
-}
-
-/// Lets only callers with a valid token or session pass, and says downstream who they are.
-async fn with_token(
-    State(app): State<App>,
-    mut request: AxumRequest,
-    next: Next,
-) -> Result<AxumResponse, Fault> {
-    let request_id =
-        request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
-    let (identity, credential) = identify(&app, &request)?;
-    let expires = identity.expires;
-    let context = context(identity, request.headers(), &request_id);
-    request.extensions_mut().insert(context);
-    request.extensions_mut().insert(SignedIn { credential, expires });
-    Ok(next.run(request).await)
-}
-
-/// By its token, or else by the cookie of a session, which only pages of this server may use.
-fn identify(app: &App, request: &AxumRequest) -> Result<(Identity, Credential), Fault> {
-    let headers = request.headers();
-    let mut keys = app.cookie.keys(headers).peekable();
-    if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
-        let token = bearer(headers)?;
-        return Ok((app.node.authenticate(token)?, Credential::Token(token.into())));
-    }
-    cookie::own_page(request.method(), headers)?;
-    let mut refused = None;
-    for key in keys {
-        match app.node.session(key) {
-            Ok(identity) => return Ok((identity, Credential::Session(key.into()))),
-            Err(error) => refused = Some(error),
-        }
-    }
-    Err(refused
-        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
 }
 
 /// What is no endpoint: a page of the console, or nothing.

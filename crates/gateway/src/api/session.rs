@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::{FromRequestParts, State};
 use axum::response::IntoResponse;
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use nexus_model::{Code, Name, OpContext, Scope, Timestamp};
@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::endpoint::{Access, Endpoint};
-use super::extract::{Caller, Json};
+use super::extract::{Arrival, Caller, Json, caller};
 use crate::cookie;
 use crate::fault::Fault;
+use crate::request::bearer;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const SESSION: &str = "/api/v1/session";
@@ -82,24 +83,50 @@ impl SignedIn {
     }
 }
 
-/// A caller who reads a stream, and how they were let in: the stream ends when they would not be any
-/// more.
+/// Who asks, and how they were let in: a stream ends when they would not be any more.
 pub(super) struct Reader(pub(super) OpContext, pub(super) SignedIn);
 
-impl<S: Sync> FromRequestParts<S> for Reader {
+impl FromRequestParts<App> for Reader {
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let Caller(ctx) = Caller::from_request_parts(parts, state).await?;
-        let signed_in = parts.extensions.get::<SignedIn>().cloned();
-        let missing = || Fault::new(Code::Unauthenticated, "there is no token");
-        Ok(Reader(ctx, signed_in.ok_or_else(missing)?))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let (identity, shown) = identify(app, parts)?;
+        let credential = match shown {
+            Shown::Token(token) => Credential::Token(token.into()),
+            Shown::Session(key) => Credential::Session(key.into()),
+        };
+        let expires = identity.expires;
+        Ok(Reader(caller(identity, parts), SignedIn { credential, expires }))
     }
 }
 
-/// Whether the connection of a request is TLS.
-#[derive(Clone, Copy)]
-pub(super) struct IsSecure(pub(super) bool);
+/// How somebody who was let in showed who they are.
+pub(super) enum Shown<'a> {
+    Token(&'a str),
+    Session(&'a str),
+}
+
+/// By its token, or else by the cookie of a session, which only pages of this server may use.
+pub(super) fn identify<'a>(
+    app: &'a App,
+    Parts { method, headers, .. }: &'a Parts,
+) -> Result<(Identity, Shown<'a>), Fault> {
+    let mut keys = app.cookie.keys(headers).peekable();
+    if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
+        let token = bearer(headers)?;
+        return Ok((app.node.authenticate(token)?, Shown::Token(token)));
+    }
+    cookie::own_page(method, headers)?;
+    let mut refused = None;
+    for key in keys {
+        match app.node.session(key) {
+            Ok(identity) => return Ok((identity, Shown::Session(key))),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused
+        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
+}
 
 /// What is shown to sign in: one of both.
 #[derive(Deserialize, JsonSchema)]
@@ -151,10 +178,7 @@ struct LinkView {
     expires: Timestamp,
 }
 
-async fn show(
-    Caller(ctx): Caller,
-    Extension(signed_in): Extension<SignedIn>,
-) -> Answer<SessionView> {
+async fn show(Reader(ctx, signed_in): Reader) -> Answer<SessionView> {
     let kind = match signed_in.credential {
         Credential::Token(_) => SessionKind::Token,
         Credential::Session(_) => SessionKind::Session,
@@ -170,7 +194,7 @@ async fn show(
 
 async fn open(
     State(app): State<App>,
-    Extension(IsSecure(tls)): Extension<IsSecure>,
+    Extension(arrival): Extension<Arrival>,
     headers: HeaderMap,
     Json(body): Json<SessionRequest>,
 ) -> Result<impl IntoResponse, Fault> {
@@ -182,7 +206,7 @@ async fn open(
         _ => return Err(Fault::bad_request("give either 'token' or 'code'")),
     };
     let opened = app.node.open_session(proof)?;
-    let secure = tls || cookie::is_secure(&headers);
+    let secure = arrival.secure || cookie::is_secure(&headers);
     let set = app.cookie.set(&opened.key, secure);
     let set = set.ok_or_else(|| Fault::new(Code::Internal, "the cookie cannot be sent"))?;
     let answer = HeaderMap::from_iter([(SET_COOKIE, set)]);
@@ -201,7 +225,7 @@ fn view(identity: Identity) -> SessionView {
 
 async fn close(
     State(app): State<App>,
-    Extension(signed_in): Extension<SignedIn>,
+    Reader(_, signed_in): Reader,
 ) -> Result<(StatusCode, HeaderMap), Fault> {
     let Credential::Session(key) = &signed_in.credential else {
         return Err(Fault::new(Code::NotFound, "a token opens no session that could be closed")

@@ -1,13 +1,12 @@
 //! The server itself: limits, log, health, metrics, and the document of this API.
 
-use axum::Extension;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nexus_model::limits::Limit;
-use nexus_model::{Code, OpContext, Scope};
+use nexus_model::{Code, Scope};
 use nexus_node::{LogStats, Readiness, VerifyReport};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -98,12 +97,11 @@ async fn readyz(State(app): State<App>) -> (StatusCode, Answer<Readiness>) {
     (status, Answer(readiness))
 }
 
-/// Without a caller, the configuration leaves the metrics open.
 async fn metrics(
     State(app): State<App>,
-    caller: Option<Extension<OpContext>>,
+    caller: Result<Caller, Fault>,
 ) -> Result<(HeaderMap, String), Fault> {
-    if caller.is_some_and(|Extension(ctx)| !ctx.allows(Scope::Read, None)) {
+    if !app.metrics_open && !caller?.0.allows(Scope::Read, None) {
         let detail = "metrics need the scope 'read' for every project";
         return Err(Fault::new(Code::Forbidden, detail));
     }
