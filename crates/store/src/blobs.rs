@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use nexus_model::{Digest, Timestamp};
@@ -216,7 +216,8 @@ impl Inner {
             return Err(Error::CorruptBlob { digest, found, path });
         }
         let modified = fs::metadata(&path).and_then(|found| found.modified());
-        let age = modified.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+        // By the clock of the file system, as all ages of files.
+        let age = modified.map(|at| at.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age >= USE_NOTED_AFTER) {
             self.touch(&path)?;
         }

@@ -145,12 +145,11 @@ async fn a_blob_that_is_put_again_is_not_collected_meanwhile() {
         if blobs.has(digest).await.unwrap() {
             age(&blobs, digest);
         }
-        let collector = tokio::spawn({
-            let blobs = blobs.clone();
-            async move { blobs.delete_unused(digest, since).await.unwrap() }
-        });
-        blobs.put(bytes.clone()).await.unwrap();
-        collector.await.unwrap();
+        // Each runs on a thread of its own.
+        let (put, deleted) =
+            tokio::join!(blobs.put(bytes.clone()), blobs.delete_unused(digest, since));
+        put.unwrap();
+        deleted.unwrap();
         assert_eq!(blobs.get(digest).await.unwrap(), Some(bytes.clone()));
     }
 }
