@@ -17,7 +17,8 @@ const DEPTH_MAX: usize = 128;
 /// One place at which two documents differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Where: a JSON Pointer (RFC 6901) into the document that has it.
+    /// Where: a JSON Pointer (RFC 6901) into the second document; into the first one where the second
+    /// has nothing there.
     pub path: String,
     /// What the first document has there, if anything.
     pub before: Option<Value>,
@@ -33,7 +34,7 @@ pub struct Difference {
 pub fn differences(before: &Value, after: &Value, rules: &DiffRules) -> Vec<Difference> {
     let ignored = rules.places(before, after);
     let mut walk = Walk { rules, ignored, found: Vec::new() };
-    walk.values(&mut String::new(), (before, after), 0);
+    walk.values(&mut Paths::default(), (before, after), 0);
     walk.found
 }
 
@@ -44,7 +45,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn values(&mut self, path: &mut String, (before, after): (&Value, &Value), depth: usize) {
+    fn values(&mut self, path: &mut Paths, (before, after): (&Value, &Value), depth: usize) {
         if before == after {
             return;
         }
@@ -61,22 +62,22 @@ impl Walk<'_> {
 
     fn objects(
         &mut self,
-        path: &mut String,
+        path: &mut Paths,
         (before, after): (&Map<String, Value>, &Map<String, Value>),
         depth: usize,
     ) {
         for (name, value) in before {
-            within(path, name, |path| match after.get(name) {
+            within(path, [name, name], |path| match after.get(name) {
                 Some(other) => self.values(path, (value, other), depth + 1),
                 None => self.differ(path, Some(value), None),
             });
         }
         for (name, value) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
-            within(path, name, |path| self.differ(path, None, Some(value)));
+            within(path, [name, name], |path| self.differ(path, None, Some(value)));
         }
     }
 
-    fn arrays(&mut self, path: &mut String, (before, after): (&[Value], &[Value]), depth: usize) {
+    fn arrays(&mut self, path: &mut Paths, (before, after): (&[Value], &[Value]), depth: usize) {
         for op in aligned(before, after) {
             let (old, new) = (op.old_range(), op.new_range());
             let both = old.len().min(new.len());
@@ -85,20 +86,23 @@ impl Walk<'_> {
             }
             for at in 0..both {
                 let (from, to) = (old.start + at, new.start + at);
-                within(path, &to.to_string(), |path| {
+                within(path, [&from.to_string(), &to.to_string()], |path| {
                     self.values(path, (&before[from], &after[to]), depth + 1);
                 });
             }
             for at in old.skip(both) {
-                within(path, &at.to_string(), |path| self.differ(path, Some(&before[at]), None));
+                let step = at.to_string();
+                within(path, [&step, &step], |path| self.differ(path, Some(&before[at]), None));
             }
             for at in new.skip(both) {
-                within(path, &at.to_string(), |path| self.differ(path, None, Some(&after[at])));
+                let step = at.to_string();
+                within(path, [&step, &step], |path| self.differ(path, None, Some(&after[at])));
             }
         }
     }
 
-    fn differ(&mut self, path: &str, before: Option<&Value>, after: Option<&Value>) {
+    fn differ(&mut self, path: &Paths, before: Option<&Value>, after: Option<&Value>) {
+        let path = if after.is_none() { &path.before } else { &path.after };
         let ignored = self.ignored.rule(path, after.is_none());
         let ignored = ignored.or_else(|| self.rules.same_meaning(before?, after?));
         self.found.push(Difference {
@@ -120,11 +124,21 @@ fn aligned(before: &[Value], after: &[Value]) -> Vec<DiffOp> {
     similar::capture_diff_slices(Algorithm::Myers, &texts(before), &texts(after))
 }
 
-/// Goes one step down and back.
-fn within(path: &mut String, step: &str, work: impl FnOnce(&mut String)) {
-    let length = path.len();
-    path.push('/');
-    path.push_str(&step.replace('~', "~0").replace('/', "~1"));
-    work(path);
-    path.truncate(length);
+/// The same place in both documents: elements of arrays may have moved.
+#[derive(Default)]
+struct Paths {
+    before: String,
+    after: String,
+}
+
+/// Goes one step down in both documents, and back.
+fn within(paths: &mut Paths, steps: [&str; 2], work: impl FnOnce(&mut Paths)) {
+    let lengths = [paths.before.len(), paths.after.len()];
+    for (path, step) in [&mut paths.before, &mut paths.after].into_iter().zip(steps) {
+        path.push('/');
+        path.push_str(&step.replace('~', "~0").replace('/', "~1"));
+    }
+    work(paths);
+    paths.before.truncate(lengths[0]);
+    paths.after.truncate(lengths[1]);
 }

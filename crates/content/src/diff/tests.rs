@@ -94,6 +94,17 @@ fn rules_that_cannot_be_read_say_why() {
     assert_eq!(DiffRules::new(&many, false, false).unwrap_err(), DiffRulesError::TooMany);
 }
 
+#[test]
+fn what_was_taken_out_of_an_element_that_moved_is_found_where_it_was() {
+    let (before, after) = (json!([0, [null], false]), json!([null, 0, []]));
+    let found = differences(&before, &after, &DiffRules::default());
+    let gone: Vec<_> = found.iter().filter(|at| at.after.is_none()).collect();
+    assert!(gone.iter().any(|at| at.path == "/1/0"), "{found:?}");
+    for at in gone {
+        assert_eq!(before.pointer(&at.path), at.before.as_ref());
+    }
+}
+
 fn document() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
