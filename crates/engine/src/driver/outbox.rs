@@ -209,10 +209,8 @@ impl Driver {
     /// An event with its data, also where that lies in the blob store.
     async fn with_data(&self, event: Option<Arc<EventRecord>>) -> Option<Arc<EventRecord>> {
         let mut event = event?;
-        if let Some(data) = event.event.data.clone().filter(|data| !data.blob.is_empty()) {
-            let inline = self.parts.worker.fetch(&data).await.unwrap_or_default();
-            Arc::make_mut(&mut event).event.data =
-                Some(Body { inline, blob: Bytes::new(), ..data });
+        if event.event.data.as_ref().is_some_and(|data| !data.blob.is_empty()) {
+            self.fetch(Arc::make_mut(&mut event).event.data.as_mut()).await;
         }
         Some(event)
     }
@@ -225,11 +223,15 @@ impl Driver {
         let found = self.parts.log.invocation(id).await;
         let read = |source| Error::Read { sequence: self.shard.position(), source };
         let Some(mut record) = found.map_err(read)? else { return Ok(None) };
-        let body = record.output.as_mut().and_then(|output| output.body.as_mut());
+        self.fetch(record.output.as_mut().and_then(|output| output.body.as_mut())).await;
+        Ok(Some(record))
+    }
+
+    /// Puts the bytes of a body in it, where they lie in the blob store.
+    async fn fetch(&self, body: Option<&mut Body>) {
         if let Some(body) = body.filter(|body| !body.blob.is_empty()) {
             body.inline = self.parts.worker.fetch(body).await.unwrap_or_default();
         }
-        Ok(Some(record))
     }
 
     fn decision(&self, id: Id, verdict: &Verdict) -> DeliveryRecord {
