@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use nexus_engine::{Delivery, Engine, EngineConfig, EngineParts, Resume, Worker};
+use nexus_engine::{Delivery, Engine, EngineConfig, EngineParts, Made, Resume, Worker};
 use nexus_log::{Log, LogConfig, RealDisk};
 use nexus_model::record::{Body, Meta, ScheduleRecord, StoredEvent};
 use nexus_model::{Clock, EventId, IdMint, InvocationId, ManualClock, Partition, SystemClock};
@@ -20,8 +20,8 @@ struct Nobody;
 
 #[async_trait::async_trait]
 impl Worker for Nobody {
-    async fn deliver(&self, _: Delivery) -> Result<(), nexus_log::Error> {
-        Ok(())
+    async fn deliver(&self, _: Delivery) -> Result<Made, nexus_log::Error> {
+        Ok(Made::Recorded)
     }
 
     async fn resume(&self, _: Resume) -> Result<(), nexus_log::Error> {

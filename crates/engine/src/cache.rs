@@ -15,23 +15,36 @@ const EVENT_BYTES: usize = 512;
 /// Ends of deliveries that are remembered.
 const ENDINGS_MAX: usize = 10_000;
 
-/// The newest events.
-#[derive(Default)]
+/// The events that came last.
 pub(crate) struct Events {
+    bytes_max: usize,
     known: HashMap<EventId, Arc<EventRecord>>,
     order: VecDeque<(EventId, usize)>,
     bytes: usize,
 }
 
+impl Default for Events {
+    fn default() -> Self {
+        Events::new(EVENTS_BYTES_MAX)
+    }
+}
+
 impl Events {
-    pub(crate) fn insert(&mut self, record: &EventRecord) {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Events { bytes_max, known: HashMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Keeps an event, instead of the oldest ones where there are too many.
+    pub(crate) fn insert(&mut self, record: EventRecord) {
         let Some(id) = record.event_id() else { return };
         let data = record.event.data.as_ref().map_or(0, |data| data.inline.len());
         let size = data + EVENT_BYTES;
-        self.known.insert(id, Arc::new(record.clone()));
+        if self.known.insert(id, Arc::new(record)).is_some() {
+            return;
+        }
         self.order.push_back((id, size));
         self.bytes += size;
-        while self.bytes > EVENTS_BYTES_MAX {
+        while self.bytes > self.bytes_max && self.order.len() > 1 {
             let Some((oldest, size)) = self.order.pop_front() else { return };
             self.known.remove(&oldest);
             self.bytes -= size;

@@ -25,6 +25,7 @@ pub use answers::{Cancellation, Why};
 use crate::cache::{Endings, Events};
 use crate::dedup::{Dedup, DedupKey};
 use crate::queues::Queues;
+use crate::read_ahead::ReadAhead;
 use crate::scheduler::{Scheduler, Wanted};
 use crate::shard::{Action, Ended, Id, Receiver, Shard, State};
 use crate::snapshot::Snapshot;
@@ -74,6 +75,7 @@ pub(crate) struct Driver {
     /// Schedules whose events are being appended.
     firing: HashSet<EventId>,
     events: Events,
+    read_ahead: Arc<ReadAhead>,
     endings: Endings,
     ending: HashMap<Id, Vec<oneshot::Sender<Ended>>>,
     /// Cancellations of deliveries whose attempt is just beginning.
@@ -103,6 +105,7 @@ impl Driver {
         let checkpointed = shard.position();
         let shared = Shared { dedup: Arc::new(dedup), ..Shared::default() };
         shared.checkpointed.store(checkpointed, Ordering::Relaxed);
+        let read_ahead = Arc::new(ReadAhead::new(parts.log.clone()));
         let mut driver = Driver {
             scheduler: Scheduler::new(config.running_max),
             config,
@@ -116,6 +119,7 @@ impl Driver {
             outbox: Vec::new(),
             firing: HashSet::new(),
             events: Events::default(),
+            read_ahead,
             endings: Endings::default(),
             ending: HashMap::new(),
             cancel_later: HashMap::new(),
@@ -130,7 +134,7 @@ impl Driver {
             for entry in entries {
                 // What the records asked for was done before the restart, or is asked for again
                 // by `recover`.
-                drop(driver.apply(&entry));
+                drop(driver.apply(entry));
             }
             driver.shard.skip_to(through);
         }
@@ -190,7 +194,7 @@ impl Driver {
         }
         let before = self.shard.position();
         let (entries, through) = self.read().await?;
-        for entry in &entries {
+        for entry in entries {
             let actions = self.apply(entry);
             self.take(actions);
         }
@@ -230,7 +234,7 @@ impl Driver {
         }
     }
 
-    fn apply(&mut self, entry: &Entry) -> Vec<Action> {
+    fn apply(&mut self, entry: Entry) -> Vec<Action> {
         match &entry.record {
             Record::Event(record) => {
                 if let Some(id) = record.event_id() {
@@ -257,8 +261,8 @@ impl Driver {
             }
             _ => {}
         }
-        let actions = self.shard.apply(entry);
-        if let Record::Event(record) = &entry.record {
+        let actions = self.shard.apply(&entry);
+        if let Record::Event(record) = entry.record {
             if let Some(id) = record.event_id() {
                 self.shared.queues.applied(id, |lane| self.shard.state(lane).pending);
             }
@@ -436,7 +440,7 @@ impl Driver {
     async fn step_without_dispatch(&mut self) -> Result<bool, Error> {
         let before = self.shard.position();
         let (entries, through) = self.read().await?;
-        for entry in &entries {
+        for entry in entries {
             let actions = self.apply(entry);
             self.take(actions);
         }

@@ -24,6 +24,7 @@ mod error;
 mod lanes;
 mod outgoing;
 mod queues;
+mod read_ahead;
 mod retry;
 mod scheduler;
 mod settings;
@@ -53,4 +54,4 @@ pub use snapshot::{
     DeadCount, DeadFilter, DeadLetter, DeliveryCounts, DeliveryFilter, PendingDelivery,
     ScheduledEvent,
 };
-pub use worker::{Delivery, Resume, Wake, Worker};
+pub use worker::{Delivery, Made, Resume, Wake, Worker};

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nexus_model::record::{Record, StartedRecord};
 use nexus_model::{EventId, InvocationId};
 
+use crate::lanes::LaneId;
 use crate::scheduler::{Scheduler, Ticket};
 use crate::shard::{Id, Shard};
 use checks::Checks;
@@ -79,6 +80,8 @@ struct World {
     ids: u64,
     crashes: u32,
     checks: Checks,
+    /// Lanes that the node could not run, and until when.
+    held: HashMap<LaneId, i64>,
 }
 
 fn run(seed: u64) -> World {

@@ -20,8 +20,7 @@ pub struct Delivery {
     pub batch: Vec<EventId>,
     /// The function gets a batch, even of one event.
     pub batched: bool,
-    /// The events, `key.event` first, where the engine has them at hand; otherwise they are in the
-    /// log.
+    /// The events, `key.event` first; `None` where one is not in the log where it was (any more).
     pub events: Vec<Option<Arc<EventRecord>>>,
     /// The id that the invocation must have; otherwise a fresh one.
     pub invocation: Option<InvocationId>,
@@ -83,6 +82,16 @@ pub enum Wake {
     },
 }
 
+/// What became of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Made {
+    /// What it came to is on disk.
+    Recorded,
+    /// The node cannot run the function now, and why. Nothing was done and nothing is on disk: it is
+    /// no attempt, and the engine tries again in a moment.
+    NotNow(String),
+}
+
 /// Makes attempts.
 ///
 /// - [`deliver`](Self::deliver) appends the `Invocation` record (trigger `Event`, cause the event,
@@ -104,7 +113,7 @@ pub trait Worker: Send + Sync + 'static {
     ///
     /// # Errors
     /// A record could not be appended: the engine tries again.
-    async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error>;
+    async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error>;
 
     /// Lets a durable invocation go on.
     ///

@@ -110,8 +110,7 @@ pub enum Error {
         /// The shard's.
         current: u32,
     },
-    /// A recording with [`record_durable`](crate::Log::record_durable) met a full buffer, or the
-    /// queue of waiting appends is full.
+    /// The queue of waiting appends is full.
     #[error(
         "the log's queue is full: {waiting_bytes} bytes are waiting, the limit is {limit_bytes}"
     )]

@@ -70,7 +70,7 @@ pub use log::{Log, stats_dir, verify_dir};
 pub use position::{Entry, Position};
 pub use real::RealDisk;
 pub use report::{
-    Damage, KindCount, LogStats, Opened, RetentionReport, SegmentStats, VerifyReport,
+    Damage, KindCount, LogCounts, LogStats, Opened, RetentionReport, SegmentStats, VerifyReport,
 };
 pub use scan::{EffectLimit, EffectLimits, Effects, Origin, Scanned};
 pub use tail::Tail;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind, Trigger};
 use nexus_model::view::InvocationRow;
@@ -16,7 +16,7 @@ use crate::activity::{self, Activity, ActivityQuery};
 use crate::query::{self, blocking};
 use crate::recordings::{self, Encoded};
 use crate::recover::position;
-use crate::report::{LogStats, Opened, RetentionReport, VerifyReport};
+use crate::report::{LogCounts, LogStats, Opened, RetentionReport, VerifyReport};
 use crate::scan::{self, EffectLimits, Effects, Origin, Scanned};
 use crate::shared::{Shared, State, lock};
 use crate::tail::{LocalTail, Tail};
@@ -157,13 +157,13 @@ impl Log {
         }
     }
 
-    /// Records and waits for the disk (`record = "durable"`).
+    /// Appends one record: durable when it returns.
     ///
     /// # Errors
     /// Like [`append`](Self::append).
-    pub async fn record_durable(&self, record: Record) -> Result<Position, Error> {
+    pub async fn append_one(&self, record: &Record) -> Result<Position, Error> {
         let tail = &self.handle.tail;
-        let batch = tail.prepare(std::slice::from_ref(&record))?;
+        let batch = tail.prepare(std::slice::from_ref(record))?;
         Ok(position(tail.append(batch, tail.epoch()).await?))
     }
 
@@ -351,6 +351,22 @@ impl Log {
         Ok((entries, position(through)))
     }
 
+    /// The events among the next `max` durable records after a position, and the position up to
+    /// which records were looked at.
+    ///
+    /// # Errors
+    /// Like [`read_from`](Self::read_from).
+    pub async fn events_from(
+        &self,
+        after: Position,
+        max: usize,
+    ) -> Result<(Vec<Entry>, Position), Error> {
+        let shared = self.shared().clone();
+        let (entries, through) =
+            query::read_from(shared, (after.sequence, max), query::is_event).await?;
+        Ok((entries, position(through)))
+    }
+
     /// The newest durable record.
     pub fn durable(&self) -> Position {
         position(*self.shared().durable.borrow())
@@ -391,6 +407,23 @@ impl Log {
     pub async fn verify(&self) -> Result<VerifyReport, Error> {
         let shared = self.shared().clone();
         blocking(move || verify::verify(&shared.segments(), Some(&shared.key))).await
+    }
+
+    /// What was counted since the log was opened. Reads no file.
+    pub fn counts(&self) -> LogCounts {
+        let counters = &self.shared().counters;
+        LogCounts {
+            commits: counters.commits.load(Ordering::Relaxed),
+            records: counters.commit_records.load(Ordering::Relaxed),
+            recordings_lost: counters.lost.load(Ordering::Relaxed),
+            restarts: counters.restarts.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Has `observer` hear how long each append took, until it was durable. It must not block; the
+    /// first one stays.
+    pub fn observe_appends(&self, observer: impl Fn(Duration) + Send + Sync + 'static) {
+        let _ = self.shared().observer.set(Box::new(observer));
     }
 
     /// Numbers about the log.

@@ -1,7 +1,7 @@
 //! Opening a log: what was found becomes what is running.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
 use nexus_model::Clock;
 use tokio::sync::{Notify, watch};
@@ -47,6 +47,7 @@ pub(crate) fn open(
         durable: watch::Sender::new(durable),
         closed: watch::Sender::new(false),
         counters: Counters::default(),
+        observer: OnceLock::new(),
         sealer: Mutex::new(SealerState { spare_wanted: true, ..SealerState::default() }),
         sealer_wake: Condvar::new(),
         lock: Mutex::new(Some(folder_lock)),

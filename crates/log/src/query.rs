@@ -89,6 +89,11 @@ pub(crate) fn is_work(row: &Row) -> bool {
     row.kind() != Some(RecordKind::Invocation) || row.cause() != 0
 }
 
+/// Whether a record is an event.
+pub(crate) fn is_event(row: &Row) -> bool {
+    row.kind() == Some(RecordKind::Event)
+}
+
 /// A record of a known kind.
 pub(crate) fn decode(row: &Row, payload: Bytes, sequence: u64) -> Result<Record, Error> {
     let kind = row.kind().unwrap_or(RecordKind::Note);

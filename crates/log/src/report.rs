@@ -13,6 +13,19 @@ pub struct Opened {
     pub records_recovered: u64,
 }
 
+/// What was counted since a log was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogCounts {
+    /// Group commits.
+    pub commits: u64,
+    /// Records in these commits.
+    pub records: u64,
+    /// Recordings lost under pressure.
+    pub recordings_lost: u64,
+    /// How often a failed write or sync stopped the shard.
+    pub restarts: u64,
+}
+
 /// Numbers about a log. Times and bytes are those of the files as they are now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct LogStats {

@@ -19,6 +19,8 @@ use crate::tail_segment::{Bounds, PAGE_ROWS, Placed, TailSegment};
 
 /// A block takes payloads until it has this many bytes uncompressed.
 const BLOCK_BYTES: usize = 128 << 10;
+/// Payloads with no more than this between them are read in one go, up to about a block.
+const GAP_BYTES_MAX: u64 = 16 << 10;
 /// Zstandard's level: sealing must keep up with appends on one niced thread.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -53,7 +55,9 @@ fn write(
     let chain = read_chain(segment, link)?;
     let rows = all_rows(segment);
     let file = shared.disk.create(path).map_err(|source| Error::io("create", path, source))?;
-    let mut output = Output { file, path, offset: 0 };
+    let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
+        .map_err(|source| Error::io("compress", path, source))?;
+    let mut output = Output { file, path, offset: 0, compressor };
     output.put(&encode_header(segment.header.segment))?;
     let (blocks, rows) = write_blocks(shared, segment, rows, &mut output)?;
     let pages = write_pages(&rows, &mut output)?;
@@ -121,7 +125,8 @@ fn write_blocks(
     let mut blocks: Vec<BlockEntry> = Vec::new();
     let mut block: Vec<u8> = Vec::with_capacity(2 * BLOCK_BYTES);
     let mut project = None;
-    for index in order {
+    let mut stretch = Stretch::default();
+    for (at, &index) in order.iter().enumerate() {
         let row = rows[index].row;
         let begun = project.is_some();
         if begun && (project != Some(row.project()) || block.len() >= BLOCK_BYTES) {
@@ -135,9 +140,10 @@ fn write_blocks(
         }
         project = Some(row.project());
         let from = block.len();
-        block.resize(from + row.payload_len() as usize, 0);
-        read_exact_at(&*segment.file, u64::from(rows[index].place), &mut block[from..])
-            .map_err(|source| Error::io("read", &segment.path, source))?;
+        if !stretch.has(&rows[index]) {
+            stretch.read(segment, order[at..].iter().map(|&index| &rows[index]))?;
+        }
+        block.extend_from_slice(stretch.payload(&rows[index]));
         rows[index].place = blocks.len() as u32;
         rows[index].detail = from as u32;
     }
@@ -146,6 +152,54 @@ fn write_blocks(
         blocks.push(BlockEntry { project: u32::from(project), ..entry });
     }
     Ok((blocks, rows))
+}
+
+/// Neighbours of a tail file that were read in one go.
+#[derive(Default)]
+struct Stretch {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Stretch {
+    fn place_of(&self, placed: &Placed) -> Option<std::ops::Range<usize>> {
+        let from = u64::from(placed.place).checked_sub(self.offset)? as usize;
+        Some(from..from + placed.row.payload_len() as usize)
+    }
+
+    fn has(&self, placed: &Placed) -> bool {
+        self.place_of(placed).is_some_and(|place| place.end <= self.bytes.len())
+    }
+
+    /// The payload of a row that it has.
+    fn payload(&self, placed: &Placed) -> &[u8] {
+        self.place_of(placed).and_then(|place| self.bytes.get(place)).unwrap_or_default()
+    }
+
+    /// Reads the payload of the first row, and of those behind it that lie close.
+    fn read<'a>(
+        &mut self,
+        segment: &TailSegment,
+        rows: impl Iterator<Item = &'a Placed>,
+    ) -> Result<(), Error> {
+        let ends = |placed: &Placed| u64::from(placed.place) + u64::from(placed.row.payload_len());
+        let mut rows = rows.peekable();
+        let Some(first) = rows.peek() else { return Ok(()) };
+        let offset = u64::from(first.place);
+        let mut end = offset;
+        for placed in rows {
+            let place = u64::from(placed.place);
+            let near = (end..=end + GAP_BYTES_MAX).contains(&place);
+            if end > offset && (!near || ends(placed) > offset + BLOCK_BYTES as u64) {
+                break;
+            }
+            end = end.max(ends(placed));
+        }
+        self.offset = offset;
+        self.bytes.resize((end - offset) as usize, 0);
+        read_exact_at(&*segment.file, offset, &mut self.bytes)
+            .map_err(|source| Error::io("read", &segment.path, source))
+    }
 }
 
 fn write_pages(rows: &[Placed], output: &mut Output<'_>) -> Result<Vec<PageEntry>, Error> {
@@ -190,6 +244,7 @@ struct Output<'a> {
     file: Arc<dyn DiskFile>,
     path: &'a std::path::Path,
     offset: u64,
+    compressor: zstd::bulk::Compressor<'static>,
 }
 
 impl Output<'_> {
@@ -202,7 +257,9 @@ impl Output<'_> {
     }
 
     fn put_compressed(&mut self, raw: &[u8]) -> Result<BlockEntry, Error> {
-        let compressed = zstd::bulk::compress(raw, COMPRESSION_LEVEL)
+        let compressed = self
+            .compressor
+            .compress(raw)
             .map_err(|source| Error::io("compress", self.path, source))?;
         let entry = BlockEntry {
             offset: self.offset,

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use nexus_model::Clock;
 use tokio::sync::{Notify, oneshot, watch};
@@ -45,6 +45,9 @@ pub(crate) struct Queue {
     pub(crate) recordings_due: Option<Instant>,
 }
 
+/// Hears how long an append took, from its begin until it was durable.
+pub(crate) type AppendObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) lost: AtomicU64,
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) durable: watch::Sender<u64>,
     pub(crate) closed: watch::Sender<bool>,
     pub(crate) counters: Counters,
+    /// Told how long each append took.
+    pub(crate) observer: OnceLock<AppendObserver>,
     pub(crate) sealer: Mutex<SealerState>,
     pub(crate) sealer_wake: Condvar,
     pub(crate) lock: Mutex<Option<FolderLock>>,

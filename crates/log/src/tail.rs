@@ -1,6 +1,7 @@
 //! The seam to the part of a shard that is still being written, and its embedded implementation.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use nexus_model::record::Record;
@@ -102,7 +103,12 @@ impl Tail for LocalTail {
     }
 
     async fn append(&self, batch: Batch, epoch: u32) -> Result<u64, Error> {
-        self.enqueue(batch, epoch)?.await.unwrap_or(Err(Error::Closed))
+        let began = Instant::now();
+        let first = self.enqueue(batch, epoch)?.await.unwrap_or(Err(Error::Closed))?;
+        if let Some(observer) = self.shared.observer.get() {
+            observer(began.elapsed());
+        }
+        Ok(first)
     }
 
     async fn read(&self, after: u64, max: usize) -> Result<Vec<Entry>, Error> {

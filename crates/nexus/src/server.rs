@@ -127,7 +127,6 @@ impl Server {
             concurrency: config.functions.concurrency,
             waiting_calls_max: config.functions.waiting_max,
             deliveries: config.events.concurrency,
-            on_pressure: on_pressure(config.log.on_pressure),
             verify_memory: config.functions.verify_memory,
             ingress_url: addresses.ingress.clone(),
             ..NodeConfig::new(start.mode, master_key(&data)?, data.join("engine"))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nexus_exec::Runtime;
-use nexus_log::{Log, OnPressure};
+use nexus_log::Log;
 use nexus_model::{Clock, IdMint, limits};
 use nexus_observe::Metrics;
 use nexus_store::{Blobs, Store};
@@ -33,9 +33,6 @@ pub struct NodeConfig {
     pub waiting_calls_max: usize,
     /// Deliveries of events at the same time.
     pub deliveries: usize,
-    /// What happens to calls while the recording cannot keep up (decision 6): they wait a moment
-    /// and then get 503, or they are served and each lost recording is counted.
-    pub on_pressure: OnPressure,
     /// Whether recordings hold a hash of the final memory (a slower engine; decision 26).
     pub verify_memory: bool,
     /// Where functions answer, without a path: `http://localhost:8080`. Only shown.
@@ -53,7 +50,6 @@ impl NodeConfig {
             concurrency: limits::CONCURRENCY_DEFAULT,
             waiting_calls_max: limits::WAITING_CALLS_MAX,
             deliveries: 256,
-            on_pressure: OnPressure::default(),
             verify_memory: false,
             ingress_url: "http://localhost:8080".to_owned(),
             engine_dir: engine_dir.into(),

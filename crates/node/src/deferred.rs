@@ -379,15 +379,12 @@ impl Node {
             };
         };
         // What has begun says itself whether it is durable: the function may have changed since.
-        let state = self.engine()?.why(key.clone()).await?.map(|why| why.state);
-        if !matches!(state, Some(DeliveryState::Ready { .. } | DeliveryState::Waiting { .. })) {
-            return Ok(());
-        }
-        let name = Name::new(&key.function).ok();
-        let function = name.and_then(|name| self.catalog.function(project, &name));
-        match function.is_some_and(|function| function.durable) {
-            true => Ok(()),
-            false => Err(Error::new(
+        let Some(why) = self.engine()?.why(key.clone()).await? else { return Ok(()) };
+        let waits =
+            matches!(why.state, DeliveryState::Ready { .. } | DeliveryState::Waiting { .. });
+        match waits && !why.durable {
+            false => Ok(()),
+            true => Err(Error::new(
                 Code::NotDurable,
                 format!("function '{}' is not durable", key.function),
             )

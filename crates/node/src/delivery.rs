@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
-use nexus_engine::{Delivery, DeliveryKey, Resume, Worker};
+use nexus_engine::{Delivery, DeliveryKey, Made, Resume, Worker};
 use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension, header_map};
 use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
 use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition, Timestamp};
@@ -77,7 +77,7 @@ impl Deliverer {
 
 #[async_trait]
 impl Worker for Deliverer {
-    async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error> {
+    async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error> {
         self.node().await?.deliver(delivery, &self.strikes).await
     }
 
@@ -101,21 +101,22 @@ impl Node {
         self: Arc<Self>,
         delivery: Delivery,
         strikes: &Strikes,
-    ) -> Result<(), nexus_log::Error> {
+    ) -> Result<Made, nexus_log::Error> {
         let attempt = match self.attempt(delivery).await? {
             Ok(attempt) => attempt,
             Err((attempt, gone)) => return self.reject(attempt, Status::Refused, &gone).await,
         };
         let begun = match self.begin_delivery(&attempt).await {
             Ok(begun) => begun,
-            Err(error) => {
-                let status = match error.code() {
-                    // Nothing that a retry could find.
-                    Code::NotFound => Status::Refused,
-                    _ => Status::Rejected,
-                };
-                return self.reject(attempt, status, &error).await;
+            // Nothing that a retry could find.
+            Err(error) if error.code() == Code::NotFound => {
+                return self.reject(attempt, Status::Refused, &error).await;
             }
+            // It is the node's fault, and passes.
+            Err(error) if matches!(error.code(), Code::Overloaded | Code::ShuttingDown) => {
+                return Ok(Made::NotNow(error.detail().to_owned()));
+            }
+            Err(error) => return self.reject(attempt, Status::Rejected, &error).await,
         };
         let input = match self.input_of(&attempt, begun.accepted).await {
             Ok(input) => input,
@@ -132,7 +133,7 @@ impl Node {
             let started = attempt.started(&Moment::of(&running.facts));
             self.parts.log.append(vec![Record::Started(started)]).await?;
         }
-        self.run_attempt(&attempt, (running, suspect)).await.map(drop)
+        self.run_attempt(&attempt, (running, suspect)).await.map(|_| Made::Recorded)
     }
 
     /// Runs an attempt to its end, or to where it lies down to sleep, and puts that on disk. `noted`
@@ -291,7 +292,7 @@ impl Node {
     /// unfinished.
     async fn append_end(&self, record: Record) -> Result<(), nexus_log::Error> {
         loop {
-            match self.parts.log.append(vec![record.clone()]).await {
+            match self.parts.log.append_one(&record).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.retryable() && !self.tasks.is_stopping() => {
                     tracing::warn!(

@@ -36,15 +36,24 @@ pub(crate) async fn persist(
     context: &CallContext,
     piece: Piece,
 ) -> Result<(), Unavailable> {
-    let bytes = host.node.stored_body(piece.bytes).await.map_err(unavailable)?;
+    let number = host.pieces.load(Ordering::Relaxed);
+    let redactor = host.loaded.redactor.as_ref();
+    let bytes = match redactor {
+        Some(redactor) => {
+            redactor.seal_piece(context.id, number, &piece.bytes).map_err(unavailable)?
+        }
+        None => piece.bytes,
+    };
+    let bytes = host.node.stored_body(bytes).await.map_err(unavailable)?;
     let record = JournalRecord {
         id: record_id(&host.node, context),
         project: context.project.to_string(),
         invocation: bytes_of(context.id.as_bytes()),
-        number: host.pieces.load(Ordering::Relaxed),
+        number,
         bytes,
         at_ns: host.node.parts.clock.now().unix_ns(),
         signals: piece.signals.iter().map(|id| bytes_of(id)).collect(),
+        sealed: redactor.is_some(),
     };
     let appended = host.node.parts.log.append(vec![Record::Journal(record)]).await;
     appended.map_err(|error| Unavailable(error.to_string()))?;

@@ -22,7 +22,7 @@ use crate::{Error, Node, calls, durable, state};
 /// The world as one invocation sees it, with what it has used of its limits.
 pub(crate) struct CallHost {
     pub(crate) node: Arc<Node>,
-    loaded: Arc<Loaded>,
+    pub(crate) loaded: Arc<Loaded>,
     requests: AtomicUsize,
     concurrent: Semaphore,
     events: AtomicUsize,

@@ -13,6 +13,7 @@ use nexus_observe::FunctionMetrics;
 
 use crate::catalog::{Current, Function};
 use crate::egress::Egress;
+use crate::node::lock;
 use crate::redact::Redactor;
 use crate::{Error, Node};
 
@@ -80,11 +81,7 @@ impl Node {
             return Ok((loaded, LoadTimes { cold: true, ..LoadTimes::default() }));
         }
         if !self.parts.runtime.is_compiled(current.code()) {
-            return Err(Error::new(
-                Code::Overloaded,
-                format!("the code of function '{}' is still being compiled", function.name),
-            )
-            .with_hint("try again in a moment; /readyz says what is being compiled"));
+            return Err(self.not_compiled(function, current.code()));
         }
         let begun = Instant::now();
         let spec = self.version_spec(&function.project, current.version).await?;
@@ -95,6 +92,19 @@ impl Node {
         let loaded = Arc::new(self.loaded(&function.project, &spec, prepared).await?);
         function.loaded.store(Some(Arc::clone(&loaded)));
         Ok((loaded, LoadTimes { fetch, load, cold: true }))
+    }
+
+    fn not_compiled(&self, function: &Function, code: Digest) -> Error {
+        let known = self.looked_through.load(Ordering::Acquire);
+        if known && !lock(&self.compiling).contains(&code) && !self.parts.runtime.is_compiled(code)
+        {
+            let detail = format!("the code of function '{}' cannot be compiled", function.name);
+            return Error::new(Code::Storage, detail)
+                .with_hint("/readyz says why; deploy the function again");
+        }
+        let detail = format!("the code of function '{}' is still being compiled", function.name);
+        Error::new(Code::Overloaded, detail)
+            .with_hint("try again in a moment; /readyz says what is being compiled")
     }
 
     /// What running a version of any age takes, with secrets as they were.
@@ -143,9 +153,7 @@ impl Node {
         let config = &spec.config;
         let redactor = match config.redact.is_empty() {
             true => None,
-            false => {
-                Some(Redactor::new(&config.redact, Some(self.replay_key(project, true).await?)))
-            }
+            false => Some(Redactor::new(&config.redact, self.replay_key(project, true).await?)),
         };
         Ok(Loaded {
             version: spec.id,

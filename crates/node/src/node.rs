@@ -41,6 +41,8 @@ const CHECKPOINT_RECORDS: u64 = 50_000;
 
 /// Name, help text, and how it is read.
 type Gauge = (&'static str, &'static str, fn(&Node) -> u64);
+/// A number that the log counts: its name, what it means, where it stands.
+type Counted = (&'static str, &'static str, fn(nexus_log::LogCounts) -> u64);
 
 /// The application layer of one server: one method per use case.
 pub struct Node {
@@ -354,6 +356,20 @@ impl Node {
             let read = move || node.upgrade().map_or(0, |node| read(&node));
             self.parts.metrics.gauge(name, help, read);
         }
+        let counters: [Counted; 4] = [
+            ("nexus_recordings_lost", "Recordings dropped under pressure", |log| {
+                log.recordings_lost
+            }),
+            ("nexus_log_commits", "Group commits of the log", |log| log.commits),
+            ("nexus_log_records", "Records in these commits", |log| log.records),
+            ("nexus_log_restarts", "Failed writes or syncs of the log", |log| log.restarts),
+        ];
+        for (name, help, of) in counters {
+            let log = self.parts.log.clone();
+            self.parts.metrics.counter(name, help, move || of(log.counts()));
+        }
+        let metrics = self.parts.metrics.clone();
+        self.parts.log.observe_appends(move |took| metrics.log_appended(took));
     }
 
     /// Needs the whole server: numbers about the log are about all projects.

@@ -279,15 +279,11 @@ impl Node {
         }
     }
 
-    /// Puts a record into the log's buffer. Under pressure it waits for room, or is counted as lost,
-    /// as configured (decision 6).
+    /// Puts a record into the log's buffer. Under pressure it waits for room, unless the log is to
+    /// drop and count it then (decision 6).
     pub(crate) async fn keep_record(&self, record: InvocationRecord) {
         let record = Record::Invocation(Box::new(record));
         while let Err(pressure) = self.parts.log.record(&record) {
-            if self.config.on_pressure == nexus_log::OnPressure::Drop {
-                self.parts.metrics.recordings_lost(1);
-                return;
-            }
             tracing::debug!(%pressure, "a recording waits");
             self.under_pressure.store(true, std::sync::atomic::Ordering::Relaxed);
             self.parts.log.ready_to_record().await;
@@ -298,7 +294,7 @@ impl Node {
     /// Puts a record on disk and waits for it.
     pub(crate) async fn keep_record_durably(&self, record: InvocationRecord) -> Result<(), Error> {
         let id = record.invocation_id();
-        let kept = self.parts.log.record_durable(Record::Invocation(Box::new(record))).await;
+        let kept = self.parts.log.append_one(&Record::Invocation(Box::new(record))).await;
         kept.map(drop).map_err(|error| {
             let error = Error::new(
                 Code::RecordingPressure,

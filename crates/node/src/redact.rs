@@ -19,16 +19,30 @@ pub(crate) struct Redactor {
     fields: Vec<String>,
     /// `None` for `drop`.
     key: Option<Key>,
+    /// For what cannot be dropped yet.
+    pieces: Key,
 }
 
 impl Redactor {
-    /// `key` is the project's replay key; it is used for `seal` only.
-    pub(crate) fn new(rules: &Redaction, key: Option<Key>) -> Self {
+    /// `key` is the project's replay key.
+    pub(crate) fn new(rules: &Redaction, key: Key) -> Self {
         Redactor {
             headers: rules.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
             fields: rules.fields.clone(),
-            key: key.filter(|_| rules.mode == RedactionMode::Seal),
+            key: (rules.mode == RedactionMode::Seal).then(|| key.clone()),
+            pieces: key,
         }
+    }
+
+    /// A piece of the journal of an invocation that still runs, encrypted: without it the invocation
+    /// could not go on, whatever the mode.
+    pub(crate) fn seal_piece(
+        &self,
+        id: InvocationId,
+        number: u32,
+        bytes: &[u8],
+    ) -> std::io::Result<Bytes> {
+        self.pieces.seal(&piece_context(id, number), bytes).map(Bytes::from)
     }
 
     /// Replaces in `record` what the rules name. What cannot be sealed is dropped, never kept.
@@ -141,6 +155,19 @@ impl Pass<'_> {
     }
 }
 
+/// Decrypts a piece of a journal.
+pub(crate) fn open_piece(
+    key: &Key,
+    (id, number): (InvocationId, u32),
+    sealed: &[u8],
+) -> Result<Vec<u8>, OpenError> {
+    key.open(&piece_context(id, number), sealed)
+}
+
+fn piece_context(id: InvocationId, number: u32) -> String {
+    format!("{id}/piece/{number}")
+}
+
 /// Where a sealed value belongs: it opens nowhere else.
 fn context(id: &[u8], place: &str) -> String {
     let id = InvocationId::try_from(id).map(|id| id.to_string()).unwrap_or_default();
@@ -236,7 +263,7 @@ mod tests {
     fn sealed_values_are_hidden_and_come_back() {
         let key = MasterKey::from_bytes([3; 32]).derive("test");
         let mut redacted = record();
-        Redactor::new(&rules(RedactionMode::Seal), Some(key.clone())).apply(&mut redacted);
+        Redactor::new(&rules(RedactionMode::Seal), key.clone()).apply(&mut redacted);
         let clear = format!("{:?}", redacted.input) + &format!("{:?}", redacted.journal);
         assert!(!clear.contains("4711") && !clear.contains("Bearer"), "{clear}");
         assert_eq!(redacted.redacted, ["input header authorization", "input field card"]);
@@ -249,7 +276,8 @@ mod tests {
     #[test]
     fn dropped_values_are_gone_and_the_record_says_so() {
         let mut redacted = record();
-        Redactor::new(&rules(RedactionMode::Drop), None).apply(&mut redacted);
+        Redactor::new(&rules(RedactionMode::Drop), MasterKey::from_bytes([3; 32]).derive("test"))
+            .apply(&mut redacted);
         assert_eq!(redacted.not_replayable, "not exact: redacted at input header authorization");
         assert!(!format!("{:?}", redacted.input).contains("4711"));
     }
@@ -258,7 +286,7 @@ mod tests {
     fn another_key_opens_nothing() {
         let key = MasterKey::from_bytes([3; 32]);
         let mut redacted = record();
-        Redactor::new(&rules(RedactionMode::Seal), Some(key.derive("a"))).apply(&mut redacted);
+        Redactor::new(&rules(RedactionMode::Seal), key.derive("a")).apply(&mut redacted);
         assert!(unseal(&mut redacted, &key.derive("b")).is_err());
     }
 }

@@ -148,7 +148,9 @@ fn last_of_each(rows: &[InvocationRow]) -> Vec<&InvocationRow> {
 
 fn until_of(why: &nexus_engine::Why) -> Option<Timestamp> {
     let by_reason = match &why.reason {
-        Some(Reason::Rate { until, .. } | Reason::Batch { until }) => Some(*until),
+        Some(
+            Reason::Rate { until, .. } | Reason::Batch { until } | Reason::NotNow { until, .. },
+        ) => Some(*until),
         Some(Reason::Breaker { until }) => Some(*until).filter(|at| *at != Timestamp::EPOCH),
         Some(Reason::Due { at }) => Some(*at),
         _ => None,
@@ -215,9 +217,10 @@ fn hint_of(why: &nexus_engine::Why) -> Option<String> {
         (Some(Reason::Breaker { .. }), _) => {
             format!("find out what fails: nexus invocations --function {function} --status failed")
         }
+        (Some(Reason::NotNow { .. }), _) => "see how the server is doing: nexus status".to_owned(),
         (Some(Reason::Paused), _) => format!("let it go on: nexus triggers resume {trigger}"),
         (Some(Reason::Node { .. }), _) => {
-            "the server is busy: raise `limits.deliveries`".to_owned()
+            "the server is busy: raise its `events.concurrency`".to_owned()
         }
         (_, DeliveryState::Suspended { signal: Some(signal), invocation, .. }) => {
             format!("wake it: nexus signal {invocation} {signal}")

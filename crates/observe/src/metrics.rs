@@ -33,7 +33,6 @@ struct Inner {
     invocation_duration: Histogram,
     events_accepted: Counter,
     events_duplicate: Counter,
-    recordings_lost: Counter,
     deliveries_dead: Counter,
     schemas_violated: Counter,
     log_append_duration: Histogram,
@@ -139,11 +138,6 @@ impl Metrics {
         self.0.events_duplicate.add(duplicates);
     }
 
-    /// Counts recordings that were dropped under pressure.
-    pub fn recordings_lost(&self, count: u64) {
-        self.0.recordings_lost.add(count);
-    }
-
     /// Counts an event that breaks the schema of its type.
     pub fn schema_violated(&self) {
         self.0.schemas_violated.one();
@@ -227,7 +221,6 @@ impl Collector for Export {
         for (name, help, counter) in [
             ("nexus_events_accepted", "Events made durable", &inner.events_accepted),
             ("nexus_events_duplicate", "Events known already", &inner.events_duplicate),
-            ("nexus_recordings_lost", "Recordings dropped under pressure", &inner.recordings_lost),
             ("nexus_deliveries_dead", "Deliveries given up", &inner.deliveries_dead),
             (
                 "nexus_schemas_violated",
@@ -438,7 +431,6 @@ mod tests {
             nexus_log_append_duration_seconds_count 0
             nexus_events_accepted_total 3
             nexus_events_duplicate_total 1
-            nexus_recordings_lost_total 0
             nexus_deliveries_dead_total 0
             nexus_schemas_violated_total 0
             nexus_loaded_components 7

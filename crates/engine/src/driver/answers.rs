@@ -50,6 +50,8 @@ pub struct Why {
     pub reason: Option<Reason>,
     /// Where an earlier event of its key holds it up: where that one stands.
     pub ahead: Option<DeliveryState>,
+    /// Whether its function, as it is declared now, runs durably.
+    pub durable: bool,
 }
 
 impl fmt::Display for Why {
@@ -105,7 +107,8 @@ impl Driver {
             Some(Reason::Order { behind }) => self.state_of(Id { event: *behind, ..id }),
             _ => None,
         };
-        Some(Why { key: key.clone(), state, reason, ahead })
+        let durable = self.shard.lanes.get(id.lane).settings.durable;
+        Some(Why { key: key.clone(), state, reason, ahead, durable })
     }
 
     fn state_of(&self, id: Id) -> Option<DeliveryState> {

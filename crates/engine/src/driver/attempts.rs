@@ -10,16 +10,17 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use super::outbox::Out;
 use super::{Driver, PAUSE, State, Wanted};
+use crate::read_ahead::ReadAhead;
 use crate::scheduler::{Pick, Ticket};
 use crate::shard::{Action, Id, Verdict};
-use crate::worker::{Delivery, Resume, Wake};
+use crate::worker::{Delivery, Made, Resume, Wake};
 
-type Joined = Result<(TaskId, Result<(), nexus_log::Error>), JoinError>;
+type Joined = Result<(TaskId, Result<Made, nexus_log::Error>), JoinError>;
 
 /// The attempts that run.
 #[derive(Default)]
 pub(crate) struct Attempts {
-    pub(super) tasks: JoinSet<Result<(), nexus_log::Error>>,
+    pub(super) tasks: JoinSet<Result<Made, nexus_log::Error>>,
     known: HashMap<TaskId, Attempt>,
     resuming: HashSet<InvocationId>,
     /// Tickets that are given back once this record is applied: the end of their attempt is in
@@ -81,8 +82,13 @@ impl Driver {
             transform: settings.transform.clone(),
             waited_for,
         };
-        let worker = Arc::clone(&self.parts.worker);
-        let task = self.attempts.tasks.spawn(async move { worker.deliver(delivery).await });
+        let places = members.iter().map(|id| self.shard.deliveries.get(id));
+        let places: Vec<u64> = places.map(|at| at.map_or(0, |at| at.sequence)).collect();
+        let (worker, log) = (Arc::clone(&self.parts.worker), Arc::clone(&self.read_ahead));
+        let task = self.attempts.tasks.spawn(async move {
+            let delivery = complete(delivery, &log, &places).await?;
+            worker.deliver(delivery).await
+        });
         let attempt = Attempt { ticket, members, resumed: None };
         self.attempts.known.insert(task.id(), attempt);
     }
@@ -107,7 +113,10 @@ impl Driver {
             return;
         };
         let worker = Arc::clone(&self.parts.worker);
-        let task = self.attempts.tasks.spawn(async move { worker.resume(resume).await });
+        let task = self
+            .attempts
+            .tasks
+            .spawn(async move { worker.resume(resume).await.map(|()| Made::Recorded) });
         self.attempts.resuming.insert(id);
         let attempt = Attempt { ticket, members: Vec::new(), resumed: Some(id) };
         self.attempts.known.insert(task.id(), attempt);
@@ -163,7 +172,8 @@ impl Driver {
 
     pub(super) fn attempt_ended(&mut self, ended: Joined) {
         let (task, reason) = match ended {
-            Ok((task, Ok(()))) => (task, None),
+            Ok((task, Ok(Made::NotNow(reason)))) => return self.not_now(task, &reason),
+            Ok((task, Ok(Made::Recorded))) => (task, None),
             Ok((task, Err(error))) => (task, Some(error.to_string())),
             Err(error) => (error.id(), Some(error.to_string())),
         };
@@ -187,6 +197,17 @@ impl Driver {
         }
         if let Some(run) = attempt.resumed {
             self.left_running(run);
+        }
+    }
+
+    /// Puts the deliveries of an attempt back that the node cannot make now.
+    fn not_now(&mut self, task: TaskId, reason: &str) {
+        let Some(attempt) = self.attempts.known.remove(&task) else { return };
+        let now_ns = self.parts.clock.now().unix_ns();
+        self.scheduler.release(attempt.ticket);
+        for id in attempt.members {
+            self.scheduler.hold(id.lane, reason, now_ns);
+            self.left_over(id, 0);
         }
     }
 
@@ -240,4 +261,21 @@ impl Driver {
             !applied
         });
     }
+}
+
+/// Reads the events that are not at hand, at their places in the log.
+async fn complete(
+    mut delivery: Delivery,
+    log: &ReadAhead,
+    places: &[u64],
+) -> Result<Delivery, nexus_log::Error> {
+    if delivery.events.iter().any(Option::is_none) {
+        let members: Vec<_> = delivery.members().collect();
+        for ((event, id), sequence) in delivery.events.iter_mut().zip(members).zip(places) {
+            if event.is_none() {
+                *event = log.event(id, *sequence).await?;
+            }
+        }
+    }
+    Ok(delivery)
 }

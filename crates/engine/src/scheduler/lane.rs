@@ -27,6 +27,15 @@ pub(crate) struct LaneQueue {
     pub(crate) enlisted: bool,
     /// What held it up when it was looked at last.
     pub(crate) blocked: Option<Blocked>,
+    /// The node cannot run it: it is left alone for a moment.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// See [`LaneQueue::hold`].
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) until_ns: i64,
+    pub(crate) reason: Arc<str>,
 }
 
 /// What holds up a lane.
@@ -52,6 +61,10 @@ pub(crate) enum Blocked {
     Node {
         limit: usize,
     },
+    /// See [`LaneQueue::hold`].
+    Hold {
+        until_ns: i64,
+    },
 }
 
 impl LaneQueue {
@@ -68,6 +81,7 @@ impl LaneQueue {
             batch_since_ns: None,
             enlisted: false,
             blocked: None,
+            hold: None,
         }
     }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use nexus_model::{EventId, InvocationId, Timestamp};
 
+use super::lane::Hold;
 use super::{Blocked, Place, Scheduler};
 use crate::lanes::LaneId;
 use crate::shard::{BreakerState, Id};
 
 /// Waits below this are not worth a word in the record of an attempt.
 const WAIT_NOTICED: Duration = Duration::from_millis(10);
+/// How long a lane is left alone that the node cannot run now.
+const HOLD_NS: i64 = 1_000_000_000;
 
 /// The right to run; it is given back with [`Scheduler::release`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -54,6 +57,12 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// The node cannot run a lane now: it is left alone for a moment.
+    pub(crate) fn hold(&mut self, id: LaneId, reason: &str, now_ns: i64) {
+        let until_ns = now_ns.saturating_add(HOLD_NS);
+        self.lane_of(id).hold = Some(Hold { until_ns, reason: reason.into() });
     }
 
     /// An attempt is over: its slots are free.
@@ -134,7 +143,13 @@ impl Scheduler {
                 return Err(Blocked::Batch { until_ns });
             }
         }
-        Ok(None)
+        // A clock that went back must not make it longer.
+        let (from, to) = (now_ns.saturating_add(1), now_ns.saturating_add(HOLD_NS));
+        let hold = self.lanes[id.0 as usize].hold.as_ref().map(|hold| hold.until_ns);
+        match hold.filter(|until_ns| (from..=to).contains(until_ns)) {
+            Some(until_ns) => Err(Blocked::Hold { until_ns }),
+            None => Ok(None),
+        }
     }
 
     fn deliver(&mut self, id: LaneId, now_ns: i64) -> Pick {
@@ -230,7 +245,8 @@ impl Scheduler {
         match blocked {
             Blocked::Breaker { until_ns }
             | Blocked::Batch { until_ns }
-            | Blocked::Rate { until_ns } => {
+            | Blocked::Rate { until_ns }
+            | Blocked::Hold { until_ns } => {
                 self.wakes.insert((until_ns, id));
                 // The free slot that it was offered goes to the next one.
                 let owner = self.slots_owner(id);

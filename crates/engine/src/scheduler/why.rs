@@ -1,6 +1,7 @@
 //! Why a delivery waits.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_model::units::exact_duration;
@@ -51,6 +52,13 @@ pub enum Reason {
         /// The limit.
         limit: usize,
     },
+    /// The node cannot run its function now. That is no attempt.
+    NotNow {
+        /// Why.
+        reason: Arc<str>,
+        /// When it looks again.
+        until: Timestamp,
+    },
     /// Others go first; it is its turn soon.
     Turn,
     /// Its time has not come.
@@ -73,6 +81,7 @@ impl fmt::Display for Reason {
             Reason::Paused => f.write_str("paused"),
             Reason::Batch { until } => write!(f, "batch until {until}"),
             Reason::Node { limit } => write!(f, "node slots {limit}/{limit}"),
+            Reason::NotNow { reason, .. } => f.write_str(reason),
             Reason::Turn => f.write_str("others first"),
             Reason::Due { at } => write!(f, "due at {at}"),
         }
@@ -118,6 +127,11 @@ impl Scheduler {
                 Reason::Rate { limit, per, until: at(until_ns) }
             }
             Blocked::Node { limit } => Reason::Node { limit },
+            Blocked::Hold { until_ns } => {
+                let hold = self.lanes[lane.0 as usize].hold.as_ref();
+                let reason = hold.map(|hold| Arc::clone(&hold.reason)).unwrap_or_default();
+                Reason::NotNow { reason, until: at(until_ns) }
+            }
         }
     }
 }

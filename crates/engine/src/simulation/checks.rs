@@ -14,6 +14,7 @@ use crate::shard::{BreakerState, Ended, Id, Shard, State};
 pub(super) const PLACES: &[&str] = &[
     "crash",
     "never begun",
+    "not now",
     "cancel",
     "suspend",
     "resume",

@@ -21,7 +21,7 @@ impl World {
         }
     }
 
-    fn wanted(&self, id: Id) -> Option<Wanted> {
+    pub(super) fn wanted(&self, id: Id) -> Option<Wanted> {
         let pending = self.shard.deliveries.get(&id)?;
         let due_ns = match pending.state {
             State::Queued { due_ns, .. } => due_ns,

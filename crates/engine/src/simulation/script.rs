@@ -37,6 +37,7 @@ impl World {
             wakes: Default::default(),
             timers: Default::default(),
             firing: Default::default(),
+            held: Default::default(),
             specs: Default::default(),
             revision: 0,
             ids: 0,
@@ -341,6 +342,7 @@ impl World {
         self.wakes.clear();
         self.timers.clear();
         self.firing.clear();
+        self.held.clear();
         self.scheduler = Scheduler::new(RUNNING_MAX);
         for (lane, at) in self.shard.states.iter() {
             self.scheduler.set_bucket(*lane, at.bucket);

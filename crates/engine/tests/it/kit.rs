@@ -1,13 +1,13 @@
 //! An engine in a folder of its own, and its worker.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_engine::{
-    Delivery, DeliveryKey, Engine, EngineConfig, EngineParts, Error, Resume, Worker,
+    Delivery, DeliveryKey, Engine, EngineConfig, EngineParts, Error, Made, Resume, Worker,
 };
 use nexus_log::{Log, LogConfig, RealDisk};
 use nexus_model::record::{
@@ -30,9 +30,14 @@ pub(crate) struct Obedient {
     attempts: AtomicUsize,
     /// Of each attempt whether its delivery was there when the engine started.
     suspects: Mutex<Vec<bool>>,
+    /// The ids of the events that attempts were given.
+    given: Mutex<Vec<String>>,
     holding: AtomicUsize,
+    /// It can run nothing now.
+    closed: AtomicBool,
+    turned_away: AtomicUsize,
     go: Notify,
-    gone: std::sync::atomic::AtomicBool,
+    gone: AtomicBool,
     running: Mutex<HashMap<InvocationId, Arc<Notify>>>,
 }
 
@@ -45,8 +50,20 @@ impl Obedient {
         self.suspects.lock().unwrap().clone()
     }
 
+    pub(crate) fn given(&self) -> Vec<String> {
+        self.given.lock().unwrap().clone()
+    }
+
     pub(crate) fn holding(&self) -> usize {
         self.holding.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    pub(crate) fn turned_away(&self) -> usize {
+        self.turned_away.load(Ordering::SeqCst)
     }
 
     pub(crate) fn let_go(&self) {
@@ -74,10 +91,16 @@ impl Obedient {
 
 #[async_trait]
 impl Worker for Obedient {
-    async fn deliver(&self, delivery: Delivery) -> Result<(), nexus_log::Error> {
+    async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error> {
+        if self.closed.load(Ordering::SeqCst) {
+            self.turned_away.fetch_add(1, Ordering::SeqCst);
+            return Ok(Made::NotNow("it is closed".to_owned()));
+        }
         let key = &delivery.key;
         let id: InvocationId = self.mint.mint(Partition::of(&key.project, ""));
-        let event = self.log.event(key.event).await?.unwrap_or_default();
+        let event = delivery.events[0].clone().unwrap();
+        assert_eq!(event.event_id(), Some(key.event));
+        self.given.lock().unwrap().push(event.event.id.clone());
         let struck = Arc::new(Notify::new());
         self.running.lock().unwrap().insert(id, struck.clone());
         let meta = Meta {
@@ -116,7 +139,7 @@ impl Worker for Obedient {
             ended_ns: self.clock.now().unix_ns(),
             ..InvocationRecord::default()
         };
-        self.log.append(vec![Record::Invocation(Box::new(record))]).await.map(drop)
+        self.log.append(vec![Record::Invocation(Box::new(record))]).await.map(|_| Made::Recorded)
     }
 
     async fn resume(&self, _: Resume) -> Result<(), nexus_log::Error> {
@@ -159,7 +182,10 @@ impl Kit {
             mint: mint.clone(),
             attempts: AtomicUsize::new(0),
             suspects: Mutex::default(),
+            given: Mutex::default(),
             holding: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            turned_away: AtomicUsize::new(0),
             go: Notify::new(),
             gone: Default::default(),
             running: Mutex::default(),

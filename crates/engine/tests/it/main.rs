@@ -8,9 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kit::{Kit, event, function, run};
-use nexus_engine::{Cancellation, DeadFilter, Error, Outcome, Redrive};
+use nexus_engine::{Cancellation, DeadFilter, DeliveryState, Error, Outcome, Redrive};
 use nexus_model::EventFilter;
-use nexus_model::record::DeliveryDecision;
+use nexus_model::record::{Body, DeliveryDecision};
 
 const ON_T: &str = r#"{"on":{"events":[{"type":"t"}]}}"#;
 
@@ -25,6 +25,34 @@ fn an_event_is_handled_and_its_end_can_be_awaited() {
         let outcome = kit.engine.outcome(kit.key(id, "f")).await.unwrap();
         assert_eq!(outcome, Outcome::Ended(ended));
         assert_eq!(kit.engine.pending(), 0);
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn the_events_of_a_backlog_are_read_when_their_turn_comes() {
+    run(async {
+        let kit = Kit::start().await;
+        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        // They keep all slots until more has come than the engine keeps at hand: 48 MiB.
+        for number in 0..8 {
+            kit.accept(event(&kit, &format!("first-{number}"), "hold")).await.unwrap();
+        }
+        kit.until(|kit| kit.worker.holding() == 8).await;
+        let mut expected: Vec<String> = (0..8).map(|number| format!("first-{number}")).collect();
+        for number in 0..120 {
+            let mut large = event(&kit, &format!("large-{number}"), "ok");
+            large.event.data = Some(Body::inline(vec![b' '; 512 << 10].into()));
+            kit.accept(large).await.unwrap();
+            kit.accept(event(&kit, &format!("small-{number}"), "ok")).await.unwrap();
+            expected.extend([format!("large-{number}"), format!("small-{number}")]);
+        }
+        kit.worker.let_go();
+        kit.until(|kit| kit.engine.pending() == 0).await;
+        let mut given = kit.worker.given();
+        given.sort();
+        expected.sort();
+        assert_eq!(given, expected);
         kit.stop().await;
     });
 }
@@ -214,6 +242,49 @@ fn destinations_hear_of_the_outcome_once() {
             (&good.to_string().into(), &"succeeded".into())
         );
         assert_eq!(failed["error"]["code"], "NX5003");
+        kit.stop().await;
+    });
+}
+
+#[test]
+fn what_the_node_cannot_run_now_waits_and_was_no_attempt() {
+    run(async {
+        let kit = Kit::start().await;
+        let spec = r#"{"on":{"events":[{"type":"t"}]},"delivery":{"retry":{"attempts":1}}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
+        kit.worker.close(true);
+        let mut ids = Vec::new();
+        for number in 0..40 {
+            ids.push(kit.accept(event(&kit, &number.to_string(), "ok")).await.unwrap());
+        }
+        kit.until(|kit| kit.worker.turned_away() > 0).await;
+        let key = kit.key(ids[0], "f");
+        loop {
+            let why = kit.engine.why(key.clone()).await.unwrap().unwrap();
+            if why.to_string() == "queued: it is closed" {
+                break;
+            }
+            assert_eq!(why.state, DeliveryState::Ready { attempt: 1 });
+        }
+        // All of its deliveries are left alone, not each of them tried.
+        let tried = kit.worker.turned_away();
+        assert!(tried < 20, "{tried}");
+        let later = |kit: &Kit| kit.clock.advance(Duration::from_millis(100));
+        kit.until(|kit| {
+            later(kit);
+            kit.worker.turned_away() > tried
+        })
+        .await;
+        kit.worker.close(false);
+        kit.until(|kit| {
+            later(kit);
+            kit.engine.pending() == 0
+        })
+        .await;
+        for id in ids {
+            let ended = kit.engine.wait_ended(kit.key(id, "f")).await.unwrap().unwrap();
+            assert_eq!((ended.decision, ended.attempts), (None, 1));
+        }
         kit.stop().await;
     });
 }

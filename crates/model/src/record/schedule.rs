@@ -60,6 +60,9 @@ pub struct JournalRecord {
     /// from here on they do not wait any more.
     #[prost(bytes = "bytes", repeated, tag = "7")]
     pub signals: Vec<Bytes>,
+    /// The bytes are encrypted under the project's replay key.
+    #[prost(bool, tag = "8")]
+    pub sealed: bool,
 }
 
 /// A durable invocation sleeps or waits for a signal. Nothing of it is in memory.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_engine::{Delivery, INVOKE_TYPE, Resume, batch_failures};
+use nexus_engine::{Delivery, INVOKE_TYPE, Made, Resume, batch_failures};
 use nexus_exec::CallContext;
 use nexus_model::record::{
     EventRecord, Failure, InvocationRecord, Level, Meta, Record, StartedRecord, Status, Trigger,
@@ -74,7 +74,7 @@ impl Node {
         attempt: Attempt,
         status: Status,
         error: &Error,
-    ) -> Result<(), nexus_log::Error> {
+    ) -> Result<Made, nexus_log::Error> {
         let now_ns = self.parts.clock.now().unix_ns();
         let trace = crate::trace::child(Some(&attempt.first().meta.traceparent), attempt.id);
         let mut record = InvocationRecord {
@@ -92,7 +92,7 @@ impl Node {
         record.set_status(status);
         record.set_level(Level::None);
         let record = attempt.end(record, Vec::new());
-        self.append_end(Record::Invocation(Box::new(record))).await
+        self.append_end(Record::Invocation(Box::new(record))).await.map(|()| Made::Recorded)
     }
 }
 

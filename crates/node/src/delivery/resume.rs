@@ -9,7 +9,7 @@ use nexus_engine::{Delivery, Resume, Wake};
 use nexus_exec::Cancel;
 use nexus_exec::journal::{EnvEntry, Partial};
 use nexus_log::Position;
-use nexus_model::record::{Record, StartedRecord};
+use nexus_model::record::{JournalRecord, Record, StartedRecord};
 use nexus_model::{Code, Name, Timestamp, VersionId};
 
 use super::attempt::{self, Attempt};
@@ -18,7 +18,7 @@ use super::{AGAIN, Beginning, Ran, names_of};
 use crate::catalog::Function;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::serve::{Begun, Running};
-use crate::{Error, Node, durable};
+use crate::{Error, Node, durable, redact};
 
 /// Everything that going on takes.
 struct Ready {
@@ -103,9 +103,22 @@ impl Node {
                 return Err(Error::new(Code::BadJournal, detail));
             };
             self.fetch_body(&mut record.bytes).await?;
-            pieces.extend_from_slice(&record.bytes.inline);
+            let piece = match record.sealed {
+                true => self.opened_piece(resume, &record).await?,
+                false => record.bytes.inline,
+            };
+            pieces.extend_from_slice(&piece);
         }
         Ok(pieces.freeze())
+    }
+
+    async fn opened_piece(&self, resume: &Resume, record: &JournalRecord) -> Result<Bytes, Error> {
+        let (project, _) = names_of(&resume.key)?;
+        let key = self.replay_key(&project, false).await?;
+        let place = (resume.invocation, record.number);
+        let piece = redact::open_piece(&key, place, &record.bytes.inline)
+            .map_err(|error| Error::new(Code::BadJournal, error.to_string()).with_source(error))?;
+        Ok(piece.into())
     }
 
     /// Without it the function looks for itself whether what it waits for has come: so it does no

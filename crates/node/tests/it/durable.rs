@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_model::record::Status;
+use nexus_model::record::{Record, Status};
 use nexus_model::{Code, Event, InvocationId};
 use nexus_node::{Error, InvokeInput, InvokeOutput, ResultOf};
 use nexus_testkit::FakeRuntime;
@@ -316,10 +316,7 @@ async fn it_stays_with_its_version_and_the_secrets_of_then() {
     world.node.set_secret(&admin(), &shop, &name("pin"), b"5678").await.unwrap();
     world.deploy("f", "event steps say second; signal go", spec(with_secret)).await;
     let world = world.restart(FakeRuntime::new()).await;
-    // Until its code is compiled again, a first attempt would be rejected.
-    while !world.node.ready().ready {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    // Its code is being compiled again: it waits for that.
     let new = begin(&world, "f").await;
     for id in [old, new] {
         signal(&world, id, "go", "1").await.unwrap();
@@ -337,6 +334,36 @@ async fn it_stays_with_its_version_and_the_secrets_of_then() {
     assert!(error.detail().contains("version 1 of secret 'pin' was destroyed"), "{error:?}");
     let view = world.node.invocation(&admin(), lost).await.unwrap();
     assert_eq!((view.row.status, view.row.attempt), (Status::Refused, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_of_a_journal_are_encrypted_where_the_function_redacts() {
+    let mut world = World::new().await;
+    for mode in ["seal", "drop"] {
+        let rules = json!({ "durable": true, "redact": { "fields": ["card"], "mode": mode } });
+        world.deploy("f", "event steps signal card; say so; signal go", spec(rules)).await;
+        let id = begin(&world, "f").await;
+        signal(&world, id, "card", "\"4711-4711\"").await.unwrap();
+        until(&world, id, "suspended").await;
+        let entries = world.log.read_from(nexus_log::Position::START, 1_000).await.unwrap();
+        let pieces: Vec<_> = entries
+            .into_iter()
+            .filter_map(|entry| match entry.record {
+                Record::Journal(piece) if piece.invocation[..] == *id.as_bytes() => Some(piece),
+                _ => None,
+            })
+            .collect();
+        assert!(!pieces.is_empty());
+        for piece in pieces {
+            let clear = piece.bytes.inline.windows(4).any(|bytes| bytes == b"4711");
+            assert!(piece.sealed && !clear, "{mode}");
+        }
+        let runtime = world.runtime.clone();
+        let again = world.restart(runtime).await;
+        signal(&again, id, "go", "1").await.unwrap();
+        assert_eq!(result(&again, id).await.unwrap(), "\"4711-4711\"\nso\n1");
+        world = again;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
