@@ -53,6 +53,15 @@ pub struct Globals {
         help_heading = "Global options"
     )]
     pub token: Option<String>,
+    /// Trust the certificates in this PEM file as well, such as that of a private authority
+    #[arg(
+        long,
+        global = true,
+        env = env::CA_CERTIFICATE,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub ca_certificate: Option<PathBuf>,
     /// The project; by default that of the nearest nexus.toml
     #[arg(
         short,

@@ -6,14 +6,19 @@ use std::time::Duration;
 use nexus_model::{Page, Problem, limits};
 use serde::de::DeserializeOwned;
 use ureq::http;
+use ureq::tls::TlsConfig;
 
-use crate::Error;
 use crate::connection::Found;
+use crate::units::show_size;
+use crate::{Error, trust};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Bodies from this size on wait until the server has looked at the head of the request, in bytes. A
+/// server that refuses says so then; later it may close the connection before its answer is read.
+const ASK_FIRST_BYTES: usize = 1 << 20;
 
 /// A token. It does not print.
 #[derive(Clone)]
@@ -102,6 +107,8 @@ pub struct Client {
     agent: ureq::Agent,
     base: url::Url,
     token: Option<Secret>,
+    /// What to do when nobody answers.
+    unreachable: String,
 }
 
 impl std::fmt::Debug for Client {
@@ -114,7 +121,7 @@ impl Client {
     /// A client; connects when it is used.
     ///
     /// # Errors
-    /// The address is not a URL.
+    /// The address is not a URL; the certificates that are to be trusted cannot be read.
     pub fn new(found: &Found) -> Result<Self, Error> {
         let base: url::Url = found.api.parse().map_err(|error| Error::Usage {
             message: format!("'{}' is not a server's address: {error}", found.api),
@@ -128,17 +135,25 @@ impl Client {
             .max_redirects(0)
             .user_agent(concat!("nexus-cli/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT));
-        let local = match base.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        if local {
+        if is_local(&base) {
             // A proxy of the environment cannot reach this machine.
             config = config.proxy(None);
         }
-        Ok(Client { agent: config.build().new_agent(), base, token: found.token.clone() })
+        if base.scheme() == "https" {
+            let roots = trust::roots(found.ca_certificate.as_deref())?;
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        let unreachable = match &found.file {
+            // A server that stops by itself takes its file away.
+            Some(file) => format!(
+                "the server of {} was killed: start it again with `nexus dev` or `nexus serve`",
+                file.data.display()
+            ),
+            None if is_local(&base) => "start one with `nexus dev`".to_owned(),
+            None => "is the address right, and can this machine reach it?".to_owned(),
+        };
+        let (agent, token) = (config.build().new_agent(), found.token.clone());
+        Ok(Client { agent, base, token, unreachable })
     }
 
     /// The server's address.
@@ -262,11 +277,25 @@ impl Client {
         if !send.content_type.is_empty() {
             request = request.header("content-type", send.content_type);
         }
+        let size = send.body.as_ref().map_or(0, Vec::len);
+        if size >= ASK_FIRST_BYTES {
+            request = request.header("expect", "100-continue");
+        }
         let answer = match send.body {
             Some(body) => request.body(body).map(|request| self.agent.run(request)),
             None => request.body(()).map(|request| self.agent.run(request)),
         };
-        answer.map_err(ureq::Error::Http).and_then(|done| done).map_err(|error| self.failed(error))
+        answer.map_err(ureq::Error::Http).and_then(|done| done).map_err(|error| {
+            // Something between may have sent the body on without asking.
+            match size >= ASK_FIRST_BYTES && closed(&error) {
+                true => Error::Cut {
+                    server: self.address().to_owned(),
+                    size: show_size(size as u64),
+                    source: Box::new(error),
+                },
+                false => self.failed(error),
+            }
+        })
     }
 
     fn request(&self, method: &str, place: &Place) -> http::request::Builder {
@@ -299,11 +328,46 @@ impl Client {
             ureq::Error::Timeout(ureq::Timeout::Connect) => true,
             _ => false,
         };
+        let hint = match (trust::failure(&source), &source) {
+            (Some(rustls::Error::InvalidCertificate(reason)), _) => {
+                let hint = trust::advice(reason);
+                return Error::Certificate { server, hint, source: Box::new(source) };
+            }
+            (Some(rustls::Error::InvalidMessage(_)), _) => {
+                Some("if the server speaks no TLS, its address begins with http://")
+            }
+            (None, ureq::Error::Protocol(_)) if self.base.scheme() == "http" => {
+                Some("if the server speaks TLS, its address begins with https://")
+            }
+            _ => None,
+        };
         let source = Box::new(source);
         match nobody {
-            true => Error::Unreachable { server, source },
-            false => Error::Connection { server, source },
+            true => Error::Unreachable { server, hint: self.unreachable.clone(), source },
+            false => Error::Connection { server, hint, source },
         }
+    }
+}
+
+/// Whether an address is one of this machine.
+fn is_local(base: &url::Url) -> bool {
+    match base.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Whether the other side closed the connection while something was sent to it.
+fn closed(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted
+        ),
+        _ => false,
     }
 }
 

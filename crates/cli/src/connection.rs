@@ -57,6 +57,8 @@ pub struct Found {
     pub api: String,
     /// The token, if there is one.
     pub token: Option<Secret>,
+    /// A file with certificates that are trusted besides those of the system.
+    pub ca_certificate: Option<PathBuf>,
     /// What the server's folder says, when it was found through one.
     pub file: Option<ServerFile>,
 }
@@ -65,21 +67,23 @@ impl Found {
     /// By flags and environment, else the nearest `.nexus` folder here or above.
     ///
     /// # Errors
-    /// Nothing names a server, or a token file cannot be read.
+    /// Nothing names a server, or the one of the folder does not run; a token file cannot be read.
     pub fn new(globals: &Globals, from: &Path) -> Result<Self, Error> {
         let token = globals.token.clone().map(Secret::new);
+        let ca_certificate = globals.ca_certificate.clone();
         if let Some(server) = &globals.server {
-            return Ok(Found { api: with_scheme(server), token, file: None });
+            return Ok(Found { api: with_scheme(server), token, ca_certificate, file: None });
         }
-        let file = from
-            .ancestors()
-            .find_map(|folder| ServerFile::read(&folder.join(DEV_FOLDER)))
-            .ok_or(Error::NoServer)?;
+        let folders = || from.ancestors().map(|folder| folder.join(DEV_FOLDER));
+        let Some(file) = folders().find_map(|folder| ServerFile::read(&folder)) else {
+            let stopped = folders().find(|folder| folder.is_dir());
+            return Err(stopped.map_or(Error::NoServer, |folder| Error::Stopped { folder }));
+        };
         let token = match token {
             Some(token) => Some(token),
             None => read_token(&file.token_file)?,
         };
-        Ok(Found { api: file.api.clone(), token, file: Some(file) })
+        Ok(Found { api: file.api.clone(), token, ca_certificate, file: Some(file) })
     }
 }
 
@@ -181,5 +185,8 @@ mod tests {
         assert!(!format!("{found:?}").contains("nx_secret"));
         assert_eq!(project(&globals, &found, &deep).unwrap().as_str(), "shop");
         assert!(matches!(Found::new(&globals, root.path()), Err(Error::NoServer)));
+        std::fs::remove_file(ServerFile::path(&data)).unwrap();
+        let stopped = Found::new(&globals, &deep).unwrap_err();
+        assert!(matches!(stopped, Error::Stopped { folder } if folder == data));
     }
 }

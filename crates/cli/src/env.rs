@@ -16,6 +16,8 @@ pub struct EnvVar {
 pub const SERVER: &str = "NEXUS_SERVER";
 /// The token for the API.
 pub const TOKEN: &str = "NEXUS_TOKEN";
+/// A file with certificates that commands trust.
+pub const CA_CERTIFICATE: &str = "NEXUS_CA_CERTIFICATE";
 /// The token of the server that `nexus dev --from` asks.
 pub const FROM_TOKEN: &str = "NEXUS_FROM_TOKEN";
 /// The project of commands.
@@ -41,6 +43,16 @@ pub const ALL: &[EnvVar] = &[
         since: "0.1.0",
     },
     EnvVar { name: TOKEN, what: "The token that commands send to the API.", since: "0.1.0" },
+    EnvVar {
+        name: CA_CERTIFICATE,
+        what: "A PEM file with certificates that commands trust besides those of the system.",
+        since: "0.1.0",
+    },
+    EnvVar {
+        name: "SSL_CERT_FILE",
+        what: "Where commands find the system's certificates; `SSL_CERT_DIR` names folders with some.",
+        since: "0.1.0",
+    },
     EnvVar {
         name: FROM_TOKEN,
         what: "The token of the server from which `nexus dev --from` brings calls.",

@@ -1,5 +1,7 @@
 //! What a command could not do, with what to do about it.
 
+use std::path::PathBuf;
+
 use nexus_model::Problem;
 
 use crate::exit;
@@ -21,11 +23,19 @@ pub enum Error {
         crate::env::SERVER
     )]
     NoServer,
+    /// There is the folder of a server, which does not run.
+    #[error("no server runs for {}", folder.display())]
+    Stopped {
+        /// The data folder.
+        folder: PathBuf,
+    },
     /// Nothing answers at the address.
     #[error("no server at {server}")]
     Unreachable {
         /// The address.
         server: String,
+        /// What to do.
+        hint: String,
         /// The system's reason.
         #[source]
         source: Box<ureq::Error>,
@@ -35,7 +45,31 @@ pub enum Error {
     Connection {
         /// The address.
         server: String,
+        /// What to do.
+        hint: Option<&'static str>,
         /// The reason.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The other side closed the connection while it was sent something.
+    #[error("{server} closed the connection while {size} were sent to it")]
+    Cut {
+        /// The address.
+        server: String,
+        /// How much was to be sent.
+        size: String,
+        /// The system's reason.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The server's certificate does not show that it is the server.
+    #[error("the certificate of {server} is not trusted")]
+    Certificate {
+        /// The address.
+        server: String,
+        /// What to do.
+        hint: Option<String>,
+        /// What is wrong with it.
         #[source]
         source: Box<ureq::Error>,
     },
@@ -97,19 +131,41 @@ impl Error {
         }
     }
 
+    /// What went wrong, with every reason behind it.
+    pub(crate) fn chain(&self) -> String {
+        let mut chain = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(reason) = source {
+            chain.push_str(&format!(": {reason}"));
+            source = reason.source();
+        }
+        chain
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } | Error::Missing { hint, .. } => hint.clone(),
+            Error::Usage { hint, .. }
+            | Error::Missing { hint, .. }
+            | Error::Certificate { hint, .. } => hint.clone(),
+            Error::Cut { .. } => {
+                Some("it may be more than the server takes: `nexus limits` lists the limits".into())
+            }
             Error::Host(failure) => failure.hint.clone(),
             Error::NoServer => Some(
                 "start one with `nexus dev` in a project's folder, or name one with --server"
                     .into(),
             ),
-            Error::Unreachable { .. } => Some("start one with `nexus dev`".into()),
-            Error::Problem(problem) => {
-                problem.hint.clone().or_else(|| crate::hint_for(problem.code).map(str::to_owned))
-            }
+            Error::Stopped { .. } => Some(
+                "start it again with `nexus dev` or `nexus serve`, or name another with --server"
+                    .into(),
+            ),
+            Error::Unreachable { hint, .. } => Some(hint.clone()),
+            Error::Connection { hint, .. } => hint.map(str::to_owned),
+            Error::Problem(problem) => problem
+                .hint
+                .clone()
+                .or_else(|| crate::hint_for(problem.code, &problem.detail).map(str::to_owned)),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ mod render;
 mod run;
 mod session;
 mod terminal;
+mod trust;
 pub mod units;
 
 pub use args::{

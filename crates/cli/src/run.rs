@@ -184,15 +184,9 @@ pub fn report(error: &Error, terminal: &mut Terminal) {
 }
 
 fn report_json(error: &Error, terminal: &mut Terminal) {
-    let mut chain = vec![error.to_string()];
-    let mut source = std::error::Error::source(error);
-    while let Some(reason) = source {
-        chain.push(reason.to_string());
-        source = reason.source();
-    }
     let mut value = match error {
         Error::Problem(problem) => serde_json::to_value(problem).unwrap_or_default(),
-        _ => serde_json::json!({ "detail": chain.join(": ") }),
+        _ => serde_json::json!({ "detail": error.chain() }),
     };
     if let (Some(fields), Some(hint)) = (value.as_object_mut(), error.hint()) {
         fields.insert("hint".to_owned(), hint.into());

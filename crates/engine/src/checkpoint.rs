@@ -7,8 +7,8 @@
 //! "NXCP" | version u32 | length u64 | BLAKE3 of body, 32 bytes | body (protobuf)      little endian
 //! ```
 //!
-//! Version 2 is written; version 1, which knew nothing but functions with types and attempts, is
-//! read.
+//! Version 3 is written. Version 2, in which lanes kept nothing of a trigger that is gone, is read;
+//! so is version 1, which knew nothing but functions with types and attempts.
 
 mod load;
 mod rows;
@@ -24,7 +24,7 @@ use crate::shard::Shard;
 use crate::snapshot::Snapshot;
 
 const MAGIC: &[u8; 4] = b"NXCP";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER_BYTES: usize = 48;
 
 /// Writes a checkpoint beside the old one, then replaces it.
@@ -83,7 +83,8 @@ fn decode(bytes: &[u8]) -> Result<Option<(Shard, Dedup)>, Error> {
     }
     Ok(match version {
         1 => v1::body(body),
-        2 => load::body(body),
+        // A field was added since: what is not there is said by its absence.
+        2 | 3 => load::body(body),
         _ => None,
     })
 }

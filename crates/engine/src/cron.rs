@@ -19,7 +19,7 @@ pub use schedule::{CronError, CronSchedule};
 
 /// The type of the events that cron triggers make.
 pub const CRON_TYPE: &str = "dev.nexus.cron";
-/// How late a firing may be and still count as on time, where missed ones are skipped.
+/// How late a firing may be at most and still count as on time, where missed ones are skipped.
 const ON_TIME: Duration = Duration::from_secs(60);
 /// The first stretch of time that is searched for missed firings; it grows eightfold.
 const SEARCH_FIRST: Duration = Duration::from_secs(120);
@@ -81,11 +81,19 @@ impl Cron {
             CatchUp::All => 0,
             CatchUp::Last => missed.len().saturating_sub(1),
             CatchUp::Skip => {
-                let grace = ON_TIME + self.jitter;
-                missed.iter().take_while(|at| now.since(**at) > grace).count()
+                let late = |at: &&Timestamp| now.since(**at) > self.grace(**at);
+                missed.iter().take_while(late).count()
             }
         };
         (missed.into_iter().skip(first).collect(), seen)
+    }
+
+    /// How late a firing may be and still count as on time: by half of the time to the next one, since
+    /// what is later than that is rather one that was missed.
+    fn grace(&self, scheduled: Timestamp) -> Duration {
+        let next = self.schedule.next(scheduled);
+        let half = next.map_or(ON_TIME, |next| next.since(scheduled) / 2);
+        half.min(ON_TIME) + self.jitter
     }
 
     /// The latest times in `last < t ≤ now`, at most `CRON_CATCH_UP_MAX`.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nexus_model::units::exact_duration;
 use nexus_model::{EventId, InvocationId, Timestamp};
 
 /// Why the engine could not do what it was asked.
@@ -39,9 +40,7 @@ pub enum Error {
         supported: u32,
     },
     /// Too many deliveries are unfinished to accept more events.
-    #[error(
-        "{pending} deliveries are unfinished, the limit is {limit}: events are not accepted now"
-    )]
+    #[error("{}, the limit is {limit}: events are not accepted now", unfinished(*pending as u64))]
     Full {
         /// How many there are.
         pending: usize,
@@ -50,7 +49,8 @@ pub enum Error {
     },
     /// The queue of a function or trigger that an event would go to is full.
     #[error(
-        "{limit} deliveries are unfinished, which is the limit of the queue of {}",
+        "{}, which is the limit of the queue of {}",
+        unfinished(u64::from(*limit)),
         lane_name(function, trigger)
     )]
     QueueFull {
@@ -62,7 +62,10 @@ pub enum Error {
         limit: u32,
     },
     /// Too many events are scheduled.
-    #[error("{scheduled} events are scheduled, the limit is {limit}")]
+    #[error(
+        "{}, the limit is {limit}",
+        counted(*scheduled as u64, ("event is scheduled", "events are scheduled"))
+    )]
     SchedulesFull {
         /// How many there are.
         scheduled: usize,
@@ -70,7 +73,10 @@ pub enum Error {
         limit: usize,
     },
     /// An event is scheduled too far ahead.
-    #[error("the event is scheduled for {due}, which is more than {limit:?} ahead")]
+    #[error(
+        "the event is scheduled for {due}, which is more than {} ahead",
+        exact_duration(*limit)
+    )]
     TooFarAhead {
         /// When it would happen.
         due: Timestamp,
@@ -84,7 +90,10 @@ pub enum Error {
         invocation: InvocationId,
     },
     /// Too many signals wait for an invocation.
-    #[error("{limit} signals wait for invocation {invocation}, which is the limit")]
+    #[error(
+        "{} for invocation {invocation}, which is the limit",
+        counted(*limit as u64, ("signal waits", "signals wait"))
+    )]
     SignalsFull {
         /// The invocation.
         invocation: InvocationId,
@@ -119,9 +128,44 @@ impl Error {
     }
 }
 
+/// `1 event is scheduled`, `2 events are scheduled`.
+pub(crate) fn counted(count: u64, (one, many): (&str, &str)) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn unfinished(count: u64) -> String {
+    counted(count, ("delivery is unfinished", "deliveries are unfinished"))
+}
+
 fn lane_name(function: &str, trigger: &str) -> String {
     match trigger {
         "" => format!("function '{function}'"),
         trigger => format!("trigger '{trigger}' of function '{function}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_sentences() {
+        let texts = |error: Error| error.to_string();
+        let full = |pending, limit| texts(Error::Full { pending, limit });
+        assert_eq!(
+            full(1, 1),
+            "1 delivery is unfinished, the limit is 1: events are not accepted now"
+        );
+        assert!(full(2, 2).starts_with("2 deliveries are unfinished"));
+        let (function, trigger) = ("f".to_owned(), String::new());
+        assert_eq!(
+            texts(Error::QueueFull { function, trigger, limit: 1 }),
+            "1 delivery is unfinished, which is the limit of the queue of function 'f'"
+        );
+        let (due, limit) = (Timestamp::EPOCH, nexus_model::limits::SCHEDULE_AHEAD_MAX);
+        assert_eq!(
+            texts(Error::TooFarAhead { due, limit }),
+            "the event is scheduled for 1970-01-01T00:00:00Z, which is more than 1825d ahead"
+        );
     }
 }

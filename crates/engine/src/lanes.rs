@@ -32,7 +32,21 @@ pub(crate) struct Lane {
     pub(crate) cron: Arc<[CronTrigger]>,
     /// Since when the present cron triggers hold.
     pub(crate) cron_since_ns: i64,
+    /// Where its trigger is gone: what is left of it.
+    pub(crate) gone: Option<Gone>,
     selectors: u32,
+}
+
+/// What a lane keeps of a trigger that was deleted, or calls another function now. What waits, and
+/// what is redriven later, is delivered as it was to be: a function must not see the data that a
+/// transform was to remove, because somebody tidied up.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Gone {
+    /// The trigger's delivery settings in a spec of their own, as JSON.
+    pub(crate) spec: Arc<str>,
+    /// Where the trigger was paused: the place in the log at which it went. What came before that
+    /// is given up, since nobody can resume it.
+    pub(crate) given_up_through: Option<u64>,
 }
 
 /// A declared resource, as of one revision.
@@ -75,9 +89,9 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Takes in a config record and returns the lanes that it changed; one that is not newer than
-    /// what is known changes nothing.
-    pub(crate) fn configure(&mut self, record: &ConfigRecord) -> Vec<LaneId> {
+    /// Takes in a config record, which stands at `sequence` in the log, and returns the lanes that it
+    /// changed; one that is not newer than what is known changes nothing.
+    pub(crate) fn configure(&mut self, record: &ConfigRecord, sequence: u64) -> Vec<LaneId> {
         let declared = Declared {
             revision: record.revision,
             spec: record.spec.as_str().into(),
@@ -86,7 +100,7 @@ impl Lanes {
         let names: Names = (record.project.as_str().into(), record.name.as_str().into());
         match Kind::parse(&record.kind) {
             Some(Kind::Function) => self.function(names, declared),
-            Some(Kind::Trigger) => self.trigger(names, declared),
+            Some(Kind::Trigger) => self.trigger(names, declared, sequence),
             _ => Vec::new(),
         }
     }
@@ -118,7 +132,7 @@ impl Lanes {
         let triggers = self.triggers_of.get(&names).cloned().unwrap_or_default();
         for derived in self.derived.get(&lane).cloned().unwrap_or_default() {
             if !triggers.contains(&self.lanes[derived.0 as usize].trigger) {
-                self.orphan(derived);
+                self.settle_orphan(derived);
                 changed.push(derived);
             }
         }
@@ -128,7 +142,7 @@ impl Lanes {
         changed
     }
 
-    fn trigger(&mut self, names: Names, declared: Declared) -> Vec<LaneId> {
+    fn trigger(&mut self, names: Names, declared: Declared, sequence: u64) -> Vec<LaneId> {
         let known = self.triggers.get(&names);
         if known.is_some_and(|known| known.revision >= declared.revision) {
             return Vec::new();
@@ -143,7 +157,8 @@ impl Lanes {
             if let Some(triggers) = self.triggers_of.get_mut(&function) {
                 triggers.remove(&name);
             }
-            self.orphan(lane);
+            // Where it goes on as it was, this is undone below.
+            self.orphan(lane, Gone::of(before, sequence));
             changed.push(lane);
         }
         self.triggers.insert(names, declared);
@@ -153,10 +168,21 @@ impl Lanes {
         changed
     }
 
-    /// A lane without its trigger has what is left of its deliveries, with the function's settings.
-    fn orphan(&mut self, id: LaneId) {
-        let base = self.lanes[self.lanes[id.0 as usize].base.0 as usize].settings.clone();
-        self.set(id, (*base).clone(), (Vec::new(), 0));
+    /// A lane loses its trigger, or is found in a checkpoint without one.
+    pub(crate) fn orphan(&mut self, id: LaneId, gone: Gone) {
+        Arc::make_mut(&mut self.lanes[id.0 as usize]).gone = Some(gone);
+        self.settle_orphan(id);
+    }
+
+    /// A lane without its trigger has what is left of its deliveries, with the settings that they
+    /// had over those of the function.
+    fn settle_orphan(&mut self, id: LaneId) {
+        let lane = &self.lanes[id.0 as usize];
+        let names = (lane.project.clone(), lane.function.clone());
+        let function = self.functions.get(&names).map(|at| function_spec(&at.spec));
+        let trigger = lane.gone.as_ref().and_then(|gone| trigger_spec(&gone.spec));
+        let settings = Settings::of(&function.unwrap_or_default(), trigger.as_ref());
+        self.set(id, settings, (Vec::new(), 0));
         self.subscribe(id, &[]);
     }
 
@@ -170,6 +196,7 @@ impl Lanes {
             self.functions.get(&of).map(|at| function_spec(&at.spec)).unwrap_or_default();
         self.triggers_of.entry(of).or_default().insert(name.clone());
         let lane = self.lane(project, &function, name);
+        Arc::make_mut(&mut self.lanes[lane.0 as usize]).gone = None;
         let settings = Settings::of(&function_spec, Some(&spec));
         self.set(lane, settings, (spec.cron.into_iter().collect(), at_ns));
         let events: Vec<EventTrigger> = spec.event.into_iter().collect();
@@ -223,6 +250,7 @@ impl Lanes {
             settings,
             cron: Arc::default(),
             cron_since_ns: 0,
+            gone: None,
             selectors: 0,
         }));
         self.numbers.insert(name, id);
@@ -254,6 +282,13 @@ impl Lanes {
         lanes
     }
 
+    /// Whether the trigger of a lane is there, be it for another function.
+    pub(crate) fn is_declared(&self, id: LaneId) -> bool {
+        let lane = self.get(id);
+        let declared = self.triggers.get(&(lane.project.clone(), lane.trigger.clone()));
+        declared.is_some_and(|at| !at.spec.is_empty())
+    }
+
     /// All lanes by number, as they are now.
     pub(crate) fn snapshot(&self) -> Vec<Arc<Lane>> {
         self.lanes.clone()
@@ -262,6 +297,10 @@ impl Lanes {
     /// The events that a lane selects.
     pub(crate) fn selects(&self, id: LaneId) -> Vec<EventTrigger> {
         let lane = self.get(id);
+        if lane.gone.is_some() {
+            // The trigger may select events for another function now.
+            return Vec::new();
+        }
         let declared = match &*lane.trigger {
             "" => self.functions.get(&(lane.project.clone(), lane.function.clone())),
             trigger => self.triggers.get(&(lane.project.clone(), trigger.into())),
@@ -270,6 +309,25 @@ impl Lanes {
         match &*lane.trigger {
             "" => function_spec(&declared.spec).on.events,
             _ => trigger_spec(&declared.spec).and_then(|spec| spec.event).into_iter().collect(),
+        }
+    }
+}
+
+impl Gone {
+    fn of(trigger: TriggerSpec, sequence: u64) -> Self {
+        let left = TriggerSpec {
+            description: String::new(),
+            event: None,
+            cron: None,
+            webhook: None,
+            http: None,
+            paused: false,
+            ..trigger
+        };
+        Gone {
+            // Settings that were read can be written.
+            spec: serde_json::to_string(&left).unwrap_or_default().into(),
+            given_up_through: trigger.paused.then_some(sequence),
         }
     }
 }

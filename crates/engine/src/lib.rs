@@ -14,6 +14,7 @@
 //! once: an attempt that was started and never ended counts as failed, unless it is durable and goes
 //! on from its journal.
 
+mod batch_report;
 mod cache;
 mod checkpoint;
 mod cron;
@@ -36,6 +37,7 @@ mod worker;
 #[cfg(test)]
 mod simulation;
 
+pub use batch_report::batch_failures;
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
 pub use engine::{
@@ -45,7 +47,6 @@ pub use error::Error;
 pub use lanes::DeclaredKey;
 pub use outgoing::{
     BATCH_CONTENT_TYPE, BATCH_TYPE, FALLBACK_TYPE, INVOKE_TYPE, OUTCOME_TYPE, batch_event,
-    batch_failures,
 };
 pub use retry::Retry;
 pub use scheduler::Reason;

@@ -5,7 +5,7 @@ use nexus_model::record::{
     Body, DeliveryDecision, EventRecord, InvocationRecord, Meta, ScheduleRecord, StoredEvent,
 };
 use nexus_model::resource::Destination;
-use nexus_model::{Event, EventId, InvocationId, Principal, Timestamp, limits};
+use nexus_model::{AttributeValue, Event, EventId, InvocationId, Principal, Timestamp, limits};
 use serde_json::{Value, json};
 
 use crate::cron::{CRON_TYPE, Cron};
@@ -19,6 +19,9 @@ pub const BATCH_TYPE: &str = "dev.nexus.batch";
 pub const FALLBACK_TYPE: &str = "dev.nexus.fallback";
 /// The type of the event that a destination function gets.
 pub const OUTCOME_TYPE: &str = "dev.nexus.outcome";
+/// The extension attribute of outcomes and of what fallback functions get: how many of these led to
+/// it, one after the other, itself included.
+pub(crate) const CHAIN_EXTENSION: &str = "nexuschain";
 /// The media type of a batch.
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
@@ -103,6 +106,7 @@ pub(crate) fn fallback_event(
     event.time = Some(making.now);
     event.datacontenttype = Some("application/cloudevents+json".to_owned());
     event.data = Some(Bytes::from(original.event.to_event().to_json()));
+    set_chain(&mut event, original);
     let made = record(making, &key.project, &event);
     EventRecord {
         meta: caused(made.meta, original),
@@ -138,6 +142,7 @@ pub(crate) fn outcome_event(
         let small = Told { invocation: None, ..*told };
         set_json(&mut event, &outcome(&small));
     }
+    set_chain(&mut event, told.original);
     let made = record(making, &key.project, &event);
     EventRecord {
         meta: caused(made.meta, told.original),
@@ -145,6 +150,23 @@ pub(crate) fn outcome_event(
         depth: told.original.depth + 1,
         ..made
     }
+}
+
+/// How many outcomes and fallbacks led to an event, one after the other. An event that somebody sends,
+/// be it a function, is a beginning, whatever it says of itself: how far a function goes on by what
+/// it sends is its own affair, and each time its decision.
+pub(crate) fn chain_of(record: &EventRecord) -> u32 {
+    let found = record.event.extensions.iter().find(|at| at.name == CHAIN_EXTENSION);
+    let length = found.and_then(|at| u32::try_from(at.integer?).ok()).unwrap_or(0);
+    match length > 0 && record.meta.principal == Principal::system().to_string() {
+        true => length,
+        false => 0,
+    }
+}
+
+fn set_chain(event: &mut Event, original: &EventRecord) {
+    let length = i32::try_from(chain_of(original).saturating_add(1)).unwrap_or(i32::MAX);
+    event.extensions.push((CHAIN_EXTENSION.to_owned(), AttributeValue::Integer(length)));
 }
 
 /// An event that follows from another one carries its trace and names it as its cause.
@@ -218,60 +240,35 @@ pub fn batch_event(id: InvocationId, source: &str, events: &[Event]) -> Event {
     batch
 }
 
-/// Which events of a batch a function reported as failed in its result:
-/// `{"batchItemFailures":[{"itemIdentifier": <evt_… or the CloudEvents id>}]}`. An identifier that
-/// names none of them fails all: the function could not say what it means.
-pub fn batch_failures(result: &[u8], events: &[(EventId, String)]) -> Vec<EventId> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Item {
-        item_identifier: String,
-    }
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Report {
-        batch_item_failures: Vec<Item>,
-    }
-    let Ok(report) = serde_json::from_slice::<Report>(result) else { return Vec::new() };
-    let mut failed = Vec::new();
-    for item in report.batch_item_failures {
-        let own = |(id, name): &&(EventId, String)| {
-            *name == item.item_identifier || id.to_string() == item.item_identifier
-        };
-        let before = failed.len();
-        failed.extend(events.iter().filter(own).map(|(id, _)| *id));
-        if failed.len() == before {
-            return events.iter().map(|(id, _)| *id).collect();
-        }
-    }
-    failed.sort_unstable();
-    failed.dedup();
-    failed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn events() -> Vec<(EventId, String)> {
-        (1..4).map(|n| (EventId::from_bytes([n; 16]), format!("own-{n}"))).collect()
-    }
-
     #[test]
-    fn a_function_reports_failed_events_by_either_id() {
-        let events = events();
-        let report = |items: &[&str]| {
-            let items: Vec<Value> =
-                items.iter().map(|at| json!({ "itemIdentifier": at })).collect();
-            let result = json!({ "batchItemFailures": items }).to_string();
-            batch_failures(result.as_bytes(), &events)
+    fn outcomes_and_fallbacks_count_how_many_of_them_led_to_one_another() {
+        let making = Making { id: EventId::from_bytes([9; 16]), now: Timestamp::EPOCH };
+        let key = DeliveryKey {
+            event: EventId::from_bytes([1; 16]),
+            project: "shop".into(),
+            function: "f".into(),
+            trigger: "".into(),
         };
-        assert_eq!(report(&[]), []);
-        assert_eq!(report(&["own-2", "own-2"]), [events[1].0]);
-        assert_eq!(report(&[&events[2].0.to_string(), "own-1"]), [events[0].0, events[2].0]);
-        assert_eq!(report(&["own-1", "stranger"]).len(), 3, "nobody knows what it means");
-        assert_eq!(batch_failures(b"\"done\"", &events), []);
-        assert_eq!(batch_failures(b"", &events), []);
+        let verdict = Verdict::new(DeliveryDecision::Dead, "no".into(), "NX5002");
+        let destination = Destination { event: Some("t".into()), ..Destination::default() };
+        let told = |original: &EventRecord| {
+            let told = Told { key: &key, verdict: &verdict, original, invocation: None };
+            outcome_event(&making, &destination, &told)
+        };
+        let mut sent = EventRecord::default();
+        sent.meta.principal = "function:shop/f".into();
+        let first = told(&sent);
+        let second = fallback_event(&making, (&key, "g"), &first);
+        let third = told(&second);
+        let lengths = [&sent, &first, &second, &third].map(chain_of);
+        assert_eq!(lengths, [0, 1, 2, 3]);
+        // What a function sends is a beginning, also when it passes on what it was given.
+        sent.event.extensions = third.event.extensions.clone();
+        assert_eq!(chain_of(&told(&sent)), 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! A lane that something holds up leaves the ring and comes back when that ends: at a time, or when
 //! an attempt is released. So `next` costs the same however many lanes and deliveries wait.
 
+mod batch;
 mod bucket;
 mod keys;
 mod lane;
@@ -61,6 +62,13 @@ pub(crate) enum Place {
     Ready,
     /// Nowhere: an attempt runs or sleeps, or its verdict is being recorded.
     Out,
+}
+
+impl Item {
+    /// When it came, or came back to be tried again.
+    fn came_ns(&self) -> i64 {
+        self.since_ns.max(self.due_ns)
+    }
 }
 
 /// Slots that lanes share.
@@ -156,8 +164,11 @@ impl Scheduler {
         let queue = &mut self.lanes[id.0 as usize];
         let before = std::mem::replace(&mut queue.settings, lane.settings.clone());
         (queue.project, queue.base, queue.breaker) = (project, lane.base, breaker);
+        queue.given_up_through = lane.gone.as_ref().and_then(|gone| gone.given_up_through);
         if before.order != lane.settings.order || before.per_key != lane.settings.per_key {
             self.file_anew(id);
+        } else if before.batch != lane.settings.batch {
+            self.recount_all(id);
         }
         self.enlist(id);
         // A slot that it was offered may not be for it any more, or there may be more of them.
@@ -188,6 +199,7 @@ impl Scheduler {
         if let Some(key) = key {
             // In relaxed order one that waits for its time leaves its slot to others.
             self.promote(id.lane, &key, (id.event, now_ns));
+            self.recount(id.lane, &key);
         }
     }
 
@@ -211,6 +223,7 @@ impl Scheduler {
         }
         if let Some(key) = &item.key {
             self.key_hold(id, key, item.order);
+            self.recount(id.lane, key);
         }
     }
 
@@ -220,6 +233,7 @@ impl Scheduler {
         self.take_out(id);
         if let Some(key) = key {
             self.promote(id.lane, &key, (id.event, now_ns));
+            self.recount(id.lane, &key);
         }
         self.enlist(id.lane);
     }
@@ -250,7 +264,11 @@ impl Scheduler {
             if let Some(item) = self.items.get_mut(&id) {
                 item.place = Place::Out;
                 item.ready_ns = now_ns;
+                let key = item.key.clone();
                 self.file_due(id, now_ns);
+                if let Some(key) = key {
+                    self.recount(id.lane, &key);
+                }
             }
         }
         while let Some(&(at, lane)) = self.wakes.first() {
@@ -303,9 +321,7 @@ impl Scheduler {
             Place::Ready => {
                 let lane = &mut self.lanes[id.lane.0 as usize];
                 lane.ready.remove(&(item.order, id.event));
-                if lane.ready.is_empty() {
-                    lane.batch_since_ns = None;
-                }
+                lane.batch_since_ns = None;
             }
             Place::Behind | Place::Out => {}
         }
@@ -330,10 +346,13 @@ impl Scheduler {
         }
         item.place = Place::Ready;
         item.ready_ns = now_ns;
-        let order = item.order;
+        let (order, came_ns) = (item.order, item.came_ns());
         let lane = &mut self.lanes[id.lane.0 as usize];
+        lane.batch_since_ns = match lane.batch_since_ns {
+            Some(since_ns) => Some(since_ns.min(came_ns)),
+            None => lane.ready.is_empty().then_some(came_ns),
+        };
         lane.ready.insert((order, id.event));
-        lane.batch_since_ns.get_or_insert(now_ns);
         self.enlist(id.lane);
     }
 
@@ -360,5 +379,9 @@ impl Scheduler {
             }
             self.file(id, item.ready_ns);
         }
+        self.recount_all(lane);
     }
 }
+
+#[cfg(test)]
+mod tests;

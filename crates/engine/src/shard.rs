@@ -27,7 +27,7 @@ use std::sync::Arc;
 use nexus_log::Entry;
 use nexus_model::record::{DeliveryDecision, EventRecord, Record, ScheduleRecord, StartedRecord};
 use nexus_model::resource::QueueFull;
-use nexus_model::{Code, EventId, InvocationId};
+use nexus_model::{Code, EventId, InvocationId, limits};
 
 pub(crate) use durable::Receiver;
 pub(crate) use lane_state::{BreakerState, LaneState};
@@ -37,9 +37,11 @@ pub(crate) use state::{
 };
 pub use state::{DeliveryKey, DeliveryState, Ended};
 
-use crate::cron;
+use crate::error::counted;
 use crate::lanes::{Lane, LaneId, Lanes};
+use crate::settings::Settings;
 use crate::table::Table;
+use crate::{cron, outgoing};
 use nexus_content::Content;
 
 /// Distinct event types that are kept once instead of once per delivery.
@@ -116,7 +118,7 @@ impl Shard {
             Record::Invocation(record) => self.ended(record, &mut actions),
             Record::Delivery(record) => self.decided(record, &mut actions),
             Record::Config(record) => {
-                let changed = self.lanes.configure(record);
+                let changed = self.lanes.configure(record, self.position);
                 actions.extend(changed.into_iter().map(Action::Lane));
             }
             Record::Schedule(record) => self.scheduled(record, &mut actions),
@@ -232,24 +234,8 @@ impl Shard {
             Some(expression) => expression.key(content),
             None => Some(record.meta.ordering_key.clone()).filter(|key| !key.is_empty()),
         };
-        let duplicate = settings.deduplicate.as_ref().is_some_and(|(expression, age)| {
-            let key = expression.key(content);
-            let now = (record.received_ns, *age);
-            key.is_some_and(|key| self.seen.seen(id.lane, &key, now))
-        });
-        let state = self.state_mut(id.lane);
-        let full = settings.queue.filter(|(max, _)| state.pending >= *max);
-        let verdict = if duplicate {
-            let reason = "an event with the same deduplication key was there before".to_owned();
-            Some(Verdict::new(DeliveryDecision::Duplicate, reason, ""))
-        } else if let Some((max, QueueFull::Dead)) = full {
-            let reason =
-                format!("{max} deliveries were unfinished, which is the limit of its queue");
-            Some(Verdict::new(DeliveryDecision::Dead, reason, Code::QueueFull.as_str()))
-        } else {
-            None
-        };
-        state.pending += 1;
+        let verdict = self.verdict_at_once(id, (record, content), &settings);
+        self.state_mut(id.lane).pending += 1;
         let pending = Pending {
             sequence: self.position,
             order: self.position,
@@ -257,7 +243,7 @@ impl Shard {
             key: key.map(Arc::from),
             ty: self.intern(&record.event.ty),
             attempt: 1,
-            named: record.event.ty == crate::outgoing::INVOKE_TYPE,
+            named: record.event.ty == outgoing::INVOKE_TYPE,
             state: match verdict {
                 Some(verdict) => State::Settling(Box::new(verdict)),
                 None => State::Queued { due_ns: 0, failed: None },
@@ -268,6 +254,37 @@ impl Shard {
             _ => Action::Queue(id),
         });
         self.put(id, pending);
+    }
+
+    /// What is decided about a delivery before it waits for anything.
+    fn verdict_at_once(
+        &mut self,
+        id: Id,
+        (record, content): (&EventRecord, &Content<'_>),
+        settings: &Settings,
+    ) -> Option<Verdict> {
+        if outgoing::chain_of(record) > limits::CALL_DEPTH_MAX {
+            return Some(Verdict::too_deep());
+        }
+        let duplicate = settings.deduplicate.as_ref().is_some_and(|(expression, age)| {
+            let key = expression.key(content);
+            let now = (record.received_ns, *age);
+            key.is_some_and(|key| self.seen.seen(id.lane, &key, now))
+        });
+        if duplicate {
+            let reason = "an event with the same deduplication key was there before".to_owned();
+            return Some(Verdict::new(DeliveryDecision::Duplicate, reason, ""));
+        }
+        let pending = self.state_mut(id.lane).pending;
+        match settings.queue {
+            Some((max, QueueFull::Dead)) if pending >= max => {
+                let words = ("delivery was unfinished", "deliveries were unfinished");
+                let unfinished = counted(u64::from(max), words);
+                let reason = format!("{unfinished}, which is the limit of its queue");
+                Some(Verdict::new(DeliveryDecision::Dead, reason, Code::QueueFull.as_str()))
+            }
+            _ => None,
+        }
     }
 
     /// Takes in a delivery from a checkpoint.
@@ -335,7 +352,7 @@ impl Shard {
         let lane = self.lanes.get(id);
         let Some(rate) = lane.settings.gate.rate else { return };
         let owner = if lane.settings.gate.own_rate { id } else { lane.base };
-        self.state_mut(owner).bucket.take(rate, now_ns);
+        self.state_mut(owner).bucket.took(rate, now_ns);
     }
 
     fn scheduled(&mut self, record: &ScheduleRecord, actions: &mut Vec<Action>) {

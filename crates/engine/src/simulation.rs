@@ -1,11 +1,12 @@
 //! Seeded runs of shard and scheduler with virtual time: crashes, clock jumps, limits, batches,
-//! cancellations, schedules, sleeps and signals. `NEXUS_SIM_SEEDS` says how many runs; a failing one
+//! triggers that go, cancellations, schedules, sleeps and signals. `NEXUS_SIM_SEEDS` says how many runs; a failing one
 //! names its seed, and `NEXUS_SIM_SEED` repeats it alone. Both are read when the test is built.
 
 mod begin;
 mod checks;
 mod drive;
 mod script;
+mod triggers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -56,6 +57,7 @@ struct Running {
 enum Out {
     Settle(Id),
     TurnAway(Id),
+    GiveUp(Id),
     Close(InvocationId),
     Schedule(EventId),
     Cancel(Id),

@@ -13,7 +13,8 @@
 //! - `sealer`, `seal`, `sealed`: full segments become immutable ones.
 //! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut.
 //! - `query`, `filter`: lists walk rows of fixed width from the newest; payloads are read for hits.
-//! - `activity`, `scan`: counting what ran, looking into payloads, and following causes forward.
+//! - `activity`, `scan`, `decided`: counting what ran, looking into payloads, and following causes and
+//!   decisions forward.
 //! - `Disk` and `Tail` are the seams.
 
 mod config;
@@ -45,6 +46,7 @@ mod recordings;
 mod recover;
 
 mod activity;
+mod decided;
 mod filter;
 mod query;
 mod scan;
@@ -63,6 +65,7 @@ pub use batch::Batch;
 pub use config::{
     LogConfig, OnPressure, Retention, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
+pub use decided::Decisions;
 pub use disk::{Disk, DiskFile, DiskLock, SECTOR_BYTES};
 pub use error::{Error, Pressure};
 pub use lock::{FolderLock, LOCK_FILE};

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind, Trigger};
+use nexus_model::record::{
+    EventRecord, InvocationRecord, Record, RecordKind, ScheduleRecord, Trigger,
+};
 use nexus_model::view::InvocationRow;
 use nexus_model::{
     Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page, Timestamp,
 };
 
 use crate::activity::{self, Activity, ActivityQuery};
+use crate::decided::{self, Decisions};
 use crate::query::{self, blocking};
 use crate::recordings::{self, Encoded};
 use crate::recover::position;
 use crate::report::{LogCounts, LogStats, Opened, RetentionReport, VerifyReport};
 use crate::scan::{self, EffectLimits, Effects, Origin, Scanned};
+use crate::segment::Segment;
 use crate::shared::{Shared, State, lock};
 use crate::tail::{LocalTail, Tail};
 use crate::writer::append_bytes_max;
@@ -316,6 +320,41 @@ impl Log {
         blocking(move || scan::effects(&segments, origin, limits)).await
     }
 
+    /// The schedule with this id, also when it has happened or was taken back.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged, or cannot be read.
+    pub async fn schedule(&self, id: EventId) -> Result<Option<ScheduleRecord>, Error> {
+        let segments = self.shared().segments();
+        Ok(match query::newest(segments, *id.as_bytes(), RecordKind::Schedule).await? {
+            Some(Record::Schedule(record)) => Some(record),
+            _ => None,
+        })
+    }
+
+    /// What was decided about the deliveries of an event, or about a schedule. Looks at the
+    /// `rows_max` rows after it at most, those of segments without decisions not counted.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn decisions(&self, about: EventId, rows_max: u64) -> Result<Decisions, Error> {
+        let segments = self.shared().segments();
+        blocking(move || decided::decisions(&segments, *about.as_bytes(), rows_max)).await
+    }
+
+    /// The event that a schedule became, where it has one of the `rows_max` rows after its time.
+    ///
+    /// # Errors
+    /// Stored bytes are damaged.
+    pub async fn happened(
+        &self,
+        schedule: &ScheduleRecord,
+        rows_max: u64,
+    ) -> Result<Option<EventRecord>, Error> {
+        let (segments, schedule) = (self.shared().segments(), schedule.clone());
+        blocking(move || decided::happened(&segments, &schedule, rows_max)).await
+    }
+
     /// What happened in a stretch of time, counted from the catalogues alone.
     ///
     /// # Errors
@@ -417,6 +456,23 @@ impl Log {
             records: counters.commit_records.load(Ordering::Relaxed),
             recordings_lost: counters.lost.load(Ordering::Relaxed),
             restarts: counters.restarts.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes of the files that hold records; those of the tail are preallocated.
+    pub fn file_bytes(&self) -> u64 {
+        let bytes = |segment: &Segment| match segment {
+            Segment::Tail(tail) => tail.header.capacity,
+            Segment::Sealed(sealed) => sealed.file_bytes,
+        };
+        self.shared().segments().iter().map(bytes).sum()
+    }
+
+    /// Why the log takes no appends now; it tries to start again by itself.
+    pub fn trouble(&self) -> Option<Error> {
+        match &lock(&self.shared().queue).state {
+            State::Stopped(error) => Some(error.clone()),
+            _ => None,
         }
     }
 

@@ -74,6 +74,8 @@ codes! {
     CrossSite = "NX2004", 403, "the request may come from another site";
     /// As many sessions or sign-in links as there may be.
     TooManySessions = "NX2005", 429, "too many sessions are open";
+    /// A webhook whose signing key is missing or no key.
+    KeyUnusable = "NX2006", 503, "the signing key of the webhook cannot be used";
 
     // 3xxx: what it is about.
     /// Something that does not exist, or that the caller may not know of.

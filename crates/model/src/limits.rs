@@ -35,6 +35,8 @@ pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const EMITTED_EVENTS_MAX: usize = 1_000;
 /// Linear memory of one instance by default, in bytes.
 pub const MEMORY_BYTES_DEFAULT: usize = 128 << 20;
+/// Linear memory that a function may be given at least: one page, in bytes.
+pub const MEMORY_BYTES_MIN: usize = 64 << 10;
 /// Linear memory of one instance at most, in bytes.
 pub const MEMORY_BYTES_MAX: usize = 1 << 30;
 /// Elements of all tables of one core instance.

@@ -25,12 +25,13 @@
 //! versions = { 1 = "schemas/order-created.json" }
 //! ```
 
+mod doors;
+mod forms;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::resource::{
@@ -38,7 +39,7 @@ use crate::resource::{
     FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Redaction, Resource, ResourceKey,
     SchemaMode, SchemaSpec, TriggerSpec, Triggers, WebhookTrigger,
 };
-use crate::{Name, document, units};
+use crate::{Name, document};
 
 /// The file's name.
 pub const FILE: &str = "nexus.toml";
@@ -115,17 +116,17 @@ pub struct ManifestFunction {
     /// dumps. Default: it does.
     pub sources: Option<bool>,
     /// Paths on the ingress: `"/hello"`, a list, or tables with `path`, `methods`, `host`, `auth`.
-    #[serde(default, deserialize_with = "routes")]
+    #[serde(default, deserialize_with = "forms::routes")]
     pub http: Vec<HttpRoute>,
     /// Event types; a trailing `*` matches any ending. Or tables with `type`, `source`, `subject`,
     /// `filters`.
-    #[serde(default, deserialize_with = "events")]
+    #[serde(default, deserialize_with = "forms::events")]
     pub events: Vec<EventTrigger>,
     /// Times: `"*/5 * * * *"`, a list, or tables with `schedule`, `zone`, `catch-up`, `jitter`, `data`.
-    #[serde(default, deserialize_with = "crons")]
+    #[serde(default, deserialize_with = "forms::crons")]
     pub cron: Vec<CronTrigger>,
     /// Signed requests: a table with `path`, `verify`, `secret`, or a list of these.
-    #[serde(default, deserialize_with = "webhooks")]
+    #[serde(default, deserialize_with = "forms::webhooks")]
     pub webhook: Vec<WebhookTrigger>,
     /// How events are delivered: retries, order, limits, batches, what follows.
     #[serde(default)]
@@ -136,13 +137,13 @@ pub struct ManifestFunction {
     #[serde(default)]
     pub durable: bool,
     /// Environment variables: texts, or `{ secret = "name" }`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "forms::environment")]
     pub env: BTreeMap<String, EnvValue>,
     /// How long one call may take: `"30s"`.
-    #[serde(default, deserialize_with = "duration_ms")]
+    #[serde(default, deserialize_with = "forms::timeout_ms")]
     pub timeout: Option<u64>,
     /// The largest memory: `"128MiB"`.
-    #[serde(default, deserialize_with = "size")]
+    #[serde(default, deserialize_with = "forms::memory_bytes")]
     pub memory: Option<u64>,
     /// Calls at the same time on a node.
     pub concurrency: Option<u32>,
@@ -173,9 +174,14 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// It is no TOML, has an unknown key, or a value breaks a rule; with line and key.
+    /// It is no TOML, has an unknown key, a value breaks a rule, or two functions have the same
+    /// path; with line and key.
     pub fn parse(text: &str) -> Result<Self, document::Error> {
-        document::parse(text)
+        let manifest: Self = document::parse(text).map_err(at_the_top)?;
+        match doors::clash(&manifest, text) {
+            None => Ok(manifest),
+            Some(error) => Err(error),
+        }
     }
 
     /// The project and its functions as resources; functions without a version.
@@ -284,140 +290,17 @@ fn json(spec: &impl serde::Serialize) -> Value {
     serde_json::to_value(spec).unwrap_or_default()
 }
 
-fn duration_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let duration = units::parse_duration(&text).map_err(serde::de::Error::custom)?;
-    u64::try_from(duration.as_millis()).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    struct Size;
-
-    impl Visitor<'_> for Size {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a size such as \"64MiB\", or a number of bytes")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-            units::parse_size(text).map_err(E::custom)
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<u64, E> {
-            u64::try_from(bytes).map_err(E::custom)
-        }
+/// A missing key of the file itself: the parser puts it at the table that happens to come first.
+fn at_the_top(error: document::Error) -> document::Error {
+    match error.message.as_str() {
+        "missing field `project`" => document::Error {
+            line: 0,
+            key: "project".to_owned(),
+            message: "is missing: begin the file with its name, project = \"shop\"".to_owned(),
+            suggestion: None,
+        },
+        _ => error,
     }
-
-    deserializer.deserialize_any(Size).map(Some)
-}
-
-/// Something by one text alone, or by a table with all its fields.
-struct Short<T>(T);
-
-/// What a text alone means.
-trait FromText: Sized {
-    const EXPECTED: &'static str;
-    fn from_text(text: &str) -> Self;
-}
-
-impl FromText for HttpRoute {
-    const EXPECTED: &'static str = "a path such as \"/hello\", or a table with a path";
-    fn from_text(path: &str) -> Self {
-        HttpRoute { path: path.to_owned(), methods: Vec::new(), host: None, auth: None }
-    }
-}
-
-impl FromText for EventTrigger {
-    const EXPECTED: &'static str =
-        "an event type such as \"com.shop.order.created\", or a table with type, source or filters";
-    fn from_text(ty: &str) -> Self {
-        EventTrigger::of_type(ty)
-    }
-}
-
-impl FromText for CronTrigger {
-    const EXPECTED: &'static str = "a schedule such as \"*/5 * * * *\", or a table with a schedule";
-    fn from_text(schedule: &str) -> Self {
-        CronTrigger { schedule: schedule.to_owned(), ..CronTrigger::default() }
-    }
-}
-
-impl<'de, T: FromText + Deserialize<'de>> Deserialize<'de> for Short<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ShortVisitor<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: FromText + Deserialize<'de>> Visitor<'de> for ShortVisitor<T> {
-            type Value = Short<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(T::EXPECTED)
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Short<T>, E> {
-                Ok(Short(T::from_text(text)))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Short<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Short)
-            }
-        }
-
-        deserializer.deserialize_any(ShortVisitor(std::marker::PhantomData))
-    }
-}
-
-/// One thing, or a list of them.
-struct Many<T>(std::marker::PhantomData<T>, &'static str);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Many<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.1)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-        T::deserialize(serde::de::value::StrDeserializer::new(text)).map(|one| vec![one])
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(|one| vec![one])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut all = Vec::new();
-        while let Some(one) = seq.next_element()? {
-            all.push(one);
-        }
-        Ok(all)
-    }
-}
-
-fn many<'de, T, D>(deserializer: D, expected: &'static str) -> Result<Vec<T>, D::Error>
-where
-    T: FromText + Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    let all = deserializer.deserialize_any(Many::<Short<T>>(std::marker::PhantomData, expected))?;
-    Ok(all.into_iter().map(|one| one.0).collect())
-}
-
-fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HttpRoute>, D::Error> {
-    many(deserializer, "a path such as \"/hello\", a table with a path, or a list of these")
-}
-
-fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EventTrigger>, D::Error> {
-    many(deserializer, "an event type such as \"com.shop.order.created\", or a list of these")
-}
-
-fn crons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CronTrigger>, D::Error> {
-    many(deserializer, "a schedule such as \"*/5 * * * *\", or a list of these")
-}
-
-fn webhooks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WebhookTrigger>, D::Error> {
-    let expected = "a table with path, verify and secret, or a list of these";
-    deserializer.deserialize_any(Many::<WebhookTrigger>(std::marker::PhantomData, expected))
 }
 
 #[cfg(test)]
@@ -469,7 +352,8 @@ mod tests {
     #[test]
     fn wrong_manifests_are_explained() {
         for (text, expected) in [
-            ("", "project"),
+            ("", "project: is missing: begin the file with its name, project = \"shop\""),
+            ("[functions.a]\nhttp = \"/a\"", "project: is missing"),
             ("project = \"A b\"", "is not a name"),
             ("project = \"a\"\n[function.hello]", "did you mean 'functions'?"),
             (
@@ -477,6 +361,39 @@ mod tests {
                 "line 3: functions.hello.timout",
             ),
             ("project = \"a\"\n[functions.hello]\ntimeout = \"soon\"", "is not a duration"),
+            (
+                "project = \"a\"\n[functions.hello]\ntimeout = 5",
+                "line 3: functions.hello.timeout: 5 has no unit: write \"5s\"",
+            ),
+            (
+                "project = \"a\"\n[functions.hello]\ntimeout = true",
+                "expected a duration such as \"30s\"",
+            ),
+            (
+                "project = \"a\"\n[functions.hello]\ntimeout = \"20m\"",
+                "line 3: functions.hello.timeout: '20m' is not between 1ms and 15m",
+            ),
+            (
+                "project = \"a\"\n[functions.hello]\nmemory = \"2GiB\"",
+                "line 3: functions.hello.memory: '2GiB' is not between 64KiB and 1GiB",
+            ),
+            ("project = \"a\"\n[functions.hello]\nmemory = 5", "'5' is not between 64KiB"),
+            (
+                "project = \"a\"\n[functions.hello]\nenv = { A = 5 }",
+                "line 3: functions.hello.env: variables are texts: write \"5\"",
+            ),
+            (
+                "project = \"a\"\n[functions.hello.env]\nA = true",
+                "line 3: functions.hello.env.A: variables are texts: write \"true\"",
+            ),
+            (
+                "project = \"a\"\n[functions.hello]\nenv = { A = [] }",
+                "a text such as \"EUR\", or { secret = \"name\" }",
+            ),
+            (
+                "project = \"a\"\n[functions.hello]\nenv = { A = { secrt = \"x\" } }",
+                "did you mean 'secret'?",
+            ),
             ("project = \"a\"\n[functions.hello]\nhttp = 7", "a path such as"),
             ("project = \"a\"\n[functions.hello]\nrecord = \"alway\"", "did you mean 'always'?"),
         ] {

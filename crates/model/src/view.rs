@@ -127,6 +127,9 @@ pub struct EventView {
     /// The invocation that emitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<InvocationId>,
+    /// What it was scheduled as: the id by which it was known before it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<EventId>,
     /// W3C `traceparent`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,

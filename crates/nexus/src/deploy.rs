@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nexus_cli::{DeployArgs, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload};
-use nexus_model::resource::{Kind, SchemaMode};
+use nexus_model::resource::Kind;
 use nexus_toolchain::BuildOptions;
 
 use crate::project::{Artifact, BuildError, Function, Project};
@@ -68,8 +68,8 @@ pub(crate) fn built(
 /// Applies the schemas and triggers of the manifest, and removes those that it no longer has.
 fn declare(globals: &Globals, project: &Project, session: &mut Session) -> Result<(), Error> {
     let mut resources = project.declared()?;
-    if project.manifest.schema_mode != SchemaMode::default() {
-        // Whether schemas are enforced is said by the project itself.
+    if project.states_project {
+        // A manifest that says nothing of it leaves the project as it is.
         let own = project.manifest.resources().into_iter();
         resources.extend(own.filter(|resource| resource.kind == Kind::Project));
     }

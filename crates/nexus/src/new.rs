@@ -32,10 +32,11 @@ pub(crate) fn run(args: &NewArgs, terminal: &mut Terminal) -> Result<(), Error> 
     }
     say_missing(&nexus_toolchain::check(language), terminal);
     terminal.say("");
-    terminal.say(format_args!(
-        "next: {}",
-        Paint(Tone::Key, format_args!("cd {} && nexus dev", args.folder.display()))
-    ));
+    let next = match args.folder.as_os_str() == "." {
+        true => "nexus dev".to_owned(),
+        false => format!("cd {} && nexus dev", args.folder.display()),
+    };
+    terminal.say(format_args!("next: {}", Paint(Tone::Key, next)));
     Ok(())
 }
 

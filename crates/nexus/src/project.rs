@@ -15,6 +15,8 @@ use crate::bundle;
 pub(crate) struct Project {
     pub(crate) folder: PathBuf,
     pub(crate) manifest: Manifest,
+    /// Whether the manifest says anything about the project itself, beside its name.
+    pub(crate) states_project: bool,
 }
 
 /// One function of a project, ready to be built.
@@ -107,6 +109,11 @@ impl From<ManifestError> for Error {
     }
 }
 
+fn states_project(manifest: &str) -> bool {
+    let table = manifest.parse::<toml::Table>().unwrap_or_default();
+    ["description", "default", "schema-mode"].iter().any(|key| table.contains_key(*key))
+}
+
 impl Project {
     /// Reads the manifest of a folder.
     pub(crate) fn load(folder: &Path) -> Result<Self, ManifestError> {
@@ -119,7 +126,8 @@ impl Project {
         })?;
         let manifest = Manifest::parse(&text)
             .map_err(|wrong| ManifestError::Wrong { path: path.clone(), wrong })?;
-        let project = Project { folder, manifest };
+        let states_project = states_project(&text);
+        let project = Project { folder, manifest, states_project };
         project.functions()?;
         Ok(project)
     }

@@ -1,12 +1,15 @@
 //! `nexus serve`: the production server.
 
-use nexus_cli::{DataFolder, Error, HostFailure, ServeArgs, Terminal, env};
+use nexus_cli::{DataFolder, Error, HostFailure, Paint, ServeArgs, Terminal, Tone, env};
 use nexus_node::Mode;
 use nexus_observe::telemetry;
 
 use crate::config::{self, Config, LogFormat, Sources};
 use crate::server::{Server, Start};
 use crate::signals::{Asked, Signals};
+
+/// How long work that cannot be stopped has at the end: enough to write a file.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Error> {
     if args.print_config_schema {
@@ -15,6 +18,9 @@ pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Error
     }
     let (config, warnings) = configure(Config::default(), args.config.clone(), &args.data)?;
     if args.dump_config {
+        for warning in &warnings {
+            terminal.say(format_args!("{} {warning}", Paint(Tone::Warn, "warning:")));
+        }
         let text = toml::to_string(&config).map_err(HostFailure::new)?;
         return terminal.bytes(text.as_bytes());
     }
@@ -22,7 +28,7 @@ pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Error
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    tokio_runtime()?.block_on(serve(config))
+    run_to_end(serve(config))
 }
 
 /// Puts the configuration of `serve` and `dev` together.
@@ -55,6 +61,15 @@ pub(crate) fn log_lines(config: &Config) -> Result<(), Error> {
     };
     let config = telemetry::Config { format, filter };
     telemetry::init(&config).map_err(|error| HostFailure::config(error).into())
+}
+
+/// Runs a server until it has ended. Work that still has a thread then (a compiler cannot be told to
+/// stop) gets a moment and ends with the process: no signal would be heard any more.
+pub(crate) fn run_to_end<T>(server: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio_runtime()?;
+    let ended = runtime.block_on(server);
+    runtime.shutdown_timeout(LINGER);
+    ended
 }
 
 /// The runtime of a server: a worker for each processor.

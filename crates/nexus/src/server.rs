@@ -1,5 +1,7 @@
 //! One server in a data folder: lock, sockets, log, store, runtime, node, listeners; and back.
 
+mod key;
+
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,16 +12,18 @@ use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
 use nexus_gateway::{Gateway, Listener, Page, PageRequest, ServerLimits, TlsFiles};
 use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
 use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
-use nexus_node::{MasterKey, Mode, NewToken, Node, NodeConfig, Parts};
+use nexus_node::{Mode, NewToken, Node, NodeConfig, Parts};
 use nexus_observe::Metrics;
 use nexus_policy::Token;
-use nexus_store::{Blobs, Store, StoreConfig};
+use nexus_store::{Blobs, FolderAccess, Store, StoreConfig, private_folder};
 
 use crate::config::{Config, Connections, OnPressure, Retention, Tls};
 use crate::task;
 
 /// The name of the token in the data folder.
 const LOCAL_TOKEN: &str = "local";
+/// The resource store's file in a data folder.
+const STORE_FILE: &str = "store.sqlite";
 
 /// How often retention is enforced.
 const RETENTION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
@@ -67,6 +71,16 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "the key {} is missing, and the secrets in this data folder are encrypted under it",
+        path.display()
+    )]
+    KeyMissing { path: PathBuf },
+    #[error(
+        "the key {} is not the one that the secrets in this data folder are encrypted under",
+        path.display()
+    )]
+    KeyOther { path: PathBuf },
     #[error("failed to open the event log")]
     Log(#[source] nexus_log::Error),
     #[error("failed to open the resource store")]
@@ -100,6 +114,7 @@ impl Error {
                 let flag = if *purpose == "the API" { "--admin-listen" } else { "--listen" };
                 format!("choose another address with {flag}; port 0 takes a free one")
             }
+            Error::KeyMissing { path } | Error::KeyOther { path } => key::hint(path),
             _ => return None,
         })
     }
@@ -123,16 +138,18 @@ impl Server {
         let addresses = Addresses::of(&config, &ingress, &api)?;
 
         let parts = open(&config, &data).await?;
+        let master_key = key::master_key(&data, &parts.store).await?;
         let node_config = NodeConfig {
             concurrency: config.functions.concurrency,
             waiting_calls_max: config.functions.waiting_max,
             deliveries: config.events.concurrency,
             verify_memory: config.functions.verify_memory,
             ingress_url: addresses.ingress.clone(),
-            ..NodeConfig::new(start.mode, master_key(&data)?, data.join("engine"))
+            ..NodeConfig::new(start.mode, master_key, data.join("engine"))
         };
         let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
         let (token_file, token) = ensure_token(&node, &data).await?;
+        tracing::info!(file = %token_file.display(), "the admin token of this data folder");
         let gateway = Gateway::start(node.clone(), gateway_config(&config, ingress, api))
             .map_err(|error| Error::Gateway(Box::new(error)))?;
         let file = ServerFile {
@@ -210,10 +227,24 @@ pub(crate) fn announce(data: &Path, file: &ServerFile) -> Result<(), Error> {
     std::fs::rename(&beside, &path).map_err(failed)
 }
 
+/// The data folder, made and closed to others where need be.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     let failed = |operation| move |source| Error::File { operation, path: path.to_owned(), source };
-    std::fs::create_dir_all(path).map_err(failed("create"))?;
-    std::fs::canonicalize(path).map_err(failed("open"))
+    let access = private_folder(path).map_err(failed("create"))?;
+    let data = std::fs::canonicalize(path).map_err(failed("open"))?;
+    match access {
+        FolderAccess::Private => {}
+        FolderAccess::Closed { mode } => tracing::info!(
+            data = %data.display(),
+            "others could read the data folder (mode {mode:o}); its mode is 700 now"
+        ),
+        FolderAccess::Open { mode } => tracing::warn!(
+            data = %data.display(),
+            "others can read the data folder (mode {mode:o}), and with it recordings; it is not \
+             ours alone, so it is left as it is"
+        ),
+    }
+    Ok(data)
 }
 
 fn lock(data: &Path) -> Result<FolderLock, Error> {
@@ -288,7 +319,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
     }
     let store_config = StoreConfig {
         bytes_max: config.store.max_size.0,
-        ..StoreConfig::new(data.join("store.sqlite"))
+        ..StoreConfig::new(data.join(STORE_FILE))
     };
     let store =
         Store::open(store_config, clock.clone(), mint.clone()).await.map_err(Error::Store)?;
@@ -296,6 +327,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
     let wasm = nexus_wasm::Config {
         instances: u32::try_from(config.functions.concurrency).unwrap_or(u32::MAX),
         loaded_max: config.functions.loaded_max,
+        verify_memory: config.functions.verify_memory,
         ..nexus_wasm::Config::new(data.join("code"))
     };
     let artifacts = Arc::new(BlobArtifacts(blobs.clone()));
@@ -322,15 +354,6 @@ fn on_pressure(word: OnPressure) -> nexus_log::OnPressure {
         OnPressure::Wait => nexus_log::OnPressure::Wait,
         OnPressure::Drop => nexus_log::OnPressure::Drop,
     }
-}
-
-fn master_key(data: &Path) -> Result<MasterKey, Error> {
-    let path = data.join("key");
-    MasterKey::load_or_create(&path).map_err(|source| Error::File {
-        operation: "read or make the key",
-        path,
-        source,
-    })
 }
 
 fn random(bytes: &mut [u8], data: &Path) -> Result<(), Error> {

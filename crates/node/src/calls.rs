@@ -126,7 +126,12 @@ pub(crate) async fn outcome(
         None => id,
     };
     let unavailable = |error: Error| CallError::Unavailable(error.detail().to_owned());
-    let found = node.parts.log.invocation(id).await.map_err(|error| unavailable(error.into()))?;
+    let ended = node.parts.log.invocation(id).await.map_err(|error| unavailable(error.into()))?;
+    let found = match ended {
+        Some(record) => Some(record),
+        // It may have been cancelled before it began.
+        None => node.unbegun(id).await.map_err(unavailable)?,
+    };
     let missing = || CallError::NotFound(format!("invocation {id}"));
     let record = found.filter(|record| record.meta.project == context.project.as_str());
     let record = record.ok_or_else(missing)?;

@@ -10,7 +10,7 @@ use nexus_model::view::{
     AttemptView, BulkView, DeadLetterCount, DeadLetterDetail, DeadLetterView, InvocationRow,
 };
 use nexus_model::{
-    Code, EventId, InvocationFilter, Name, OpContext, Partition, Scope, Timestamp, limits,
+    Code, Event, EventId, InvocationFilter, Name, OpContext, Partition, Scope, Timestamp, limits,
 };
 
 use crate::history::{page_size, payloads, reach};
@@ -151,7 +151,8 @@ impl Node {
             Some(record) => record.failure,
             None => None,
         };
-        let (code, reason) = failure.map(|at| (at.code, at.message)).unwrap_or_default();
+        let told = |at: nexus_model::record::Failure| (at.code, crate::stack::message(&at.message));
+        let (code, reason) = failure.map(told).unwrap_or_default();
         Ok(AttemptView {
             invocation: row.id,
             attempt: row.attempt,
@@ -174,7 +175,7 @@ impl Node {
     ) -> Result<BulkView, Error> {
         let counts = self.dead_letter_counts(ctx, filter).await?;
         let matched = counts.iter().map(|at| at.count).sum();
-        Ok(BulkView { matched, done: 0, until: None })
+        Ok(BulkView { matched, done: 0, until: None, replaced_by: None })
     }
 
     /// Tries dead letters again from their first attempt, in the order of their events, at most
@@ -203,7 +204,7 @@ impl Node {
             let ns = (done - 1) * 1_000_000_000 / u64::from(rate.get());
             begun.after(Duration::from_nanos(ns))
         });
-        Ok(BulkView { matched: done, done, until })
+        Ok(BulkView { matched: done, done, until, replaced_by: None })
     }
 
     async fn redrive_edited(
@@ -225,8 +226,8 @@ impl Node {
         let record =
             record.ok_or_else(|| Error::new(Code::Gone, "the event was removed by retention"))?;
         let mut event = record.event.to_event();
+        event.datacontenttype = Some(edited_type(&event, (&data, content_type))?);
         event.data = Some(data);
-        event.datacontenttype = Some(content_type);
         event.validate().map_err(|error| Error::new(Code::BadEvent, error.to_string()))?;
         let project =
             Name::new(&dead.key.project).map_err(|error| Error::internal("read a name", error))?;
@@ -246,8 +247,8 @@ impl Node {
             schedule: Bytes::new(),
             ..record
         };
-        self.engine()?.redrive_edited(dead.key.clone(), edited, how).await?;
-        Ok(BulkView { matched: 1, done: 1, until: None })
+        let made = self.engine()?.redrive_edited(dead.key.clone(), edited, how).await?;
+        Ok(BulkView { matched: 1, done: 1, until: None, replaced_by: Some(made) })
     }
 
     /// Takes dead letters out for good, at most [`limits::DEAD_LETTERS_BULK_MAX`]. The log keeps
@@ -267,8 +268,25 @@ impl Node {
         }
         let who = (ctx.principal.to_string(), reason.to_owned());
         let done = self.engine()?.drop_dead(filter, who).await? as u64;
-        Ok(BulkView { matched: done, done, until: None })
+        Ok(BulkView { matched: done, done, until: None, replaced_by: None })
     }
+}
+
+/// The media type of an event with other data. JSON stays JSON: its function can read nothing else,
+/// and what an editor left half written is not meant to be sent.
+fn edited_type(original: &Event, (data, stated): (&Bytes, String)) -> Result<String, Error> {
+    if original.data.is_none() || !original.data_is_json() {
+        return Ok(stated);
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(data) {
+        return Err(Error::new(
+            Code::BadRequest,
+            format!("the data of the event is JSON, and the other data is not: {error}"),
+        )
+        .with_hint("nothing was redriven; correct it, or emit an event of another media type"));
+    }
+    // Whoever edits JSON says no more than that it is JSON.
+    Ok(original.datacontenttype.clone().unwrap_or(stated))
 }
 
 fn readable(ctx: &OpContext, filter: DeadLetterFilter) -> Result<DeadFilter, Error> {
@@ -303,7 +321,7 @@ fn view(at: nexus_engine::DeadLetter) -> DeadLetterView {
         function: at.key.function.to_string(),
         trigger: at.key.trigger.to_string(),
         ty: at.ty.to_string(),
-        reason: at.reason,
+        reason: crate::stack::message(&at.reason),
         code: at.code,
         attempts: at.attempts,
         at: at.at,

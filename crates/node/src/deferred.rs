@@ -1,10 +1,10 @@
 //! Calls that nobody waits for: accepted now, run by the engine, their results fetched by id; and
-//! what can be done about invocations that have not ended.
+//! signals to invocations that have not ended.
 
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use nexus_engine::{Cancellation, DeliveryFilter, DeliveryKey, DeliveryState, INVOKE_TYPE};
+use nexus_engine::{DeliveryFilter, DeliveryKey, DeliveryState, Ended, INVOKE_TYPE};
 use nexus_exec::header_map;
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
@@ -17,12 +17,17 @@ use crate::invoke::content_type;
 use crate::record::bytes_of;
 use crate::serve::{Outcome, guest_error};
 use crate::waited::{Waited, key_of_call};
+use crate::words::brief;
 use crate::{Error, InvokeInput, InvokeOutput, Node};
 
 /// The source of the events that direct calls make.
 pub(crate) const INVOKE_SOURCE: &str = "/nexus/invoke";
 /// Unfinished deliveries that are looked through for one invocation.
 const PENDING_MAX: usize = 1_000_000;
+/// How often a call that begins later is looked at: it may be taken back meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The shortest pause between two looks.
+const NAP_MIN: Duration = Duration::from_millis(1);
 
 /// What there is to say about an asynchronous invocation.
 #[derive(Debug)]
@@ -152,41 +157,75 @@ impl Node {
         patience: Duration,
     ) -> Result<ResultOf, Error> {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
+        let patience = patience.min(limits::RESULT_WAIT_MAX);
         let mut key = self.key_of(project, id).await?;
         // Only what is not in the log can be scheduled still.
-        let due = match key {
-            Some(_) => None,
-            None => self.begins_at(project, id).await?,
-        };
-        if let Some(due) = due {
-            let left = due.since(self.parts.clock.now());
-            tokio::time::sleep(patience.min(limits::RESULT_WAIT_MAX).min(left)).await;
-            let reason = format!("it begins at {due}");
-            let pending =
-                PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
-            return Ok(ResultOf::Pending(Box::new(pending)));
-        }
         if key.is_none() {
+            if let Some(due) = self.wait_begin((project, id), patience).await? {
+                let reason = format!("it begins at {due}");
+                let pending =
+                    PendingView { invocation: id, status: Status::Queued, attempt: 1, reason };
+                return Ok(ResultOf::Pending(Box::new(pending)));
+            }
             // It may have begun between the two questions.
             key = self.key_of(project, id).await?;
         }
-        if let Some(key) = key {
-            let patience = patience.min(limits::RESULT_WAIT_MAX);
-            let wait = self.engine()?.wait_ended(key.clone());
-            if let Ok(ended) = tokio::time::timeout(patience, wait).await
-                && let Some(last) = ended?.and_then(|ended| ended.invocation)
-            {
-                return self.result_of(ctx, project, last).await;
-            }
-            if let Some(pending) = self.pending_view(&key, id).await? {
-                return Ok(ResultOf::Pending(Box::new(pending)));
-            }
-            // It ended long ago: its attempts are in the log.
-            if let Some(last) = self.last_attempt(project, key.event).await? {
-                return self.result_of(ctx, project, last).await;
-            }
+        let Some(key) = key else { return self.result_of(ctx, project, id).await };
+        let wait = self.engine()?.wait_ended(key.clone());
+        if let Ok(ended) = tokio::time::timeout(patience, wait).await
+            && let Some(Ended { decision: None, invocation: Some(last), .. }) = ended?
+        {
+            return self.result_of(ctx, project, last).await;
         }
-        self.result_of(ctx, project, id).await
+        if let Some(pending) = self.pending_view(&key, id).await? {
+            return Ok(ResultOf::Pending(Box::new(pending)));
+        }
+        self.result_of_ended(ctx, (project, id), &key).await
+    }
+
+    /// Waits until an invocation begins that was started for later, or is taken back; when it
+    /// begins, where that is after the caller's patience.
+    async fn wait_begin(
+        &self,
+        (project, id): (&Name, InvocationId),
+        mut patience: Duration,
+    ) -> Result<Option<Timestamp>, Error> {
+        loop {
+            let Some(due) = self.begins_at(project, id).await? else { return Ok(None) };
+            if patience.is_zero() {
+                return Ok(Some(due));
+            }
+            let left = due.since(self.parts.clock.now());
+            let nap = patience.min(left).min(LOOK_AGAIN).max(NAP_MIN);
+            tokio::time::sleep(nap).await;
+            patience = patience.saturating_sub(nap);
+        }
+    }
+
+    /// The result of a call that has ended: that of its last attempt, unless something else was
+    /// decided after that, or instead of an attempt.
+    async fn result_of_ended(
+        &self,
+        ctx: &OpContext,
+        (project, id): (&Name, InvocationId),
+        key: &DeliveryKey,
+    ) -> Result<ResultOf, Error> {
+        let last = self.attempts_to(key).await?.pop();
+        let decisions = self.decisions(project.as_str(), key.event).await?;
+        let decided = decisions.of((&key.function, &key.trigger)).next_back();
+        let last_id = last.as_ref().and_then(|last| last.invocation_id());
+        match (last_id, decided) {
+            (_, Some(decided)) if decided.cancels(last.as_ref()) => {
+                Err(decided.error(last_id.unwrap_or(id)))
+            }
+            (None, Some(decided)) => Err(decided.error(id)),
+            (Some(last), Some(decided)) if decided.follower().is_some() => {
+                let found = self.result_of(ctx, project, last).await;
+                let what = decided.told_without_reason();
+                found.map_err(|error| error.with_hint(format!("{what}; see nexus why {id}")))
+            }
+            (last, _) => self.result_of(ctx, project, last.unwrap_or(id)).await,
+        }
     }
 
     /// When an invocation begins that was started for later; `None` when it has, or was not.
@@ -205,7 +244,7 @@ impl Node {
         project: &Name,
         id: InvocationId,
     ) -> Result<ResultOf, Error> {
-        let mut record = self.invocation_record(ctx, Scope::ReadPayload, id).await?;
+        let mut record = self.record_or_unbegun(ctx, Scope::ReadPayload, id).await?;
         if record.meta.project != project.as_str() {
             return Err(Error::not_found(format_args!("invocation {id} in project '{project}'")));
         }
@@ -249,7 +288,7 @@ impl Node {
         Ok(found.into_iter().find(|at| runs(&at.state)).map(|at| at.key))
     }
 
-    async fn pending_view(
+    pub(crate) async fn pending_view(
         &self,
         key: &DeliveryKey,
         id: InvocationId,
@@ -267,7 +306,7 @@ impl Node {
             }
             DeliveryState::Settling { attempts, .. } => (Status::Running, *attempts, id),
         };
-        let reason = why.to_string();
+        let reason = brief(&why.to_string());
         Ok(Some(PendingView { invocation, status, attempt, reason }))
     }
 
@@ -279,40 +318,6 @@ impl Node {
     ) -> Result<Option<InvocationId>, Error> {
         let attempts = self.attempts_of(project.as_str(), event).await?;
         Ok(attempts.last().map(|row| row.id))
-    }
-
-    /// Stops an invocation that has not ended: one that waits or sleeps is gone, one that runs is
-    /// being stopped.
-    ///
-    /// # Errors
-    /// It has ended, does not exist, or is one that its caller waits for; the caller may not call
-    /// functions there.
-    pub async fn cancel_invocation(
-        &self,
-        ctx: &OpContext,
-        (project, id): (&Name, InvocationId),
-        reason: &str,
-    ) -> Result<(), Error> {
-        nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
-        let ended = || {
-            Error::new(Code::Conflict, format!("invocation {id} has ended"))
-                .with_hint(format!("see how: nexus invocations show {id}"))
-        };
-        let who = (ctx.principal.to_string(), reason.to_owned());
-        let event = EventId::from_bytes(*id.as_bytes());
-        if self.begins_at(project, id).await?.is_some()
-            && self.engine()?.cancel_schedule((project.as_str(), event), who.clone()).await?
-        {
-            return Ok(());
-        }
-        let Some(key) = self.key_of(project, id).await? else {
-            self.invocation_record(ctx, Scope::Invoke, id).await?;
-            return Err(ended());
-        };
-        match self.engine()?.cancel(key, who).await? {
-            Cancellation::Done => Ok(()),
-            Cancellation::TooLate | Cancellation::NotFound => Err(ended()),
-        }
     }
 
     /// Gives a word from outside to a durable invocation: durable when it returns.

@@ -60,6 +60,8 @@ impl Node {
         let known = self.parts.store.get(&key).await?;
         let mut spec = self.wanted(&deploy, known.as_ref())?;
         self.check_secrets(&deploy.project, &spec.config).await?;
+        self.check_webhooks(&deploy.project, &spec.on.webhooks, None).await?;
+        let absent = self.notes_of_followers((&deploy.project, &deploy.name), &spec.delivery);
         let status = known.as_ref().map(FunctionStatus::of).unwrap_or_default();
         if deploy.candidate && status.current.is_none() {
             let detail =
@@ -90,6 +92,7 @@ impl Node {
             }
         };
         let mut notes = artifact.notes;
+        notes.extend(absent);
         if artifact.compiled.cached && stored.1 {
             notes.push("its machine code was stored already".to_owned());
         }
@@ -225,14 +228,27 @@ impl Node {
         Ok((fresh, true))
     }
 
-    /// Compiles what current versions need and this engine has not compiled, one after the other.
-    pub(crate) async fn compile_missing(self: Arc<Self>) {
+    /// Compiles what current versions need and this engine has not compiled, one after the other: at
+    /// the start, and when somebody finds code missing.
+    pub(crate) async fn compile_loop(self: Arc<Self>) {
+        loop {
+            self.compile_missing().await;
+            tokio::select! {
+                () = self.tasks.stopping() => return,
+                () = self.compile_due.notified() => {}
+            }
+        }
+    }
+
+    async fn compile_missing(&self) {
         let snapshot = self.catalog.snapshot();
         let functions = snapshot.projects.values().flat_map(|at| at.functions.iter());
         let codes: HashSet<Digest> =
             functions.filter_map(|(_, function)| function.current.map(|at| at.code())).collect();
-        let missing: HashSet<Digest> =
-            codes.into_iter().filter(|code| !self.parts.runtime.is_compiled(*code)).collect();
+        let runtime = &self.parts.runtime;
+        let is_missing =
+            |code: &Digest| !runtime.is_compiled(*code) && !lock(&self.failed).contains_key(code);
+        let missing: HashSet<Digest> = codes.into_iter().filter(is_missing).collect();
         lock(&self.compiling).extend(missing.iter().copied());
         self.looked_through.store(true, Ordering::Release);
         for code in missing {
@@ -240,19 +256,15 @@ impl Node {
                 return;
             }
             let compiled = match self.parts.blobs.get(code).await {
-                Ok(Some(bytes)) => self
-                    .parts
-                    .runtime
-                    .compile(code, bytes)
-                    .await
-                    .map(drop)
-                    .map_err(|at| at.to_string()),
+                Ok(Some(bytes)) => {
+                    runtime.compile(code, bytes).await.map(drop).map_err(|at| at.to_string())
+                }
                 Ok(None) => Err(format!("component {code} is missing")),
                 Err(error) => Err(error.to_string()),
             };
             if let Err(reason) = compiled {
                 tracing::error!(component = %code, reason, "a component cannot be compiled");
-                lock(&self.failed).push(reason);
+                lock(&self.failed).insert(code, reason);
             }
             lock(&self.compiling).remove(&code);
         }

@@ -174,9 +174,6 @@ fn principal_of(event: &Event) -> Option<String> {
 
 /// Rules and limits of a batch.
 pub(crate) fn check(events: &[Event]) -> Result<(), Error> {
-    if events.is_empty() {
-        return Err(Error::new(Code::BadRequest, "the batch has no events"));
-    }
     if events.len() > limits::BATCH_EVENTS_MAX {
         return Err(Error::new(
             Code::TooLarge,

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use nexus_model::{Code, InvocationId};
 
+/// What to do about a full disk.
+const FREE_SPACE: &str = "free space on the disk of the data folder";
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a use case did not do what was asked.
@@ -165,11 +168,19 @@ impl From<nexus_store::Error> for Error {
         };
         let hint = match &error {
             E::Conflict { .. } => Some("read the resource again and repeat the change on it"),
-            E::DiskFull { .. } => Some("free space on the disk of the data folder"),
+            E::DiskFull { .. } => Some(FREE_SPACE),
+            E::CorruptBlob { .. } => Some("put the file back from a backup of the data folder"),
             _ => None,
         };
-        let detail =
-            if code == Code::Storage { "the store failed".into() } else { error.to_string() };
+        // Paths of the server are nobody's business.
+        let detail = match &error {
+            E::DiskFull { .. } => error.to_string(),
+            E::CorruptBlob { digest, found, .. } => {
+                format!("a stored body is damaged: expected {digest}, found {found}")
+            }
+            _ if code == Code::Storage => "the store failed".to_owned(),
+            _ => error.to_string(),
+        };
         let mapped = Error::new(code, detail).with_source(error);
         match hint {
             Some(hint) => mapped.with_hint(hint),
@@ -203,11 +214,23 @@ impl From<nexus_log::Error> for Error {
             E::Closed => Code::ShuttingDown,
             _ => Code::Storage,
         };
-        let detail = match code {
-            Code::Storage => "the log failed".to_owned(),
+        let hint = match &error {
+            E::NoSpace { .. } => Some(FREE_SPACE),
+            E::Corrupt { .. } => Some("find out what is damaged: nexus log verify"),
+            _ => None,
+        };
+        // Paths of the server are nobody's business.
+        let detail = match &error {
+            E::NoSpace { .. } => "the disk of the server is full".to_owned(),
+            E::Corrupt { .. } | E::Stopped { .. } => error.to_string(),
+            _ if code == Code::Storage => "the log failed".to_owned(),
             _ => error.to_string(),
         };
-        Error::new(code, detail).with_source(error)
+        let mapped = Error::new(code, detail).with_source(error);
+        match hint {
+            Some(hint) => mapped.with_hint(hint),
+            None => mapped,
+        }
     }
 }
 

@@ -302,7 +302,10 @@ impl Guarded<'_> {
             until: self.node.parts.clock.now().after(cache.age),
         };
         let node = Arc::clone(self.node);
-        let body = Copying { body, copy: Some(BytesMut::new()), keep: Some((node, key, kept)) };
+        let length = head.headers.get(http::header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let (copy, keep) = (Some(BytesMut::new()), Some((node, key, kept)));
+        let body = Copying { body, length, copy, keep };
         Response::from_parts(head, body.boxed_unsync())
     }
 
@@ -393,6 +396,8 @@ fn again(request: &Request<Body>, body: Bytes) -> Option<Request<Body>> {
 /// A body that is copied while it is read, and kept when it ended well.
 struct Copying {
     body: Body,
+    /// Its length, where it is stated.
+    length: Option<usize>,
     /// `None` once it is known that it will not be kept.
     copy: Option<BytesMut>,
     keep: Option<(Arc<Node>, ResultKey, Kept)>,
@@ -428,7 +433,8 @@ impl http_body::Body for Copying {
                     _ => self.copy = None,
                 }
                 // Who knows the length reads no further than that.
-                if self.body.is_end_stream() {
+                let copied = self.copy.as_ref().map(BytesMut::len);
+                if self.body.is_end_stream() || (copied.is_some() && copied == self.length) {
                     self.finish();
                 }
             }

@@ -7,10 +7,11 @@ use nexus_model::record::{
 use nexus_model::resource::Kind;
 use nexus_model::view::{EventView, InvocationRow, InvocationView, LogView};
 use nexus_model::{
-    Cursor, Digest, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page,
-    Scope, TimeRange, limits,
+    Code, Cursor, Digest, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext,
+    Page, Scope, TimeRange, Timestamp, limits,
 };
 
+use crate::schedules::{Fate, taken_back};
 use crate::views::{self, Payloads};
 use crate::{Error, LogFilter, Node, PageOptions};
 
@@ -62,17 +63,38 @@ impl Node {
             .ok_or_else(|| Error::not_found(format_args!("event {id}")))
     }
 
+    /// The record of an event that the caller may see; of a schedule the event that it became.
     pub(crate) async fn event_record_of(
         &self,
         ctx: &OpContext,
         id: EventId,
     ) -> Result<EventRecord, Error> {
-        let record = self.parts.log.event(id).await?;
         let missing = || Error::not_found(format_args!("event {id}"));
-        let record = record.ok_or_else(missing)?;
-        may_know(ctx, &record.meta.project).ok_or_else(missing)?;
-        read_in(ctx, &record.meta.project)?;
-        Ok(record)
+        let reach = |project: &str| {
+            may_know(ctx, project).ok_or_else(missing)?;
+            read_in(ctx, project)
+        };
+        if let Some(record) = self.parts.log.event(id).await? {
+            reach(&record.meta.project)?;
+            return Ok(record);
+        }
+        let (schedule, fate) = self.fate_of(id).await?.ok_or_else(missing)?;
+        reach(&schedule.meta.project)?;
+        let why = match fate {
+            Fate::Happened(record) => return Ok(*record),
+            Fate::TakenBack(record) => {
+                format!("event {id} never happened: {}", taken_back(&record))
+            }
+            Fate::Unknown => {
+                let due = Timestamp::from_unix_ns(schedule.due_ns);
+                let waits = self.engine()?.scheduled(&schedule.meta.project, id).await?.is_some();
+                match waits {
+                    true => format!("event {id} has not happened: it is due at {due}"),
+                    false => return Err(missing()),
+                }
+            }
+        };
+        Err(Error::new(Code::NotFound, why).with_hint(format!("nexus why {id}")))
     }
 
     /// Invocations, the newest first.
@@ -169,7 +191,7 @@ impl Node {
         ctx: &OpContext,
         id: InvocationId,
     ) -> Result<InvocationView, Error> {
-        let mut record = self.invocation_record(ctx, Scope::Read, id).await?;
+        let mut record = self.record_or_unbegun(ctx, Scope::Read, id).await?;
         let payloads = payloads(ctx, Some(&record.meta.project));
         let mut event = None;
         if payloads == Payloads::Shown {

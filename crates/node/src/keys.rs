@@ -6,8 +6,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use nexus_model::resource::{Resource, SecretSpec};
 
 const NONCE_BYTES: usize = 24;
 const FORMAT: u8 = 1;
@@ -28,25 +31,46 @@ impl MasterKey {
         MasterKey(bytes)
     }
 
-    /// Reads the key file, or makes one with mode 0600 where there is none.
+    /// Reads the key file; `None` where there is none.
     ///
     /// # Errors
-    /// The file cannot be read or made, or does not hold 32 bytes.
-    pub fn load_or_create(path: &Path) -> io::Result<Self> {
+    /// The file cannot be read, or does not hold 32 bytes.
+    pub fn load(path: &Path) -> io::Result<Option<Self>> {
         match std::fs::read(path) {
-            Ok(bytes) => <[u8; 32]>::try_from(&bytes[..]).map(MasterKey).map_err(|_| {
-                io::Error::new(
+            Ok(bytes) => match <[u8; 32]>::try_from(&bytes[..]) {
+                Ok(bytes) => Ok(Some(MasterKey(bytes))),
+                Err(_) => Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     format!("{} holds {} bytes, a key has 32", path.display(), bytes.len()),
-                )
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = MasterKey(random()?);
-                write_private(path, &key.0)?;
-                Ok(key)
-            }
+                )),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a key file with mode 0600. Only for a folder that holds nothing that was encrypted:
+    /// whatever was, needs the key that it was encrypted under.
+    ///
+    /// # Errors
+    /// There is a file already, or it cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let key = MasterKey(random()?);
+        write_private(path, &key.0)?;
+        Ok(key)
+    }
+
+    /// Whether a stored secret is encrypted under this key: tries its current value.
+    pub fn opens(&self, secret: &Resource) -> bool {
+        let Some(project) = &secret.metadata.project else { return false };
+        let Ok(spec) = serde_json::from_value::<SecretSpec>(secret.spec.clone()) else {
+            return false;
+        };
+        let Some(sealed) = spec.versions.get(&spec.current) else { return false };
+        let Ok(sealed) = STANDARD.decode(sealed) else { return false };
+        // As `secrets.rs` seals them.
+        let context = format!("{project}/{}/{}", secret.metadata.name, spec.current);
+        self.derive("secrets").open(&context, &sealed).is_ok()
     }
 
     /// The key for one purpose; different purposes cannot read each other's ciphertexts.
@@ -122,6 +146,9 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use nexus_model::Name;
+    use nexus_model::resource::{Kind, ResourceKey};
+
     use super::*;
 
     #[test]
@@ -145,11 +172,32 @@ mod tests {
     fn a_key_file_is_made_once_and_is_private() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let first = MasterKey::load_or_create(&path).unwrap();
-        assert_eq!(MasterKey::load_or_create(&path).unwrap(), first);
+        assert_eq!(MasterKey::load(&path).unwrap(), None);
+        let first = MasterKey::create(&path).unwrap();
+        assert!(MasterKey::create(&path).is_err());
+        assert_eq!(MasterKey::load(&path).unwrap(), Some(first));
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&path, b"short").unwrap();
-        assert!(MasterKey::load_or_create(&path).is_err());
+        assert!(MasterKey::load(&path).is_err());
+    }
+
+    #[test]
+    fn a_stored_secret_tells_whether_a_key_is_its_own() {
+        let (key, other) = (MasterKey::from_bytes([7; 32]), MasterKey::from_bytes([8; 32]));
+        let sealed = key.derive("secrets").seal("shop/password/2", b"hush").unwrap();
+        let name = ResourceKey {
+            kind: Kind::Secret,
+            project: Some(Name::new("shop").unwrap()),
+            name: Name::new("password").unwrap(),
+        };
+        let secret = |versions: serde_json::Value| {
+            Resource::new(&name, serde_json::json!({ "current": 2, "versions": versions }))
+        };
+        let whole = secret(serde_json::json!({ "1": "AA==", "2": STANDARD.encode(sealed) }));
+        assert!(key.opens(&whole) && !other.opens(&whole));
+        for damaged in [serde_json::json!({}), serde_json::json!({ "2": "no base 64" })] {
+            assert!(!key.opens(&secret(damaged)));
+        }
     }
 }

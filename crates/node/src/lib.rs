@@ -9,8 +9,10 @@
 //!   delivery.rs   the asynchronous path: attempts for the engine, also those that go on
 //!   waited.rs     callers that wait for durable functions
 //!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
-//!   invoke.rs     direct calls; deferred.rs: those that nobody waits for
-//!   webhook.rs, schedules.rs, dead_letters.rs, why.rs      events on their way
+//!   invoke.rs     direct calls; deferred.rs: those that nobody waits for; unbegun.rs: those without
+//!                 an attempt
+//!   webhook.rs, schedules.rs, dead_letters.rs, cancel.rs   events on their way
+//!   why.rs, decisions.rs                                   where they are, and what they came to
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   sessions.rs   browsers that sign in
@@ -28,6 +30,7 @@ mod buckets;
 mod cache_key;
 mod call_policy;
 mod calls;
+mod cancel;
 mod cases;
 mod catalog;
 mod changes;
@@ -36,6 +39,7 @@ mod compare;
 mod config;
 mod dead_letters;
 mod debug;
+mod decisions;
 mod deferred;
 mod delivery;
 mod deploy;
@@ -81,6 +85,7 @@ mod trace;
 mod trigger_views;
 mod triggers;
 mod types;
+mod unbegun;
 mod validate;
 mod versions;
 mod views;
@@ -88,6 +93,7 @@ mod waited;
 mod waiters;
 mod webhook;
 mod why;
+mod words;
 
 pub use catalog::Route;
 pub use collect::Collected;

@@ -94,14 +94,14 @@ impl Node {
         Ok((loaded, LoadTimes { fetch, load, cold: true }))
     }
 
+    /// The error for code that is not there (any more); it is being made, unless that failed.
     fn not_compiled(&self, function: &Function, code: Digest) -> Error {
-        let known = self.looked_through.load(Ordering::Acquire);
-        if known && !lock(&self.compiling).contains(&code) && !self.parts.runtime.is_compiled(code)
-        {
+        if lock(&self.failed).contains_key(&code) {
             let detail = format!("the code of function '{}' cannot be compiled", function.name);
             return Error::new(Code::Storage, detail)
                 .with_hint("/readyz says why; deploy the function again");
         }
+        self.compile_due.notify_one();
         let detail = format!("the code of function '{}' is still being compiled", function.name);
         Error::new(Code::Overloaded, detail)
             .with_hint("try again in a moment; /readyz says what is being compiled")

@@ -1,6 +1,6 @@
 //! The node: what it holds, how it starts and how it stops.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -73,8 +73,10 @@ pub struct Node {
     /// Whether `compiling` says what is missing: until then nobody knows.
     pub(crate) looked_through: AtomicBool,
     pub(crate) compiling: std::sync::Mutex<HashSet<Digest>>,
-    /// Why components could not be compiled at the start.
-    pub(crate) failed: std::sync::Mutex<Vec<String>>,
+    /// Why components could not be compiled again.
+    pub(crate) failed: std::sync::Mutex<BTreeMap<Digest, String>>,
+    /// Somebody found code missing.
+    pub(crate) compile_due: Notify,
     pub(crate) authenticator: ArcSwap<Authenticator>,
     pub(crate) sessions: std::sync::Mutex<Sessions>,
     engine: OnceLock<Engine>,
@@ -110,6 +112,7 @@ impl Node {
             looked_through: AtomicBool::new(false),
             compiling: std::sync::Mutex::default(),
             failed: std::sync::Mutex::default(),
+            compile_due: Notify::new(),
             authenticator: ArcSwap::default(),
             sessions: std::sync::Mutex::default(),
             engine: OnceLock::new(),
@@ -122,7 +125,7 @@ impl Node {
         node.start_engine(known).await?;
         node.register_metrics();
         let at = Arc::clone(&node);
-        node.tasks.service("compile at start", async move { at.compile_missing().await });
+        node.tasks.service("compile what is missing", async move { at.compile_loop().await });
         let at = Arc::clone(&node);
         node.tasks.service("audit", async move { at.audit_loop().await });
         let at = Arc::clone(&node);
@@ -285,7 +288,7 @@ impl Node {
     /// Whether the node serves everything that is declared, and if not, why.
     pub fn ready(&self) -> Readiness {
         let compiling = lock(&self.compiling).len() as u64;
-        let mut reasons = lock(&self.failed).clone();
+        let mut reasons: Vec<String> = lock(&self.failed).values().cloned().collect();
         if compiling > 0 {
             reasons.push(format!("{compiling} components are being compiled for this engine"));
         }
@@ -299,7 +302,11 @@ impl Node {
         if !looked_through {
             reasons.push("the stored code is being looked through".to_owned());
         }
-        let ready = looked_through && compiling == 0 && !self.is_draining();
+        let trouble = self.parts.log.trouble();
+        let ready = looked_through && compiling == 0 && !self.is_draining() && trouble.is_none();
+        if let Some(trouble) = trouble {
+            reasons.push(trouble.to_string());
+        }
         Readiness { ready, compiling, reasons }
     }
 
@@ -368,6 +375,9 @@ impl Node {
             let log = self.parts.log.clone();
             self.parts.metrics.counter(name, help, move || of(log.counts()));
         }
+        let log = self.parts.log.clone();
+        let bytes = move || log.file_bytes();
+        self.parts.metrics.gauge("nexus_log_bytes", "Bytes of the log's files", bytes);
         let metrics = self.parts.metrics.clone();
         self.parts.log.observe_appends(move |took| metrics.log_appended(took));
     }
@@ -389,6 +399,14 @@ impl Node {
     pub async fn enforce_retention(&self) -> Result<nexus_log::RetentionReport, Error> {
         let engine = self.engine()?;
         let report = self.parts.log.enforce_retention(engine.floor().await?).await?;
+        if report.segments_removed > 0 {
+            tracing::info!(
+                segments = report.segments_removed,
+                bytes = report.bytes_freed,
+                first = report.first_sequence,
+                "retention removed the oldest records"
+            );
+        }
         if report.held_from.is_some() {
             let first = report.first_sequence;
             let quarter = self.parts.log.durable().sequence.saturating_sub(first) / 4;

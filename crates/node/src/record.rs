@@ -133,7 +133,7 @@ impl Facts {
             return;
         }
         let (status, code) = match ended.http_status {
-            200..=399 => return,
+            200..=299 => return,
             408 | 425 | 429 | 500.. => (Status::Failed, Code::GuestFailed),
             _ => (Status::Refused, Code::GuestRefused),
         };
@@ -268,6 +268,7 @@ impl Node {
         {
             record.not_replayable = lost;
         }
+        settle_level(record);
     }
 
     /// Puts a record into the log's buffer if it has room; otherwise gives it back.
@@ -306,6 +307,13 @@ impl Node {
                 None => error,
             }
         })
+    }
+}
+
+/// What cannot be replayed has no level.
+pub(crate) fn settle_level(record: &mut InvocationRecord) {
+    if !record.not_replayable.is_empty() {
+        record.set_level(Level::None);
     }
 }
 

@@ -7,7 +7,7 @@ use nexus_store::{Applied, Change, Effect, Expect, Op};
 use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
 use crate::keys::random;
 use crate::node::current_of;
-use crate::versions::carry_aliases;
+use crate::versions::{carry_aliases, function_spec};
 use crate::{AppliedView, CreatedToken, Error, NewToken, Node, validate};
 
 /// Resources on one page of the store.
@@ -52,6 +52,7 @@ impl Node {
         for resource in checked {
             ops.push(self.plan(&mut plan, resource).await?);
         }
+        self.check_followers(&plan, &ops).await?;
         let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
         self.publish(&applied).await?;
         Ok(applied.resources.into_iter().filter_map(applied_view).collect())
@@ -68,7 +69,10 @@ impl Node {
                 .with_hint("apply a Project of this name first, or with it"));
         }
         match key.kind {
-            Kind::Trigger => self.check_trigger(plan, &resource)?,
+            Kind::Trigger => {
+                self.check_trigger(plan, &resource)?;
+                self.check_trigger_webhook(&resource).await?;
+            }
             Kind::Schema => self.check_schema(plan, &resource).await?,
             _ => {}
         }
@@ -89,6 +93,8 @@ impl Node {
                 _ => {}
             }
             carry_aliases(&mut spec, known.as_ref());
+            let before = known.as_ref().map(function_spec).transpose()?;
+            self.check_webhooks(project, &spec.on.webhooks, before.as_ref()).await?;
             self.check_aliases(project, &key.name, &spec).await?;
             let name = FunctionName { project, function: &key.name };
             let declared = Declared { spec: &spec, current, mode: self.config.mode };
@@ -240,7 +246,7 @@ impl Node {
                 }
             }
             (Kind::Function, Some(project)) => {
-                self.refuse_with_triggers(project, &key.name)?;
+                self.refuse_referenced(ctx, project, &key.name).await?;
                 for version in self.versions_of(project, &key.name).await? {
                     ops.push(Op::delete(crate::loaded::version_key(project, version.id)?));
                 }

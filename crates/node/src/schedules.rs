@@ -1,13 +1,32 @@
-//! Events that happen later: `nexus emit --at`, `--in`.
+//! Events that happen later: `nexus emit --at`, `--in`; and what became of them.
 
-use nexus_model::record::{Record, ScheduleRecord};
+use nexus_model::record::{DeliveryRecord, EventRecord, Record, ScheduleRecord};
 use nexus_model::view::{Accepted, AcceptedEvent, ScheduleView};
 use nexus_model::{Code, Event, EventId, Name, OpContext, Scope, Timestamp};
 
+use crate::decisions::{ROWS_MAX, who};
 use crate::emit::Cause;
 use crate::history::{page_size, payloads, reach};
 use crate::views::Payloads;
+use crate::words::{NO_REASON, because};
 use crate::{Error, Node};
+
+/// What became of a schedule, as far as the log knows.
+pub(crate) enum Fate {
+    /// Somebody took it back.
+    TakenBack(Box<DeliveryRecord>),
+    /// It is an event now.
+    Happened(Box<EventRecord>),
+    /// It waits still, or retention has removed its event: the engine knows which.
+    Unknown,
+}
+
+/// Who took a schedule back, when and why.
+pub(crate) fn taken_back(record: &DeliveryRecord) -> String {
+    let at = Timestamp::from_unix_ns(record.at_ns);
+    let who = who(&record.principal);
+    format!("it was taken back by {who} at {at}{}", because(&record.reason))
+}
 
 impl Node {
     /// Accepts events that happen at `due`: durable when it returns, all or none. Until then they
@@ -112,11 +131,32 @@ impl Node {
         id: EventId,
     ) -> Result<(), Error> {
         nexus_policy::authorize(ctx, Scope::Emit, Some(project))?;
-        let who = (ctx.principal.to_string(), "cancelled".to_owned());
+        let who = (ctx.principal.to_string(), NO_REASON.to_owned());
         match self.engine()?.cancel_schedule((project.as_str(), id), who).await? {
             true => Ok(()),
             false => Err(Error::not_found(format_args!("schedule {id} in project '{project}'"))
-                .with_hint("it may have happened already: nexus events")),
+                .with_hint(format!("it may have happened already: nexus why {id}"))),
         }
+    }
+
+    /// What became of a schedule; `None` when there was none.
+    pub(crate) async fn fate_of(
+        &self,
+        id: EventId,
+    ) -> Result<Option<(ScheduleRecord, Fate)>, Error> {
+        let log = &self.parts.log;
+        let Some(schedule) = log.schedule(id).await? else { return Ok(None) };
+        let mut decided = log.decisions(id, ROWS_MAX).await?.records.into_iter();
+        let about_it = |record: &DeliveryRecord| record.function.is_empty();
+        if let Some((_, record)) = decided.find(|(_, record)| about_it(record)) {
+            return Ok(Some((schedule, Fate::TakenBack(Box::new(record)))));
+        }
+        // That of a call keeps the id.
+        let event = match log.event(id).await? {
+            Some(event) => Some(event),
+            None => log.happened(&schedule, ROWS_MAX).await?,
+        };
+        let fate = event.map_or(Fate::Unknown, |event| Fate::Happened(Box::new(event)));
+        Ok(Some((schedule, fate)))
     }
 }

@@ -93,7 +93,11 @@ impl Node {
                 .map_err(|error| Error::internal("write a secret", error))?;
             let put = Op::Put { resource: Resource::new(&key, spec), expect };
             match self.parts.store.apply(Change::new(principal.clone(), vec![put])).await {
-                Ok(_) => return Ok(version),
+                Ok(_) => {
+                    // Its audit event waits in the store.
+                    self.audit_due.notify_one();
+                    return Ok(version);
+                }
                 Err(nexus_store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -17,7 +17,7 @@ use http_body_util::BodyExt as _;
 use nexus_exec::{Body, Call, CallContext, CallInput, Cancel, Ended, Recording};
 use nexus_model::record::{Failure, InvocationRecord, Status, Trigger};
 use nexus_model::resource::{RecordPolicy, RouteAuth};
-use nexus_model::{Code, InvocationId, OpContext, Scope, Timestamp};
+use nexus_model::{Code, InvocationId, OpContext, Principal, Scope, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::admission::Slot;
@@ -26,8 +26,8 @@ use crate::catalog::{Function, Route};
 use crate::delivery::Begin;
 use crate::host::CallHost;
 use crate::loaded::{LoadTimes, Loaded};
-use crate::record::{Facts, InputHead, nanos, recording_of};
-use crate::{Error, Node, Tasks, trace};
+use crate::record::{Facts, InputHead, nanos, recording_of, settle_level};
+use crate::{Error, Mode, Node, Tasks, guarded, trace};
 
 /// The response header that names the invocation.
 pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("nexus-invocation-id");
@@ -50,7 +50,12 @@ impl Node {
         if route.auth() == RouteAuth::Token {
             nexus_policy::authorize(&ctx, Scope::Invoke, Some(route.project()))?;
         }
-        self.call_http(&ctx, &route.function, Origin::of(Trigger::Http), request).await
+        let called =
+            self.call_http(&ctx, &route.function, Origin::of(Trigger::Http), request).await;
+        called.map_err(|error| match self.config.mode {
+            Mode::Serve if ctx.principal == Principal::anonymous() => for_strangers(error),
+            _ => error,
+        })
     }
 
     /// Runs an HTTP function, whatever its policy says.
@@ -299,6 +304,7 @@ impl Finished {
         if let Some(redactor) = &loaded.redactor {
             redactor.apply(&mut record);
         }
+        settle_level(&mut record);
         (self.node, loaded, record)
     }
 
@@ -467,12 +473,24 @@ pub(crate) fn guest_error(outcome: &Outcome, id: InvocationId) -> Error {
     };
     let stated = outcome.failure.as_ref().and_then(|failure| Code::parse(&failure.code));
     let message = match &outcome.failure {
-        Some(failure) if !failure.message.is_empty() => failure.message.clone(),
+        Some(failure) if !failure.message.is_empty() => crate::stack::message(&failure.message),
         _ => by_status.title().to_owned(),
     };
     Error::new(stated.unwrap_or(by_status), message)
         .with_hint(format!("see what happened: nexus invocations show {id}"))
         .with_invocation(id)
+}
+
+/// The error of a call as somebody unknown gets it: what a function says of its own failure may tell
+/// of its inside. The invocation's record has it.
+fn for_strangers(error: Error) -> Error {
+    let code = error.code();
+    match error.invocation_id() {
+        Some(id) if guarded::is_failure(code) || code == Code::GuestRefused => {
+            Error::new(code, code.title()).with_invocation(id)
+        }
+        _ => error,
+    }
 }
 
 pub(crate) fn id_value(id: InvocationId) -> HeaderValue {

@@ -1,9 +1,11 @@
 //! Triggers and schemas as resources: what must hold beside their own rules.
 
-use nexus_model::resource::{Destination, Resource, SchemaSpec, TriggerSpec};
-use nexus_model::{Code, Name, limits};
+use nexus_model::resource::{DeliveryConfig, Destination, Kind, Resource, SchemaSpec, TriggerSpec};
+use nexus_model::{Code, Name, OpContext, PrincipalKind, limits};
+use nexus_store::Op;
 
 use crate::catalog::{Snapshot, TriggerName};
+use crate::versions::function_spec;
 use crate::{Error, Node, schemas};
 
 /// Names that one error tells.
@@ -16,21 +18,11 @@ impl Node {
         let spec: TriggerSpec = serde_json::from_value(resource.spec.clone())
             .map_err(|error| Error::internal("read a trigger", error))?;
         let Some(known) = plan.projects.get(project) else { return Ok(()) };
-        let exists = |name: &Name| known.functions.get(name.as_str()).is_some();
-        let delivery = &spec.delivery;
-        let destination = |at: &Option<Destination>| at.as_ref().and_then(|at| at.function.clone());
-        for (field, name) in [
-            ("spec.function", Some(spec.function.clone())),
-            ("spec.delivery.fallback", delivery.fallback.clone()),
-            ("spec.delivery.on-success.function", destination(&delivery.on_success)),
-            ("spec.delivery.on-failure.function", destination(&delivery.on_failure)),
-        ] {
-            if let Some(name) = name.filter(|name| !exists(name)) {
-                return Err(Error::bad_resource(
-                    field,
-                    format!("there is no function '{name}' in project '{project}'"),
-                )
-                .with_hint("deploy it first, or apply it together with the trigger"));
+        let names = std::iter::once(("spec.function", &spec.function));
+        for (field, name) in names.chain(followers(&spec.delivery)) {
+            if known.functions.get(name.as_str()).is_none() {
+                return Err(no_function(field, project, name)
+                    .with_hint("deploy it first, or apply it together with the trigger"));
             }
         }
         let name = TriggerName { project, trigger: &resource.metadata.name };
@@ -42,6 +34,49 @@ impl Node {
             ));
         }
         Ok(())
+    }
+
+    /// The functions that functions name as fallback or destination exist when everything is
+    /// applied. What a function named before was accepted then: it may have been deployed first.
+    pub(crate) async fn check_followers(&self, plan: &Snapshot, ops: &[Op]) -> Result<(), Error> {
+        for op in ops {
+            let Op::Put { resource, .. } = op else { continue };
+            let (Kind::Function, Some(project)) = (resource.kind, &resource.metadata.project)
+            else {
+                continue;
+            };
+            let spec = function_spec(resource)?;
+            let missing = missing(plan, project, &spec.delivery);
+            if missing.is_empty() {
+                continue;
+            }
+            let before = match self.parts.store.get(&resource.key()).await? {
+                Some(before) => function_spec(&before)?.delivery,
+                None => DeliveryConfig::default(),
+            };
+            let news = missing.into_iter().find(|at| !followers(&before).any(|known| known == *at));
+            if let Some((field, name)) = news {
+                return Err(no_function(field, project, name)
+                    .with_hint("deploy it first, or apply it together with this one"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What whoever deploys a function should know: functions that it names and that are not there.
+    /// Functions that name each other are deployed one after the other.
+    pub(crate) fn notes_of_followers(
+        &self,
+        (project, function): (&Name, &Name),
+        delivery: &DeliveryConfig,
+    ) -> Vec<String> {
+        let missing = missing(&self.catalog.snapshot(), project, delivery);
+        let others = missing.into_iter().filter(|(_, name)| *name != function);
+        let note = |(field, name): (&str, &Name)| {
+            let field = field.trim_start_matches("spec.");
+            format!("{field}: there is no function '{name}' in project '{project}' yet")
+        };
+        others.map(note).collect()
     }
 
     /// One schema resource for one type, compatible with what it replaces.
@@ -70,24 +105,101 @@ impl Node {
         }
     }
 
-    /// A function that triggers refer to stays: whoever deletes it says first what becomes of them.
-    pub(crate) fn refuse_with_triggers(
+    /// A function that others refer to stays: whoever deletes it says first what becomes of them.
+    pub(crate) async fn refuse_referenced(
         &self,
+        ctx: &OpContext,
         project: &Name,
         function: &Name,
     ) -> Result<(), Error> {
         let Some(known) = self.catalog.project(project) else { return Ok(()) };
         let names = known.triggers_of(function);
-        if names.is_empty() {
+        if !names.is_empty() {
+            let names = listed(names.iter().map(Name::to_string).collect());
+            let detail = format!("function '{function}' is called by the triggers {names}");
+            return Err(Error::new(Code::Conflict, detail)
+                .with_hint("delete them first: nexus delete trigger NAME"));
+        }
+        if ctx.principal.kind == PrincipalKind::System {
+            // `nexus dev` takes away what is gone from a manifest before it deploys what named it.
             return Ok(());
         }
-        let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(Name::as_str).collect();
-        let more = names.len().saturating_sub(NAMES_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Err(Error::new(
-            Code::Conflict,
-            format!("function '{function}' is called by the triggers {}{more}", shown.join(", ")),
-        )
-        .with_hint("delete them first: nexus delete trigger NAME"))
+        let mut users = Vec::new();
+        for resource in self.all_of(Kind::Function, project).await? {
+            let name = &resource.metadata.name;
+            if name != function {
+                users.extend(uses(
+                    format!("function '{name}'"),
+                    &function_spec(&resource)?.delivery,
+                    function,
+                ));
+            }
+        }
+        for resource in self.all_of(Kind::Trigger, project).await? {
+            let spec: TriggerSpec = serde_json::from_value(resource.spec)
+                .map_err(|error| Error::internal("read a trigger", error))?;
+            let name = &resource.metadata.name;
+            users.extend(uses(format!("trigger '{name}'"), &spec.delivery, function));
+        }
+        match users.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "function '{function}' is the fallback or destination of {}",
+                    listed(users)
+                ),
+            )
+            .with_hint("name another function there first, or none")),
+        }
+    }
+}
+
+/// The functions that delivery settings name, with their fields.
+fn followers(delivery: &DeliveryConfig) -> impl Iterator<Item = (&'static str, &Name)> {
+    [
+        ("spec.delivery.fallback", delivery.fallback.as_ref()),
+        ("spec.delivery.on-success.function", function_of(&delivery.on_success)),
+        ("spec.delivery.on-failure.function", function_of(&delivery.on_failure)),
+    ]
+    .into_iter()
+    .filter_map(|(field, name)| Some((field, name?)))
+}
+
+fn function_of(destination: &Option<Destination>) -> Option<&Name> {
+    destination.as_ref().and_then(|at| at.function.as_ref())
+}
+
+/// Those that do not exist.
+fn missing<'a>(
+    plan: &Snapshot,
+    project: &Name,
+    delivery: &'a DeliveryConfig,
+) -> Vec<(&'static str, &'a Name)> {
+    let known = plan.projects.get(project);
+    let exists =
+        |name: &Name| known.is_some_and(|known| known.functions.get(name.as_str()).is_some());
+    followers(delivery).filter(|(_, name)| !exists(name)).collect()
+}
+
+fn no_function(field: &str, project: &Name, name: &Name) -> Error {
+    Error::bad_resource(field, format!("there is no function '{name}' in project '{project}'"))
+}
+
+/// `function 'a' (fallback)` where `whose` settings name the function.
+fn uses(whose: String, delivery: &DeliveryConfig, function: &Name) -> Option<String> {
+    let fields: Vec<&str> = followers(delivery)
+        .filter(|(_, name)| *name == function)
+        .map(|(field, _)| field.trim_start_matches("spec.delivery."))
+        .collect();
+    (!fields.is_empty()).then(|| format!("{whose} ({})", fields.join(", ")))
+}
+
+/// The first of these names, and how many more there are.
+fn listed(names: Vec<String>) -> String {
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    match names.len().saturating_sub(NAMES_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

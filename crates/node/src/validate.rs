@@ -3,11 +3,13 @@
 mod delivery;
 mod trigger;
 
+use std::time::Duration;
+
 use nexus_model::resource::{
     API_VERSION, EnvValue, FunctionSpec, HttpRoute, Kind, ProjectSpec, RecordPolicy, Resource,
     SchemaSpec, TokenSpec, TriggerSpec, VersionSpec,
 };
-use nexus_model::{Code, document, limits};
+use nexus_model::{Code, document, limits, units};
 use serde::de::DeserializeOwned;
 
 use crate::egress::Egress;
@@ -21,8 +23,12 @@ const LIST_ITEMS_MAX: usize = 100;
 const TEXT_BYTES_MAX: usize = 256;
 
 /// Checks a resource as a user wrote it, whatever its kind. Returns it with its spec in normal form.
+///
+/// What Nexus writes is ignored, so that what was read can be changed and applied: the status here,
+/// the rest of the metadata in the store. A revision is no such thing: it guards the change.
 pub(crate) fn resource(mut resource: Resource, mode: Mode) -> Result<Resource, Error> {
     envelope(&resource)?;
+    resource.status = serde_json::Value::Null;
     if resource.spec.is_null() {
         resource.spec = serde_json::json!({});
     }
@@ -110,10 +116,7 @@ fn envelope(resource: &Resource) -> Result<(), Error> {
         }
         _ => {}
     }
-    match resource.status.is_null() {
-        true => Ok(()),
-        false => Err(Error::bad_resource("status", "is written by Nexus: leave it out")),
-    }
+    Ok(())
 }
 
 fn parse<T: DeserializeOwned>(resource: &Resource) -> Result<T, Error> {
@@ -263,20 +266,33 @@ fn config(spec: &FunctionSpec) -> Result<(), Error> {
 }
 
 fn numbers(spec: &FunctionSpec) -> Result<(), Error> {
+    type Shown = fn(u64) -> String;
     let timeout_max = u64::try_from(limits::TIMEOUT_MAX.as_millis()).unwrap_or(u64::MAX);
+    let memory = limits::MEMORY_BYTES_MIN as u64..=limits::MEMORY_BYTES_MAX as u64;
+    // Who wrote the resource wrote numbers; who wrote a manifest, `20m` and `2GiB`.
+    let ms: Shown = |ms| format!("{ms} ({})", units::exact_duration(Duration::from_millis(ms)));
+    let bytes: Shown = |bytes| format!("{bytes} ({})", units::exact_size(bytes));
+    let count: Shown = |count| count.to_string();
+    let config = &spec.config;
     let checks = [
-        ("spec.timeout-ms", spec.config.timeout_ms, 1, timeout_max),
-        ("spec.memory-bytes", spec.config.memory_bytes, 64 << 10, limits::MEMORY_BYTES_MAX as u64),
-        ("spec.concurrency", spec.config.concurrency.map(u64::from), 1, u64::from(u32::MAX)),
-        ("spec.attempts", spec.config.attempts.map(u64::from), 1, u64::from(limits::ATTEMPTS_MAX)),
+        ("spec.timeout-ms", config.timeout_ms, 1..=timeout_max, ms),
+        ("spec.memory-bytes", config.memory_bytes, memory, bytes),
+        ("spec.concurrency", config.concurrency.map(u64::from), 1..=u64::from(u32::MAX), count),
+        (
+            "spec.attempts",
+            config.attempts.map(u64::from),
+            1..=u64::from(limits::ATTEMPTS_MAX),
+            count,
+        ),
     ];
-    for (field, value, low, high) in checks {
+    for (field, value, range, shown) in checks {
         if let Some(value) = value
-            && !(low..=high).contains(&value)
+            && !range.contains(&value)
         {
+            let (low, high) = (shown(*range.start()), shown(*range.end()));
             return Err(Error::bad_resource(
                 field,
-                format!("{value} is not between {low} and {high}"),
+                format!("{} is not between {low} and {high}", shown(value)),
             ));
         }
     }
@@ -392,12 +408,35 @@ mod tests {
             "spec.on.http[0].host",
         );
         dev(json!({ "on": { "events": [{ "type": "com.*.x" }] } }), "spec.on.events[0].type");
-        dev(json!({ "timeout-ms": 0 }), "spec.timeout-ms: 0 is not between");
-        dev(json!({ "memory-bytes": 1u64 << 40 }), "spec.memory-bytes");
+        dev(
+            json!({ "timeout-ms": 1_200_000 }),
+            "spec.timeout-ms: 1200000 (20m) is not between 1 (1ms) and 900000 (15m)",
+        );
+        dev(
+            json!({ "memory-bytes": 2u64 << 30 }),
+            "spec.memory-bytes: 2147483648 (2GiB) is not between 65536 (64KiB) and 1073741824 (1GiB)",
+        );
+        dev(json!({ "attempts": 0 }), "spec.attempts: 0 is not between 1 and");
         dev(json!({ "record": { "sample": 2.0 } }), "spec.record.sample");
         dev(json!({ "allow-hosts": ["http://x"] }), "spec.allow-hosts[0]");
         dev(json!({ "env": { "A=B": "x" } }), "spec.env");
         dev(json!({ "redact": { "headers": ["a b"] } }), "spec.redact.headers[0]");
+    }
+
+    #[test]
+    fn what_was_read_can_be_applied() {
+        let key = ResourceKey {
+            kind: Kind::Function,
+            project: Some(Name::new("shop").unwrap()),
+            name: Name::new("f").unwrap(),
+        };
+        let mut read = Resource::new(&key, json!({}));
+        read.metadata.revision = Some(7);
+        read.metadata.generation = Some(2);
+        read.status = json!({ "version": 3 });
+        let applied = resource(read, Mode::Dev).unwrap();
+        assert!(applied.status.is_null());
+        assert_eq!(applied.metadata.revision, Some(7), "it guards the change");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) fn event_view(record: &EventRecord, payloads: Payloads) -> Option<Eve
         principal: record.meta.principal.clone(),
         received: Timestamp::from_unix_ns(record.received_ns),
         cause: InvocationId::try_from(&record.meta.cause_invocation[..]).ok(),
+        schedule: EventId::try_from(&record.schedule[..]).ok(),
         traceparent: record.meta.traceparent.clone(),
         event,
         data_bytes,

@@ -29,6 +29,7 @@ use crate::invoke::{collect, content_type, request_of};
 use crate::record::bytes_of;
 use crate::serve::{INVOCATION_ID, Origin, Outcome, absolute, guest_error, id_value};
 use crate::waiters::Waiter;
+use crate::words::because;
 use crate::{Error, InvokeInput, InvokeOutput, Node, redact};
 
 /// A future with a name: functions that call functions make futures that hold themselves.
@@ -234,11 +235,9 @@ impl Node {
                     _ => self.last_attempt(&project, key.event).await?,
                 };
                 if last.is_none() {
-                    let code = match decision {
-                        Some(DeliveryDecision::Cancelled) => Code::Cancelled,
-                        _ => Code::GuestFailed,
-                    };
-                    return Err(Error::new(code, format!("it was given up: {reason}")));
+                    let id = waited.id();
+                    return Err(without_attempt(decision, &reason)
+                        .with_hint(format!("see what became of it: nexus why {id}")));
                 }
                 last
             }
@@ -266,6 +265,23 @@ impl Node {
             })?;
         }
         output_of(id, record)
+    }
+}
+
+/// What a call came to that somebody, or the engine, ended before an attempt or between two.
+fn without_attempt(decision: Option<DeliveryDecision>, reason: &str) -> Error {
+    let because = because(reason);
+    match decision {
+        Some(DeliveryDecision::Cancelled) => {
+            Error::new(Code::Cancelled, format!("it was cancelled{because}"))
+        }
+        Some(DeliveryDecision::Duplicate) => {
+            Error::new(Code::Conflict, format!("it counts as handled{because}"))
+        }
+        Some(DeliveryDecision::FellBack) => {
+            Error::new(Code::GuestFailed, format!("it went to its fallback function{because}"))
+        }
+        _ => Error::new(Code::GuestFailed, format!("it was given up{because}")),
     }
 }
 

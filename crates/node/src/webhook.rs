@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use nexus_model::record::StoredEvent;
-use nexus_model::resource::WebhookScheme;
+use nexus_model::resource::{FunctionSpec, Resource, TriggerSpec, WebhookScheme, WebhookTrigger};
 use nexus_model::view::AcceptedEvent;
 use nexus_model::{AttributeValue, Code, Event, EventId, Name, OpContext, Partition, Timestamp};
 use nexus_policy::{SignatureError, Signed, WebhookKeys};
@@ -24,7 +24,7 @@ impl Node {
     /// function. Durable when it returns. A repetition with the same id is a duplicate.
     ///
     /// # Errors
-    /// The signature is missing, wrong or too old; the body breaks the schema of its type; a limit.
+    /// The signature is missing, wrong or too old; the signing key cannot be used; the body breaks the schema of its type; a limit.
     pub async fn webhook(
         &self,
         ctx: &OpContext,
@@ -61,30 +61,104 @@ impl Node {
         project: &Name,
         hook: &Webhook,
     ) -> Result<Arc<WebhookKeys>, Error> {
-        // What is wrong with the secret is for the server's log, not for whoever calls.
-        let wrong = |error: Error| {
-            Error::new(Code::Internal, "the webhook's signing key cannot be used")
-                .with_source(error)
-        };
         let Some(secret) = &hook.secret else {
+            // Only those have none that take requests of everybody.
             let keys = WebhookKeys::new(hook.verify, "");
-            let keys = keys.map_err(|error| wrong(Error::bad_resource("secret", error)))?;
-            return Ok(Arc::new(keys));
+            return keys.map(Arc::new).map_err(|error| {
+                Error::new(Code::KeyUnusable, "the webhook names no secret").with_source(error)
+            });
         };
         let key = (project.clone(), secret.clone(), word(hook.verify));
         if let Some(known) = self.webhook_keys.load().get(&key) {
             return Ok(Arc::clone(known));
         }
-        let (_, value) = self.secret_value(project, secret, None).await.map_err(wrong)?;
-        let keys = WebhookKeys::new(hook.verify, &value)
-            .map_err(|error| wrong(Error::bad_resource(format!("secret '{secret}'"), error)))?;
-        let keys = Arc::new(keys);
+        let keys = self.signing_keys(project, secret, hook.verify).await;
+        let keys = Arc::new(keys.map_err(|error| {
+            match error.code() {
+                // No fault of the sender: it is accepted again once the secret is right.
+                Code::BadResource => Error::new(Code::KeyUnusable, error.detail())
+                    .with_hint(error.hint().unwrap_or_default())
+                    .with_source(error),
+                _ => error,
+            }
+        })?);
         self.webhook_keys.rcu(|known| {
             let mut known = KnownKeys::clone(known);
             known.insert(key.clone(), Arc::clone(&keys));
             known
         });
         Ok(keys)
+    }
+
+    async fn signing_keys(
+        &self,
+        project: &Name,
+        secret: &Name,
+        scheme: WebhookScheme,
+    ) -> Result<WebhookKeys, Error> {
+        let (_, value) = self.secret_value(project, secret, None).await?;
+        WebhookKeys::new(scheme, &value).map_err(|error| {
+            let reason = match error {
+                SignatureError::BadKey(reason) => reason.to_owned(),
+                error => error.to_string(),
+            };
+            let word = word(scheme);
+            let detail = format!("secret '{secret}' is no signing key for '{word}': {reason}");
+            let form = match scheme {
+                WebhookScheme::Standard => "whsec_ and the key in base 64",
+                _ => "the text that the sender signs with",
+            };
+            Error::new(Code::BadResource, detail)
+                .with_hint(format!("set it to {form}: nexus secrets set {secret}"))
+        })
+    }
+
+    /// The signing keys of a function's webhooks can be used: who declares them learns it, not who
+    /// sends the first request. Those that `known` has already were accepted when they came.
+    pub(crate) async fn check_webhooks(
+        &self,
+        project: &Name,
+        hooks: &[WebhookTrigger],
+        known: Option<&FunctionSpec>,
+    ) -> Result<(), Error> {
+        for (index, hook) in hooks.iter().enumerate() {
+            if known.is_none_or(|known| !known.on.webhooks.contains(hook)) {
+                self.check_webhook(project, &format!("spec.on.webhooks[{index}]"), hook).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a webhook that is a resource of its own.
+    pub(crate) async fn check_trigger_webhook(&self, resource: &Resource) -> Result<(), Error> {
+        let read = |resource: &Resource| {
+            serde_json::from_value::<TriggerSpec>(resource.spec.clone())
+                .map_err(|error| Error::internal("read a trigger", error))
+        };
+        let (Some(project), Some(hook)) = (&resource.metadata.project, read(resource)?.webhook)
+        else {
+            return Ok(());
+        };
+        let known = self.parts.store.get(&resource.key()).await?;
+        match known.map(|known| read(&known)).transpose()?.and_then(|known| known.webhook) {
+            // To pause it, say, must not fail for a secret that was deleted.
+            Some(known) if known == hook => Ok(()),
+            _ => self.check_webhook(project, "spec.webhook", &hook).await,
+        }
+    }
+
+    async fn check_webhook(
+        &self,
+        project: &Name,
+        field: &str,
+        hook: &WebhookTrigger,
+    ) -> Result<(), Error> {
+        let Some(secret) = &hook.secret else { return Ok(()) };
+        let keys = self.signing_keys(project, secret, hook.verify).await;
+        keys.map(drop).map_err(|error| {
+            let hint = error.hint().unwrap_or_default().to_owned();
+            Error::new(error.code(), format!("{field}.secret: {}", error.detail())).with_hint(hint)
+        })
     }
 
     /// Makes the next request of every webhook of a project read its key again: a secret changed.

@@ -1,18 +1,31 @@
 //! Why something is as it is: one answer in plain words, until when, and what to do.
+//!
+//! - `answers`: the words, from what was found.
+//! - `settings`: what the declared settings have to do with it.
 
-use nexus_engine::{DeadFilter, DeliveryFilter, DeliveryState, Reason};
-use nexus_model::record::{EventRecord, InvocationRecord, Level, Status};
-use nexus_model::units::exact_duration;
-use nexus_model::view::{InvocationRow, WhyView};
+mod answers;
+mod settings;
+
+use std::collections::BTreeSet;
+
+use nexus_engine::{DeadFilter, DeliveryFilter, DeliveryKey};
+use nexus_model::record::{DeliveryDecision, InvocationRecord, Status};
+use nexus_model::view::WhyView;
 use nexus_model::{EventId, InvocationId, Name, OpContext, Scope, Timestamp};
 
+use crate::decisions::{Decided, Decisions, ROWS_MAX};
+use crate::schedules::{Fate, taken_back};
+use crate::words::{attempts_made, brief, is_failure, sentence};
 use crate::{Error, Node};
+use answers::{attempt, earlier, followed, of_attempt, of_record, origin, unmatched, until_of};
+use settings::GivenUp;
 
 /// Deliveries of one event that are explained.
 const DELIVERIES_MAX: usize = 100;
 
 impl Node {
-    /// Why an event is where it is: one answer for each function that it goes to.
+    /// Why an event is where it is: one answer for each function that it goes to. The id of a
+    /// schedule stands for the event that it becomes.
     ///
     /// # Errors
     /// It does not exist, or not for this caller.
@@ -26,38 +39,21 @@ impl Node {
         if let Some(view) = self.why_scheduled(project, id).await? {
             return Ok(vec![view]);
         }
+        if let Some(view) = self.why_taken_back(project, id, id.to_string()).await? {
+            return Ok(vec![view]);
+        }
         let record = self.event_record_of(ctx, id).await?;
+        let missing = || Error::not_found(format_args!("event {id} in project '{project}'"));
         if record.meta.project != project.as_str() {
-            return Err(Error::not_found(format_args!("event {id} in project '{project}'")));
+            return Err(missing());
         }
-        let about = id.to_string();
-        let filter = DeliveryFilter {
-            project: Some(project.to_string()),
-            event: Some(id),
-            ..DeliveryFilter::default()
-        };
-        let mut views = Vec::new();
-        for delivery in self.engine()?.deliveries(filter, None, DELIVERIES_MAX).await? {
-            if let Some(why) = self.engine()?.why(delivery.key).await? {
-                views.push(of_delivery(&about, &why, self.parts.clock.now()));
-            }
-        }
-        let filter = DeadFilter {
-            project: Some(project.to_string()),
-            event: Some(id),
-            ..DeadFilter::default()
-        };
-        for dead in self.engine()?.dead_letters(filter, None, DELIVERIES_MAX).await? {
-            views.push(of_dead(&about, &dead));
-        }
-        let rows = self.attempts_of(project.as_str(), id).await?;
-        for row in last_of_each(&rows) {
-            if !views.iter().any(|view| view.function == row.function) {
-                views.push(of_row(&about, row));
-            }
-        }
+        let event = record.event_id().ok_or_else(missing)?;
+        let mut views = self.why_deliveries(project, event).await?;
         if views.is_empty() {
-            views.push(unmatched(&about, &record));
+            views.push(unmatched(&event.to_string(), &record));
+        }
+        for view in &mut views {
+            view.because.extend(origin(&record));
         }
         Ok(views)
     }
@@ -73,6 +69,168 @@ impl Node {
             hint: format!("take it back: nexus schedules cancel {id}"),
             function: String::new(),
         }))
+    }
+
+    /// Of an event or a call that was to come later, and was taken back.
+    async fn why_taken_back(
+        &self,
+        project: &Name,
+        id: EventId,
+        about: String,
+    ) -> Result<Option<WhyView>, Error> {
+        let Some((schedule, Fate::TakenBack(record))) = self.fate_of(id).await? else {
+            return Ok(None);
+        };
+        if schedule.meta.project != project.as_str() {
+            return Ok(None);
+        }
+        let due = Timestamp::from_unix_ns(schedule.due_ns);
+        Ok(Some(WhyView {
+            about,
+            state: "cancelled".to_owned(),
+            answer: sentence(&taken_back(&record)),
+            until: None,
+            because: vec![format!("it was due at {due}")],
+            hint: String::new(),
+            function: schedule.target,
+        }))
+    }
+
+    async fn why_deliveries(&self, project: &Name, id: EventId) -> Result<Vec<WhyView>, Error> {
+        let about = id.to_string();
+        let engine = self.engine()?;
+        let mut found: Vec<(DeliveryKey, WhyView)> = Vec::new();
+        let filter = DeliveryFilter {
+            project: Some(project.to_string()),
+            event: Some(id),
+            ..DeliveryFilter::default()
+        };
+        for delivery in engine.deliveries(filter, None, DELIVERIES_MAX).await? {
+            if let Some(why) = engine.why(delivery.key).await? {
+                let view = self.of_delivery(&about, &why).await?;
+                found.push((why.key, view));
+            }
+        }
+        let filter = DeadFilter {
+            project: Some(project.to_string()),
+            event: Some(id),
+            ..DeadFilter::default()
+        };
+        let dead = engine.dead_letters(filter, None, DELIVERIES_MAX).await?;
+        // Read last: what ends while this looks is found in the log.
+        let decisions = self.decisions(project.as_str(), id).await?;
+        let attempts = self.attempts_at(project.as_str(), id).await?;
+        for (key, view) in &mut found {
+            view.because.extend(earlier(decisions.of((&key.function, &key.trigger))));
+        }
+        for dead in dead {
+            let key = dead.key.clone();
+            let last = attempts.iter().rfind(|at| is_of(at, &key));
+            let (reason, code) = (dead.reason.as_str(), dead.code.as_str());
+            let (attempts, at) = (dead.attempts, dead.at);
+            let given_up = GivenUp { key: &key, reason, code, attempts, at };
+            let mut view = answers::of_dead(&about, &dead, self.spent(given_up, last).await?);
+            let mut decided = decisions.of((&key.function, &key.trigger));
+            view.because.extend(decided.next_back().and_then(followed));
+            view.because.extend(earlier(decided));
+            found.push((key, view));
+        }
+        for key in keys_of(project, id, (&decisions, &attempts)) {
+            if !found.iter().any(|(known, _)| *known == key) {
+                let view = self.why_over(&key, (&decisions, &attempts)).await?;
+                found.extend(view.map(|view| (key, view)));
+            }
+        }
+        Ok(found.into_iter().map(|(_, view)| view).collect())
+    }
+
+    async fn of_delivery(&self, about: &str, why: &nexus_engine::Why) -> Result<WhyView, Error> {
+        let hint = self.hint_of(why).await?;
+        Ok(answers::of_delivery(about, why, (self.parts.clock.now(), hint)))
+    }
+
+    /// A delivery that has ended.
+    async fn why_over(
+        &self,
+        key: &DeliveryKey,
+        (decisions, attempts): (&Decisions, &[InvocationRecord]),
+    ) -> Result<Option<WhyView>, Error> {
+        let about = key.event.to_string();
+        let attempts: Vec<&InvocationRecord> =
+            attempts.iter().filter(|at| is_of(at, key)).collect();
+        let last = attempts.last().copied();
+        let mut decided = decisions.of((&key.function, &key.trigger));
+        if let Some(at) = decided.next_back().filter(|at| last.is_none() || is_final(at, last)) {
+            let mut view = self.why_decided((&about, key), at, &attempts).await?;
+            view.because.extend(earlier(decided));
+            return Ok(Some(view));
+        }
+        let Some(last) = last else { return Ok(None) };
+        let mut view = of_attempt(&about, last);
+        let all = decisions.of((&key.function, &key.trigger));
+        let reported = all.rev().find(|at| at.record.decision() == DeliveryDecision::Reported);
+        if let Some(reported) = reported {
+            view.because.push(reported.told());
+            view.because.extend(followed(reported));
+        }
+        let others = decisions.of((&key.function, &key.trigger));
+        let others = others.filter(|at| at.record.decision() != DeliveryDecision::Reported);
+        view.because.extend(earlier(others));
+        if decisions.cut {
+            view.because.push(format!("only {ROWS_MAX} records after it were looked through"));
+        }
+        Ok(Some(view))
+    }
+
+    /// A delivery that ended by a decision.
+    async fn why_decided(
+        &self,
+        (about, key): (&str, &DeliveryKey),
+        decided: &Decided,
+        attempts: &[&InvocationRecord],
+    ) -> Result<WhyView, Error> {
+        let (record, last) = (&decided.record, attempts.last().copied());
+        let mut facts: Vec<String> = self.spent_by(key, decided, last).await?.into_iter().collect();
+        if attempts.len() > 1 {
+            facts.push(attempts_made(u32::try_from(attempts.len()).unwrap_or(u32::MAX)));
+        }
+        match last {
+            Some(last) => facts.push(attempt(last, &record.reason)),
+            None if record.attempts > 0 => facts.push(attempts_made(record.attempts)),
+            // Of a batch only the first event leads to the attempts.
+            None if self.is_batched(key).await? => {}
+            None => facts.push("it never began".to_owned()),
+        }
+        let mut view = answers::of_decided(about, decided, facts);
+        view.because.extend(self.lacks_target(decided));
+        Ok(view)
+    }
+
+    async fn spent_by(
+        &self,
+        key: &DeliveryKey,
+        decided: &Decided,
+        last: Option<&InvocationRecord>,
+    ) -> Result<Option<String>, Error> {
+        let record = &decided.record;
+        let gives_up = [DeliveryDecision::Dead, DeliveryDecision::FellBack];
+        if !gives_up.contains(&record.decision()) {
+            return Ok(None);
+        }
+        let (reason, code) = (record.reason.as_str(), record.code.as_str());
+        let (attempts, at) = (record.attempts, decided.at());
+        self.spent(GivenUp { key, reason, code, attempts, at }, last).await
+    }
+
+    /// That the function that gets what follows does not exist, where that is so.
+    fn lacks_target(&self, decided: &Decided) -> Option<String> {
+        let target = decided.target()?;
+        let (project, name) = (Name::new(&decided.record.project), Name::new(target));
+        let exists = match (project, name) {
+            (Ok(project), Ok(name)) => self.catalog.function(&project, &name).is_some(),
+            _ => false,
+        };
+        (!exists).then(|| format!("the function '{target}' does not exist"))
     }
 
     /// Why an invocation is where it is, or ended as it did.
@@ -104,10 +262,20 @@ impl Node {
                 function: String::new(),
             });
         }
-        if let Some(key) = self.key_of(project, id).await?
-            && let Some(why) = self.engine()?.why(key).await?
-        {
-            return Ok(of_delivery(&about, &why, self.parts.clock.now()));
+        if let Some(key) = self.key_of(project, id).await? {
+            if let Some(why) = self.engine()?.why(key.clone()).await? {
+                return self.of_delivery(&about, &why).await;
+            }
+            // Something was decided before it had an attempt.
+            let decisions = self.decisions(project.as_str(), key.event).await?;
+            let decided = decisions.of((&key.function, &key.trigger)).next_back();
+            if let Some(decided) = decided {
+                return self.why_decided((&about, &key), decided, &[]).await;
+            }
+        }
+        let event = EventId::from_bytes(*id.as_bytes());
+        if let Some(view) = self.why_taken_back(project, event, about.clone()).await? {
+            return Ok(view);
         }
         let record = self.invocation_record(ctx, Scope::Read, id).await?;
         match record.meta.project == project.as_str() {
@@ -116,234 +284,102 @@ impl Node {
         }
     }
 
+    /// An attempt that ended, with what followed for its delivery.
     async fn why_ended(&self, about: &str, record: &InvocationRecord) -> Result<WhyView, Error> {
         let mut view = of_record(about, record);
         let Ok(event) = EventId::try_from(&record.meta.cause_event[..]) else { return Ok(view) };
-        let filter = DeliveryFilter {
-            project: Some(record.meta.project.clone()),
-            function: Some(record.function.clone()),
-            event: Some(event),
-            ..DeliveryFilter::default()
+        let key = DeliveryKey {
+            event,
+            project: record.meta.project.as_str().into(),
+            function: record.function.as_str().into(),
+            trigger: record.trigger_name.as_str().into(),
         };
-        for delivery in self.engine()?.deliveries(filter, None, 1).await? {
-            if let Some(why) = self.engine()?.why(delivery.key).await? {
-                view.until = until_of(&why);
-                view.because.insert(0, format!("the delivery goes on: {why}"));
-            }
+        if let Some(why) = self.engine()?.why(key.clone()).await? {
+            view.until = until_of(&why);
+            let goes_on = brief(&why.to_string());
+            view.because.insert(0, format!("the delivery goes on: {goes_on}"));
+            return Ok(view);
+        }
+        let attempts = self.attempts_to(&key).await?;
+        let last = attempts.last();
+        let (is_last, is_call) =
+            (last.is_none_or(|last| last.id == record.id), record.id[..] == event.as_bytes()[..]);
+        if let Some(last) = last.filter(|_| !is_last) {
+            let id = last.invocation_id().map(|id| id.to_string()).unwrap_or_default();
+            let (attempt, word) = (last.attempt, last.status().word());
+            view.because.insert(0, format!("attempt {attempt} came after it: {id} ({word})"));
+        }
+        let decisions = self.decisions(&key.project, event).await?;
+        let decided = decisions.of((&key.function, &key.trigger)).next_back();
+        let decided = decided.filter(|at| at.record.at_ns >= record.accepted_ns);
+        // The first attempt of a call has the id of the call as a whole.
+        let Some(decided) = decided.filter(|_| is_last || is_call) else { return Ok(view) };
+        self.add_decided(&mut view, (&key, decided), (record, last)).await?;
+        if is_call && decided.cancels(last) {
+            view.state = decided.state().to_owned();
         }
         Ok(view)
     }
-}
 
-/// The newest attempt of each function.
-fn last_of_each(rows: &[InvocationRow]) -> Vec<&InvocationRow> {
-    let mut last: Vec<&InvocationRow> = Vec::new();
-    for row in rows.iter().rev() {
-        if !last.iter().any(|at| at.function == row.function) {
-            last.push(row);
+    /// Adds to an attempt what was decided about its delivery.
+    async fn add_decided(
+        &self,
+        view: &mut WhyView,
+        (key, decided): (&DeliveryKey, &Decided),
+        (record, last): (&InvocationRecord, Option<&InvocationRecord>),
+    ) -> Result<(), Error> {
+        if decided.record.decision() == DeliveryDecision::Cancelled && !decided.cancels(last) {
+            return Ok(());
         }
+        // Mostly the reason is the failure of the attempt, which was just told.
+        let failure = record.failure.as_ref().map(|at| at.message.as_str()).unwrap_or_default();
+        let told = match is_failure(&decided.record.reason, failure) {
+            true => decided.told_without_reason(),
+            false => decided.told(),
+        };
+        // The attempt was told of; this is about its delivery.
+        let told =
+            told.strip_prefix("it ").map_or(told.clone(), |rest| format!("its delivery {rest}"));
+        view.answer = format!("{} {}", view.answer, sentence(&told));
+        let mut facts: Vec<String> = self.spent_by(key, decided, last).await?.into_iter().collect();
+        facts.extend(followed(decided));
+        facts.extend(self.lacks_target(decided));
+        view.because.splice(0..0, facts);
+        if let Some(event) = decided.follower() {
+            view.hint = format!("see how it went on: nexus why {event}");
+        }
+        Ok(())
     }
-    last
 }
 
-fn until_of(why: &nexus_engine::Why) -> Option<Timestamp> {
-    let by_reason = match &why.reason {
-        Some(
-            Reason::Rate { until, .. } | Reason::Batch { until } | Reason::NotNow { until, .. },
-        ) => Some(*until),
-        Some(Reason::Breaker { until }) => Some(*until).filter(|at| *at != Timestamp::EPOCH),
-        Some(Reason::Due { at }) => Some(*at),
-        _ => None,
+/// Whether a decision is what a delivery came to, whatever the last attempt did.
+fn is_final(decided: &Decided, last: Option<&InvocationRecord>) -> bool {
+    match decided.record.decision() {
+        DeliveryDecision::Reported => false,
+        DeliveryDecision::Redriven => !decided.record.replaced_by.is_empty(),
+        DeliveryDecision::Cancelled => decided.cancels(last),
+        _ => true,
+    }
+}
+
+/// Whether an attempt was made for this delivery.
+fn is_of(record: &InvocationRecord, key: &DeliveryKey) -> bool {
+    *record.function == *key.function && *record.trigger_name == *key.trigger
+}
+
+/// The deliveries of an event that the log tells of.
+fn keys_of(
+    project: &Name,
+    event: EventId,
+    (decisions, attempts): (&Decisions, &[InvocationRecord]),
+) -> BTreeSet<DeliveryKey> {
+    let decided = decisions.all.iter().map(|at| (&at.record.function, &at.record.trigger));
+    let tried = attempts.iter().map(|at| (&at.function, &at.trigger_name));
+    let key = |(function, trigger): (&String, &String)| DeliveryKey {
+        event,
+        project: project.as_str().into(),
+        function: function.as_str().into(),
+        trigger: trigger.as_str().into(),
     };
-    by_reason.or(match &why.state {
-        DeliveryState::Waiting { due, .. } => Some(*due),
-        DeliveryState::Suspended { until, .. } => *until,
-        _ => None,
-    })
-}
-
-/// A delivery that is not finished.
-fn of_delivery(about: &str, why: &nexus_engine::Why, now: Timestamp) -> WhyView {
-    let function = why.key.function.to_string();
-    let (state, because) = match &why.state {
-        DeliveryState::Ready { attempt } => ("queued", vec![format!("attempt {attempt} is next")]),
-        DeliveryState::Waiting { attempt, reason, .. } => {
-            let mut because = vec![format!("attempt {attempt} is next")];
-            if !reason.is_empty() {
-                because.push(format!("the last one failed: {reason}"));
-            }
-            ("waiting", because)
-        }
-        DeliveryState::Running { attempt, invocation, .. } => {
-            ("running", vec![format!("attempt {attempt} is {invocation}")])
-        }
-        DeliveryState::Suspended { attempt, invocation, .. } => {
-            ("suspended", vec![format!("attempt {attempt} is {invocation}")])
-        }
-        DeliveryState::Settling { attempts, .. } => {
-            ("ending", vec![format!("{attempts} attempts were made")])
-        }
-    };
-    let until = until_of(why);
-    let mut answer = sentence(&why.to_string());
-    if let Some(until) = until.filter(|until| *until > now) {
-        let left = until.since(now);
-        let left = std::time::Duration::from_secs(left.as_secs() + 1);
-        answer = format!("{answer} That is at most {} from now.", exact_duration(left));
-    }
-    WhyView {
-        about: about.to_owned(),
-        state: state.to_owned(),
-        answer,
-        until,
-        because,
-        hint: hint_of(why).unwrap_or_default(),
-        function,
-    }
-}
-
-fn hint_of(why: &nexus_engine::Why) -> Option<String> {
-    let (function, trigger) = (&why.key.function, &why.key.trigger);
-    Some(match (&why.reason, &why.state) {
-        (Some(Reason::Concurrency { .. }), _) => {
-            format!("raise `concurrency` of {function}, or make it quicker")
-        }
-        (Some(Reason::Rate { .. }), _) => format!("raise `rate` of {function}"),
-        (Some(Reason::Order { behind }), _) => {
-            format!(
-                "look at what is ahead: nexus why {behind}; `order = \"relaxed\"` lets others pass"
-            )
-        }
-        (Some(Reason::Breaker { .. }), _) => {
-            format!("find out what fails: nexus invocations --function {function} --status failed")
-        }
-        (Some(Reason::NotNow { .. }), _) => "see how the server is doing: nexus status".to_owned(),
-        (Some(Reason::Paused), _) => format!("let it go on: nexus triggers resume {trigger}"),
-        (Some(Reason::Node { .. }), _) => {
-            "the server is busy: raise its `events.concurrency`".to_owned()
-        }
-        (_, DeliveryState::Suspended { signal: Some(signal), invocation, .. }) => {
-            format!("wake it: nexus signal {invocation} {signal}")
-        }
-        (_, DeliveryState::Running { invocation, .. }) => {
-            format!("stop it: nexus cancel {invocation}")
-        }
-        _ => return None,
-    })
-}
-
-fn of_dead(about: &str, dead: &nexus_engine::DeadLetter) -> WhyView {
-    let mut because = vec![format!("{} attempts were made", dead.attempts)];
-    if !dead.code.is_empty() {
-        because.push(format!("the code is {}", dead.code));
-    }
-    WhyView {
-        about: about.to_owned(),
-        state: "dead".to_owned(),
-        answer: sentence(&format!("it was given up at {}: {}", dead.at, dead.reason)),
-        until: None,
-        because,
-        hint: format!("nexus dead-letters show {about}, then nexus dead-letters redrive {about}"),
-        function: dead.key.function.to_string(),
-    }
-}
-
-fn of_row(about: &str, row: &InvocationRow) -> WhyView {
-    let took = took(row.duration_ns);
-    WhyView {
-        about: about.to_owned(),
-        state: row.status.word().to_owned(),
-        answer: format!(
-            "Function {} handled it in attempt {} ({}, {took}).",
-            row.function,
-            row.attempt,
-            row.status.word()
-        ),
-        until: None,
-        because: vec![format!("the attempt is {}", row.id)],
-        hint: String::new(),
-        function: row.function.clone(),
-    }
-}
-
-fn unmatched(about: &str, record: &EventRecord) -> WhyView {
-    WhyView {
-        about: about.to_owned(),
-        state: "unmatched".to_owned(),
-        answer: format!("No function asked for events like it ({}).", record.event.ty),
-        until: None,
-        because: vec!["triggers that were added later do not see events of before".to_owned()],
-        hint: "nexus triggers lists what is asked for".to_owned(),
-        function: record.target.clone(),
-    }
-}
-
-/// How long something took, for people: `4.63s`, `6.49ms`.
-fn took(ns: u64) -> String {
-    format!("{:.2?}", std::time::Duration::from_nanos(ns))
-}
-
-/// An invocation that ended.
-fn of_record(about: &str, record: &InvocationRecord) -> WhyView {
-    let status = record.status();
-    let whole = took(record.timings.total_ns);
-    let answer = match (&record.failure, status) {
-        (_, Status::Succeeded) => format!("It succeeded after {whole}."),
-        (Some(failure), _) if !failure.message.is_empty() => {
-            format!("It ended as {} after {whole}: {}.", status.word(), failure.message)
-        }
-        _ => format!("It ended as {} after {whole}.", status.word()),
-    };
-    let mut because = Vec::new();
-    if let Some(code) = record.failure.as_ref().map(|at| &at.code).filter(|at| !at.is_empty()) {
-        because.push(format!("the code is {code}"));
-    }
-    if !record.cold.is_empty() {
-        because.push(format!("it began cold: {}", record.cold));
-    }
-    if !record.waited_for.is_empty() {
-        because.push(format!("it waited for {}", record.waited_for.join(", ")));
-    }
-    if record.timings.queue_ns > 1_000_000 {
-        because.push(format!("it waited {} for a slot", took(record.timings.queue_ns)));
-    }
-    if record.attempt > 1 {
-        because.push(format!("it was attempt {}", record.attempt));
-    }
-    if record.resumes > 0 {
-        because.push(format!("it went on from its journal {} times", record.resumes));
-    }
-    if let Ok(from) = InvocationId::try_from(&record.cached_from[..]) {
-        because.push(format!("the result was kept from {from}"));
-    }
-    because.push(match (record.not_replayable.as_str(), record.level()) {
-        ("", Level::Exact) => "it can be replayed exactly".to_owned(),
-        ("", level) => format!("its level of replay is {}", level.word()),
-        (reason, _) => format!("it cannot be replayed: {reason}"),
-    });
-    let hint = match status {
-        Status::Succeeded => String::new(),
-        _ if record.not_replayable.is_empty() => {
-            format!("run it again with the same input: nexus replay {about}")
-        }
-        _ => format!("see its input and logs: nexus invocations show {about}"),
-    };
-    WhyView {
-        about: about.to_owned(),
-        state: status.word().to_owned(),
-        answer,
-        until: None,
-        because,
-        hint,
-        function: record.function.clone(),
-    }
-}
-
-/// Upper case at the beginning, one full stop at the end.
-fn sentence(text: &str) -> String {
-    let mut chars = text.trim_end_matches('.').chars();
-    match chars.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str()),
-        None => String::new(),
-    }
+    decided.chain(tried).map(key).collect()
 }

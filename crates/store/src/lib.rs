@@ -9,6 +9,7 @@ mod audit;
 mod blobs;
 mod change;
 mod error;
+mod folder;
 mod plan;
 mod row;
 mod schema;
@@ -23,5 +24,7 @@ pub use change::{
     Applied, AppliedResource, Change, ChangeEntry, Effect, Expect, Lease, Op, OutboxEntry,
 };
 pub use error::Error;
+pub use folder::{FolderAccess, private_folder};
 pub use state::{ReadLimit, StateChange, StateEdit, StateId, StateItem};
+pub use statement::FORGET_SECRETS;
 pub use store::{LIST_ITEMS_MAX, Selector, Store, StoreConfig};

@@ -19,6 +19,10 @@ pub(crate) const DELETE_RESOURCE: &str =
 pub(crate) const DELETE_LABEL: &str = "DELETE FROM labels \
     WHERE kind = $1 AND project = $2 AND name = $3 AND label = $4 AND value = $5";
 
+/// Removes all secrets, replay keys among them, from the database of a stopped server: what somebody
+/// is told who has lost the master key. Such a server does not start, so no request can do it.
+pub const FORGET_SECRETS: &str = "DELETE FROM resources WHERE kind = 'Secret'";
+
 pub(crate) const PRUNE_DELETIONS: &str = "DELETE FROM deletions WHERE revision <= $1";
 pub(crate) const OUTBOX: &str =
     "SELECT sequence, project, event FROM outbox ORDER BY sequence LIMIT $1";

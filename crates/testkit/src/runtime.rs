@@ -379,12 +379,17 @@ impl FakeUnit {
         let response = http::Response::builder()
             .status(status)
             .header("content-length", bytes.len())
-            .body(full_body(bytes));
+            .body(unknowing(bytes));
         if let (Some(respond), Ok(response)) = (respond, response) {
             // Who asked may have gone away.
             let _ = respond.send(response);
         }
     }
+}
+
+/// A body that, like a guest's, does not know that it has ended before it is asked for more.
+fn unknowing(bytes: Bytes) -> Body {
+    full_body(bytes).with_trailers(std::future::ready(None)).boxed_unsync()
 }
 
 /// Sends pieces until the caller goes away.

@@ -10,6 +10,10 @@ use crate::{Cancel, Error, Language, Sink, source_hash, source_hash_without_lock
 /// Changes whenever the same sources would give another component.
 const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
 
+/// How long the code at the top level of a function's modules may run while the function is built:
+/// far more than loading takes, and short enough to wait for.
+const LOAD_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct FunctionSource {
@@ -51,16 +55,20 @@ pub struct BuildOptions {
     pub sink: Sink,
     /// Ends the build early.
     pub cancel: Cancel,
+    /// How long JavaScript modules may take to load: what they do then is done at build time, and
+    /// code that never ends would keep the builder for ever.
+    pub load_time_max: Duration,
 }
 
 impl BuildOptions {
-    /// Online, silent, not cancelled.
+    /// Online, silent, not cancelled; modules have 10 s to load.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         BuildOptions {
             cache_dir: cache_dir.into(),
             offline: false,
             sink: std::sync::Arc::new(|_| {}),
             cancel: Cancel::default(),
+            load_time_max: LOAD_TIME_MAX,
         }
     }
 }

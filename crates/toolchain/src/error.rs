@@ -1,6 +1,7 @@
 //! What can go wrong between source code and component.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::check::MissingTool;
 
@@ -37,6 +38,19 @@ pub enum Error {
         function: String,
         /// The tool's words, at most 64 KiB from the end.
         output: String,
+    },
+    /// Code at the top level of a module did not end: it runs while the function is built.
+    #[error(
+        "building {function} failed\n\
+         code at the top level of a module did not end within {limit:?}\n\
+         modules are loaded once, when the function is built, and the clock stands still meanwhile: \
+         move what loops, waits or takes long into the handler"
+    )]
+    LoadTime {
+        /// The function's name.
+        function: String,
+        /// How long the modules had.
+        limit: Duration,
     },
     /// The build ran, but gave no component.
     #[error("building {function} gave no component: {reason}")]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nexus_exec::{Compiled, Error};
 use nexus_model::Digest;
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 /// Numbers the files that are being written in this process.
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
@@ -57,6 +58,27 @@ impl CodeCache {
         })?;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Compiled { cached: false, took_ms, code_bytes: code.len() as u64 })
+    }
+
+    /// Maps stored code. What is damaged is removed, so that it is compiled again.
+    pub(crate) fn open(&self, engine: &Engine, component: Digest) -> wasmtime::Result<Component> {
+        let path = self.path(component);
+        #[expect(unsafe_code, reason = "mapping machine code that this program stored")]
+        // SAFETY: the file was written by `store` from the output of this engine's compiler, whole
+        // and renamed into place, in a folder that belongs to the server; Wasmtime checks that it
+        // was made for this engine.
+        let mapped = unsafe { Component::deserialize_file(engine, &path) };
+        mapped.inspect_err(|error| {
+            // What the system refuses now it may give later.
+            if error.downcast_ref::<std::io::Error>().is_none() {
+                tracing::warn!(
+                    path = %path.display(),
+                    error = format!("{error:#}"),
+                    "stored machine code is damaged: it is removed, to be compiled again"
+                );
+                let _ = std::fs::remove_file(&path);
+            }
+        })
     }
 
     /// Removes the code of other components, for whichever engine it was made: the bytes that were

@@ -18,6 +18,9 @@ pub struct Config {
     pub warm_slots: u32,
     /// Bytes of each linear memory that stay resident between instances.
     pub keep_resident_bytes: usize,
+    /// Whether calls are recorded with a hash of their final memory: then code for that engine is
+    /// made together with that of the ordinary one.
+    pub verify_memory: bool,
     /// How often running guests are asked whether to stop, and yield to others.
     pub tick: Duration,
 }
@@ -31,6 +34,7 @@ impl Config {
             loaded_max: limits::LOADED_COMPONENTS_MAX,
             warm_slots: 128,
             keep_resident_bytes: 2 << 20,
+            verify_memory: false,
             tick: Duration::from_millis(4),
         }
     }

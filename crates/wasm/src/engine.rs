@@ -8,6 +8,7 @@ use std::time::Duration;
 use nexus_model::limits;
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::function_cache::FunctionCache;
 use crate::{Config, Error, memory};
 
 /// The most wasm frames may use, in bytes. Part of the semantics.
@@ -55,7 +56,7 @@ pub(crate) fn code_hash(engine: &wasmtime::Engine) -> u64 {
     collect.finish()
 }
 
-fn common() -> wasmtime::Config {
+fn common(cache: &Arc<FunctionCache>) -> wasmtime::Result<wasmtime::Config> {
     let mut config = wasmtime::Config::new();
     config
         .wasm_component_model(true)
@@ -68,13 +69,18 @@ fn common() -> wasmtime::Config {
         .max_wasm_stack(STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
-    config
+    config.enable_incremental_compilation(cache.clone())?;
+    Ok(config)
+}
+
+fn refused(source: wasmtime::Error) -> Error {
+    Error::Engine { reason: format!("{source:#}") }
 }
 
 impl Engine {
     /// The engine of production: pooled instances, copy-on-write memory.
-    pub(crate) fn pooling(settings: &Config) -> Result<Self, Error> {
-        match Self::pooling_with(settings, Enabled::Yes) {
+    pub(crate) fn pooling(settings: &Config, cache: &Arc<FunctionCache>) -> Result<Self, Error> {
+        match Self::pooling_with((settings, cache), Enabled::Yes) {
             Ok(engine) => Ok(engine),
             Err(reason) => {
                 tracing::warn!(
@@ -82,13 +88,15 @@ impl Engine {
                     "no pagemap_scan on this kernel (Linux 6.7 or newer has it): fresh instances \
                      will cost about twice as much"
                 );
-                Self::pooling_with(settings, Enabled::No)
-                    .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+                Self::pooling_with((settings, cache), Enabled::No).map_err(refused)
             }
         }
     }
 
-    fn pooling_with(settings: &Config, pagemap_scan: Enabled) -> wasmtime::Result<Self> {
+    fn pooling_with(
+        (settings, cache): (&Config, &Arc<FunctionCache>),
+        pagemap_scan: Enabled,
+    ) -> wasmtime::Result<Self> {
         let instances = settings.instances;
         let mut pool = PoolingAllocationConfig::new();
         pool.pagemap_scan(pagemap_scan)
@@ -106,31 +114,31 @@ impl Engine {
             .total_memories(instances.saturating_mul(2))
             .total_tables(instances.saturating_mul(4))
             .total_stacks(instances)
-            .total_core_instances(instances.saturating_mul(6))
+            // Only a count: components of interpreters have a dozen each.
+            .total_core_instances(instances.saturating_mul(64))
             .table_elements(limits::TABLE_ELEMENTS_MAX)
             .max_core_instance_size(1 << 20)
             .max_component_instance_size(1 << 20);
-        let mut config = common();
+        let mut config = common(cache)?;
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         Self::start(&config, settings.tick)
     }
 
     /// The engine that hashes final memories: slower, made when first asked for. Its machine code is
     /// its own, because memories from outside cannot be copy-on-write images.
-    pub(crate) fn verifying(settings: &Config) -> Result<Self, Error> {
-        let mut config = common();
+    pub(crate) fn verifying(settings: &Config, cache: &Arc<FunctionCache>) -> Result<Self, Error> {
+        let mut config = common(cache).map_err(refused)?;
         config
             .memory_init_cow(false)
             .allocation_strategy(InstanceAllocationStrategy::OnDemand)
             .with_host_memory(Arc::new(memory::Creator));
-        Self::start(&config, settings.tick)
-            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+        Self::start(&config, settings.tick).map_err(refused)
     }
 
     /// The engine of debuggers: its code tells at every instruction where the guest is. Frames are
     /// larger in it, so the stack is, too: what ran in production must not overflow here.
-    pub(crate) fn debugging(settings: &Config) -> Result<Self, Error> {
-        let mut config = common();
+    pub(crate) fn debugging(settings: &Config, cache: &Arc<FunctionCache>) -> Result<Self, Error> {
+        let mut config = common(cache).map_err(refused)?;
         config
             .guest_debug(true)
             .signals_based_traps(false)
@@ -138,26 +146,22 @@ impl Engine {
             .max_wasm_stack(8 * STACK_BYTES)
             .async_stack_size(8 * ASYNC_STACK_BYTES)
             .allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        Self::start(&config, settings.tick)
-            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+        Self::start(&config, settings.tick).map_err(refused)
     }
 
     /// The engine of profiles: the code of production, asked often where it is.
-    pub(crate) fn sampling(period: Duration) -> Result<Self, Error> {
-        let mut config = common();
+    pub(crate) fn sampling(period: Duration, cache: &Arc<FunctionCache>) -> Result<Self, Error> {
+        let mut config = common(cache).map_err(refused)?;
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        Self::start(&config, period)
-            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+        Self::start(&config, period).map_err(refused)
     }
 
     /// The engine that counts instructions: slower, and the same every time.
-    pub(crate) fn counting(settings: &Config) -> Result<Self, Error> {
-        let mut config = common();
+    pub(crate) fn counting(settings: &Config, cache: &Arc<FunctionCache>) -> Result<Self, Error> {
+        let mut config = common(cache).map_err(refused)?;
         config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::OnDemand);
         let engine = Self::start(&config, settings.tick);
-        engine
-            .map(|engine| Engine { counts: true, ..engine })
-            .map_err(|source| Error::Engine { reason: format!("{source:#}") })
+        engine.map(|engine| Engine { counts: true, ..engine }).map_err(refused)
     }
 
     /// Begins to count the instructions of a store, where this engine counts.

@@ -154,17 +154,13 @@ fn http_status(ended: &mut Ended, facts: &Facts<'_>, refused: Option<&str>) {
     let message = || format!("the function answered the event with status {}", ended.http_status);
     match ended.http_status {
         200..=299 => {}
-        408 | 425 | 429 => {
+        408 | 425 | 429 | 500.. => {
             let message = message();
             fail(ended, Status::Failed, Code::GuestFailed, message);
-        }
-        400..=499 => {
-            let message = message();
-            fail(ended, Status::Refused, Code::GuestRefused, message);
         }
         _ => {
             let message = message();
-            fail(ended, Status::Failed, Code::GuestFailed, message);
+            fail(ended, Status::Refused, Code::GuestRefused, message);
         }
     }
 }
@@ -247,7 +243,8 @@ fn stopped_status(
         return Ending::Returned;
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        fail(ended, Status::Rejected, Code::Overloaded, error.to_string());
+        let message = "the pool of instances has no room for one of this component now";
+        fail(ended, Status::Rejected, Code::Overloaded, message.to_owned());
     } else if error.is::<OutputTooLarge>() {
         fail(ended, Status::Trapped, Code::OutputTooLarge, error.to_string());
     } else if refused {

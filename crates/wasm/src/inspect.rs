@@ -28,6 +28,10 @@ pub(crate) fn inspect(
     let malformed = |error: wasmparser::BinaryReaderError| Error::Malformed {
         reason: error.message().to_owned(),
     };
+    if !artifact.starts_with(b"\0asm") {
+        let reason = "it does not begin like one".to_owned();
+        return Err(Error::Malformed { reason });
+    }
     let adapted = match encoding(artifact).map_err(malformed)? {
         Encoding::Component => None,
         Encoding::Module => Some(adapt(artifact)?),

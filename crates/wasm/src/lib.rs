@@ -17,6 +17,7 @@ mod engine;
 mod event;
 mod finish;
 mod fs;
+mod function_cache;
 mod host;
 mod input;
 mod inspect;

@@ -156,18 +156,10 @@ impl Registry {
         let component = slot.component;
         let began = Instant::now();
         let size = self.code.size(component).ok_or(Error::NotCompiled { component })?;
-        let path = self.code.path(component);
         let fetch = began.elapsed();
         let began = Instant::now();
-        let engine = self.engine.clone();
-        let deserialize = move || {
-            #[expect(unsafe_code, reason = "mapping machine code that this program stored")]
-            // SAFETY: the file was written by `CodeCache::store` from the output of this engine's
-            // compiler, whole and renamed into place, in a folder that belongs to the server;
-            // Wasmtime checks that it was made for this engine.
-            let component = unsafe { Component::deserialize_file(&engine, path) };
-            component
-        };
+        let (engine, code) = (self.engine.clone(), Arc::clone(&self.code));
+        let deserialize = move || code.open(&engine, component);
         let mapped = if size > INLINE_BYTES_MAX {
             match tokio::task::spawn_blocking(deserialize).await {
                 Ok(mapped) => mapped,
@@ -176,10 +168,16 @@ impl Registry {
         } else {
             deserialize()
         };
-        let loaded = mapped.and_then(|mapped| self.link(&mapped, slot.world)).map_err(|error| {
-            let source = std::io::Error::other(format!("{error:#}"));
-            Error::Code { operation: "map", component, source }
-        })?;
+        let loaded = match mapped.and_then(|mapped| self.link(&mapped, slot.world)) {
+            Ok(loaded) => loaded,
+            Err(_) if self.code.size(component).is_none() => {
+                return Err(Error::NotCompiled { component });
+            }
+            Err(error) => {
+                let source = std::io::Error::other(format!("{error:#}"));
+                return Err(Error::Code { operation: "map", component, source });
+            }
+        };
         let mut history = slot.history.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = if history.was_loaded { "evicted" } else { "first call" };
         history.was_loaded = true;

@@ -14,11 +14,11 @@ use nexus_exec::{
 use nexus_model::record::InvocationRecord;
 use nexus_model::view::FrameView;
 use nexus_model::{Clock, Digest, Event};
-use wasmtime::component::Component;
 
 use crate::code::CodeCache;
 use crate::debug::{self, Symbols};
 use crate::engine::{self, Engine};
+use crate::function_cache::FunctionCache;
 use crate::load::{Registry, Slot};
 use crate::{Config, Error, inspect};
 
@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     counting: OnceLock<Result<Flavour, String>>,
     symbols: Mutex<Vec<(Digest, Arc<Symbols>)>>,
     compiling: Arc<tokio::sync::Semaphore>,
+    functions: Arc<FunctionCache>,
 }
 
 impl Inner {
@@ -63,11 +64,15 @@ impl Inner {
         self: &Arc<Self>,
         component: Digest,
     ) -> Result<&Flavour, ExecError> {
-        let made = self.verifying.get_or_init(|| {
-            let engine = Engine::verifying(&self.config).map_err(|error| error.to_string())?;
+        Ok(self.special(component, ("verifying", self.made_for_verifying())).await?.0)
+    }
+
+    fn made_for_verifying(&self) -> &Result<Flavour, String> {
+        self.verifying.get_or_init(|| {
+            let engine = Engine::verifying(&self.config, &self.functions)
+                .map_err(|error| error.to_string())?;
             flavour(engine, &self.config).map_err(|error| error.to_string())
-        });
-        Ok(self.special(component, ("verifying", made)).await?.0)
+        })
     }
 
     /// The engine that counts instructions, made when first asked for, with code for this component.
@@ -76,7 +81,8 @@ impl Inner {
         component: Digest,
     ) -> Result<&Flavour, ExecError> {
         let made = self.counting.get_or_init(|| {
-            let engine = Engine::counting(&self.config).map_err(|error| error.to_string())?;
+            let engine = Engine::counting(&self.config, &self.functions)
+                .map_err(|error| error.to_string())?;
             flavour(engine, &self.config).map_err(|error| error.to_string())
         });
         Ok(self.special(component, ("counting", made)).await?.0)
@@ -89,7 +95,8 @@ impl Inner {
         component: Digest,
     ) -> Result<(&Flavour, bool), ExecError> {
         let made = self.debugging.get_or_init(|| {
-            let engine = Engine::debugging(&self.config).map_err(|error| error.to_string())?;
+            let engine = Engine::debugging(&self.config, &self.functions)
+                .map_err(|error| error.to_string())?;
             flavour(engine, &self.config).map_err(|error| error.to_string())
         });
         self.special(component, ("debugging", made)).await
@@ -105,7 +112,8 @@ impl Inner {
         component: Digest,
     ) -> Result<&Flavour, ExecError> {
         let made = self.sampling.get_or_init(|| {
-            let engine = Engine::sampling(SAMPLE_PERIOD).map_err(|error| error.to_string())?;
+            let engine = Engine::sampling(SAMPLE_PERIOD, &self.functions)
+                .map_err(|error| error.to_string())?;
             flavour(engine, &self.config).map_err(|error| error.to_string())
         });
         Ok(self.special(component, ("profiling", made)).await?.0)
@@ -203,7 +211,8 @@ impl Runtime {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         std::fs::create_dir_all(&config.code_dir)
             .map_err(|source| Error::CodeDir { dir: config.code_dir.clone(), source })?;
-        let pooling = flavour(Engine::pooling(&config)?, &config)?;
+        let functions = Arc::new(FunctionCache::default());
+        let pooling = flavour(Engine::pooling(&config, &functions)?, &config)?;
         let inner = Inner {
             config,
             clock,
@@ -215,6 +224,7 @@ impl Runtime {
             counting: OnceLock::new(),
             symbols: Mutex::default(),
             compiling: Arc::new(tokio::sync::Semaphore::new(1)),
+            functions,
         };
         Ok(Runtime { inner: Arc::new(inner) })
     }
@@ -248,6 +258,10 @@ async fn niced<R: Send + 'static>(
     result.await.map_err(|_| std::io::Error::other("the compiler thread ended without a result"))
 }
 
+fn in_words(error: ExecError) -> wasmtime::Error {
+    wasmtime::Error::msg(error.to_string())
+}
+
 #[async_trait]
 impl nexus_exec::Runtime for Runtime {
     async fn inspect(&self, artifact: Bytes) -> Result<Inspected, ExecError> {
@@ -257,16 +271,16 @@ impl nexus_exec::Runtime for Runtime {
             let engine = &inner.pooling.engine.wasmtime;
             let linked = |bytes: &[u8]| -> wasmtime::Result<Compiled> {
                 let digest = Digest::of(bytes);
+                let code = &inner.pooling.code;
                 // Linking needs the compiled component; its code is kept for the deploy.
-                let compiled = match inner.pooling.code.compile(engine, digest, bytes) {
-                    Ok(compiled) => compiled,
-                    Err(error) => wasmtime::bail!("{error}"),
-                };
-                #[expect(unsafe_code, reason = "mapping machine code that this program stored")]
-                // SAFETY: as in `Registry::map`.
-                let component = unsafe {
-                    Component::deserialize_file(engine, inner.pooling.code.path(digest))
-                }?;
+                let mut compiled = code.compile(engine, digest, bytes).map_err(in_words)?;
+                let mut component = code.open(engine, digest);
+                if component.is_err() && code.size(digest).is_none() {
+                    // What was there was damaged.
+                    compiled = code.compile(engine, digest, bytes).map_err(in_words)?;
+                    component = code.open(engine, digest);
+                }
+                let component = component?;
                 inner.pooling.registry.linker().instantiate_pre(&component)?;
                 Ok(compiled)
             };
@@ -278,6 +292,12 @@ impl nexus_exec::Runtime for Runtime {
 
     async fn compile(&self, component: Digest, bytes: Bytes) -> Result<Compiled, ExecError> {
         let pooling = &self.inner.pooling;
+        if self.inner.config.verify_memory
+            && let Ok(verifying) = self.inner.made_for_verifying()
+        {
+            let (engine, code) = (&verifying.engine, &verifying.code);
+            compile(&self.inner, (engine, code), (component, bytes.clone())).await?;
+        }
         compile(&self.inner, (&pooling.engine, &pooling.code), (component, bytes)).await
     }
 

@@ -29,7 +29,18 @@ import { senderOf } from "./EventCells";
 
 /** Deliveries that have not ended are looked at again this often. */
 const ASK_MS = 2_000;
-const ENDED = new Set(["handled", "succeeded", "dead", "unmatched", "cancelled", "nobody"]);
+const ENDED = new Set([
+  "handled",
+  "succeeded",
+  "dead",
+  "unmatched",
+  "cancelled",
+  "nobody",
+  "fell-back",
+  "dropped",
+  "replaced",
+  "duplicate",
+]);
 
 export function EventPage() {
   const { project, event } = useParams({ from: "/p/$project/events/$event" });

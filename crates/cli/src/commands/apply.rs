@@ -61,7 +61,11 @@ fn apply(session: &mut Session, file: &str) -> Result<(), Error> {
         body = manifest(file, &body)?;
         content_type = "application/json";
     }
-    send(session, content_type, body)
+    let applied = send(session, content_type, body)?;
+    if applied == 0 && !session.terminal.json() {
+        session.terminal.say(format_args!("{file}: there is nothing in it to apply"));
+    }
+    Ok(())
 }
 
 /// The resources of a manifest, its schemas included.
@@ -111,7 +115,8 @@ pub fn declare(session: &mut Session, resources: &[Resource]) -> Result<(), Erro
     Ok(())
 }
 
-fn send(session: &mut Session, content_type: &str, body: Vec<u8>) -> Result<(), Error> {
+/// Says how many resources were applied.
+fn send(session: &mut Session, content_type: &str, body: Vec<u8>) -> Result<usize, Error> {
     // What names no project belongs to that of the command, where there is one.
     let place = Place::api(["apply"]).maybe("project", session.project().ok());
     let send = Send { method: "POST", place, content_type, body: Some(body) };
@@ -119,7 +124,7 @@ fn send(session: &mut Session, content_type: &str, body: Vec<u8>) -> Result<(), 
     for item in &answer.items {
         print(session, item)?;
     }
-    Ok(())
+    Ok(answer.items.len())
 }
 
 /// What became of the resources.

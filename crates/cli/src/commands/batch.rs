@@ -71,7 +71,7 @@ impl Call<'_> {
             body: Some(line.to_vec()),
         };
         let mut outcome = match self.client.whole_with(send, &self.args.headers) {
-            Err(error) => Line { index, ok: false, value: json!({ "error": error.to_string() }) },
+            Err(error) => Line { index, ok: false, value: json!({ "error": error.chain() }) },
             Ok(answer) => match problem(&answer) {
                 Some(problem) => {
                     let value = json!({

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::history;
 use crate::client::{Place, Send};
 use crate::commands::{edit, input};
-use crate::render::{Cell, Column, Table, block, status_tone};
+use crate::render::{Cell, Column, Table, block, payload, status_tone};
 use crate::units::show_duration;
 use crate::{Error, Paint, Session, Tone};
 
@@ -25,7 +25,7 @@ pub struct DeadLettersArgs {
     #[arg(long)]
     pub count: bool,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = history::limit)]
     pub limit: usize,
     /// In all projects
     #[arg(short = 'A', long)]
@@ -199,9 +199,9 @@ fn list(session: &mut Session, args: &DeadLettersArgs) -> Result<(), Error> {
         Column::left("EVENT"),
         Column::left("TYPE").optional(),
         Column::left("FUNCTION"),
-        Column::left("CODE").optional(),
-        Column::left("REASON"),
-        Column::right("ATTEMPTS"),
+        Column::left("CODE"),
+        Column::right("ATTEMPTS").optional(),
+        Column::left("REASON").cut(),
     ]);
     for letter in &letters {
         let function = match letter.trigger.as_str() {
@@ -214,18 +214,25 @@ fn list(session: &mut Session, args: &DeadLettersArgs) -> Result<(), Error> {
             Cell::new(letter.ty.as_str()),
             Cell::toned(Tone::Strong, function),
             Cell::new(letter.code.as_str()),
-            Cell::new(letter.reason.as_str()),
             Cell::new(letter.attempts.to_string()),
+            Cell::new(reason(letter)),
         ]);
     }
     if table.is_empty() {
-        terminal.say("no dead letters");
+        let function = args.filter.function.as_deref().filter(|_| !args.all_projects);
+        return history::say_empty(session, "dead letters", function);
     }
     table.print(terminal)?;
     if more || letters.len() == args.limit {
         history::say_more(terminal, args.limit);
     }
     Ok(())
+}
+
+/// Why a delivery was given up, without the code, which stands beside it.
+fn reason(letter: &DeadLetterView) -> &str {
+    let reason = letter.reason.strip_prefix(&letter.code).and_then(|rest| rest.strip_prefix(": "));
+    reason.unwrap_or(&letter.reason).trim_end()
 }
 
 fn count(session: &mut Session, args: &DeadLettersArgs) -> Result<(), Error> {
@@ -268,16 +275,16 @@ fn show(session: &mut Session, event: &str) -> Result<(), Error> {
     for detail in &details {
         let letter = &detail.letter;
         terminal.line(format_args!(
-            "{}  {}  {}",
+            "{}  {}",
             Paint(Tone::Key, letter.event),
             Paint(Tone::Strong, format_args!("{}/{}", letter.project, letter.function)),
-            Paint(Tone::Bad, &letter.reason)
         ))?;
         for (name, value) in [
             ("type", letter.ty.clone()),
             ("trigger", letter.trigger.clone()),
-            ("code", letter.code.clone()),
             ("given up", terminal.time(letter.at)),
+            ("code", letter.code.clone()),
+            ("reason", reason(letter).replace('\n', "\n            ")),
         ] {
             if !value.is_empty() {
                 let name = Paint(Tone::Faint, format!("{name:<9}"));
@@ -291,7 +298,7 @@ fn show(session: &mut Session, event: &str) -> Result<(), Error> {
             Column::left("INVOCATION"),
             Column::left("STATUS"),
             Column::right("TOOK"),
-            Column::left("REASON"),
+            Column::left("REASON").cut(),
         ]);
         for attempt in &detail.history {
             table.row([
@@ -305,9 +312,8 @@ fn show(session: &mut Session, event: &str) -> Result<(), Error> {
         }
         table.print(terminal)?;
         if let Some(content) = &detail.content {
-            let text = serde_json::to_string_pretty(&content.event).unwrap_or_default();
-            terminal.line("")?;
-            block(terminal, "Event", &text)?;
+            block(terminal, "Event", "")?;
+            payload(terminal, &serde_json::to_value(&content.event).unwrap_or_default())?;
         }
     }
     Ok(())
@@ -379,12 +385,22 @@ fn bulk(session: &mut Session, (what, dry): (&str, bool), body: &Value) -> Resul
     }
     let past = if what == "drop" { "dropped" } else { "redriven" };
     match dry {
-        true => terminal.line(format_args!("{} dead letters would be {past}", done.matched))?,
-        false => terminal.line(format_args!("{} dead letters {past}", done.done))?,
+        true => terminal.line(format_args!("{} would be {past}", letters(done.matched)))?,
+        false => terminal.line(format_args!("{} {past}", letters(done.done)))?,
+    }
+    if let Some(event) = done.replaced_by {
+        terminal.say(Paint(Tone::Faint, format_args!("with its new data it is {event}")));
     }
     if let Some(until) = done.until {
         let until = terminal.time(until);
         terminal.say(Paint(Tone::Faint, format_args!("the last one begins at {until}")));
     }
     Ok(())
+}
+
+fn letters(count: u64) -> String {
+    match count {
+        1 => "1 dead letter".to_owned(),
+        count => format!("{count} dead letters"),
+    }
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use nexus_model::EventId;
 use nexus_model::units::{exact_duration, parse_duration};
-use nexus_model::view::{PendingView, ProgressView};
+use nexus_model::view::{CountView, PendingView, ProgressView};
 
 use crate::client::{Answer, Send, problem};
 use crate::commands::input;
@@ -35,10 +36,10 @@ pub struct ResultArgs {
     pub quiet: bool,
 }
 
-/// Stop an invocation that is queued, waiting, suspended or running
+/// Stop an invocation that is queued, waiting, suspended or running, or all that an event led to
 #[derive(Args, Debug)]
 pub struct CancelArgs {
-    /// The invocation's id, or `last` for the newest
+    /// The invocation's id, or `last` for the newest; or the event's id
     pub id: String,
     /// Why: kept with the decision
     #[arg(long, value_name = "TEXT")]
@@ -171,12 +172,27 @@ fn follow(session: &mut Session, id: &str) -> Result<(), Error> {
 }
 
 pub(crate) fn cancel(session: &mut Session, args: &CancelArgs) -> Result<(), Error> {
+    if args.id.parse::<EventId>().is_ok() {
+        return cancel_event(session, args);
+    }
     let id = session.invocation(&args.id)?.to_string();
     let place = session.place(["invocations", &id, "cancel"])?;
     let place = place.maybe("reason", args.reason.as_ref());
     let send = Send { method: "POST", place, content_type: "", body: None };
     session.client.json::<serde_json::Value>(send)?;
     session.terminal.say(format_args!("cancelled {id}"));
+    Ok(())
+}
+
+fn cancel_event(session: &mut Session, args: &CancelArgs) -> Result<(), Error> {
+    let place = session.place(["events", &args.id, "cancel"])?;
+    let place = place.maybe("reason", args.reason.as_ref());
+    let send = Send { method: "POST", place, content_type: "", body: None };
+    let CountView { count } = session.client.json(send)?;
+    match count {
+        1 => session.terminal.say(format_args!("cancelled {}", args.id)),
+        count => session.terminal.say(format_args!("cancelled {count} deliveries of {}", args.id)),
+    }
     Ok(())
 }
 

@@ -38,6 +38,12 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
         return Err(Error::usage("--component and --name are needed"));
     };
     let component = input::file(&path.display().to_string())?;
+    if let Some(found) = not_wasm(&component) {
+        return Err(Error::Usage {
+            message: format!("{} is not a WebAssembly component or module", path.display()),
+            hint: Some(format!("it seems to be {found}")),
+        });
+    }
     let triggers = Triggers {
         http: args.path.iter().map(|path| route(path)).collect(),
         events: args.on.iter().map(|ty| EventTrigger::of_type(ty)).collect(),
@@ -57,6 +63,29 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
         candidate: args.candidate,
     };
     upload(session, &upload_this).map(drop)
+}
+
+/// What bytes seem to be that do not begin as WebAssembly does.
+fn not_wasm(bytes: &[u8]) -> Option<&'static str> {
+    const KNOWN: [(&[u8], &str); 6] = [
+        (b"(component", "a component as text: `wasm-tools parse` makes a binary of it"),
+        (b"(module", "a module as text: `wasm-tools parse` makes a binary of it"),
+        (b"\x7fELF", "a program of this machine: build it for wasm32-wasip2"),
+        (b"\x1f\x8b", "compressed by gzip"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"version https://git-lfs", "a pointer of Git LFS: `git lfs pull` brings the file"),
+    ];
+    if bytes.starts_with(b"\0asm") {
+        return None;
+    }
+    let begin = bytes.trim_ascii_start();
+    let known = KNOWN.iter().find(|(magic, _)| begin.starts_with(magic));
+    Some(match (known, std::str::from_utf8(bytes)) {
+        (Some((_, what)), _) => what,
+        (None, Ok("")) => "empty",
+        (None, Ok(_)) => "a text: `nexus deploy FOLDER` builds a project from its sources",
+        (None, Err(_)) => "something else",
+    })
 }
 
 fn route(path: &str) -> HttpRoute {

@@ -139,7 +139,9 @@ fn from_flags(ty: &str, args: &EmitArgs) -> Result<Event, Error> {
 fn new_id() -> String {
     let salt = std::hash::RandomState::new().build_hasher().finish();
     let mint = IdMint::new(Arc::new(SystemClock), salt);
-    mint.mint::<EventId>(Partition::of("", "")).to_string()
+    // Not to be taken for the id that the log gives.
+    let id = mint.mint::<EventId>(Partition::of("", "")).to_string();
+    id.trim_start_matches("evt_").to_owned()
 }
 
 /// Reads one event, an array of events, or one value after another.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use nexus_model::view::{CountView, SearchPage};
-use nexus_model::{Timestamp, limits};
-use serde::de::DeserializeOwned;
+use nexus_model::{Code, Timestamp, limits};
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::client::Place;
 use crate::{Error, Paint, Session, Terminal, Tone, units};
@@ -39,6 +39,10 @@ pub struct RangeArgs {
 impl RangeArgs {
     /// Adds the time filters to a place.
     pub(crate) fn filter(&self, place: Place, terminal: &Terminal) -> Result<Place, Error> {
+        // Following may begin with nothing of what was before.
+        if self.limit == 0 && !self.follow {
+            return Err(Error::usage("--limit 0 lists nothing"));
+        }
         let since = moment(self.since.as_deref(), terminal)?;
         let until = moment(self.until.as_deref(), terminal)?;
         Ok(place.maybe("since", since).maybe("until", until))
@@ -123,6 +127,34 @@ pub(crate) fn moment(text: Option<&str>, terminal: &Terminal) -> Result<Option<T
     text.map(|text| units::parse_moment(text, terminal.now, &terminal.zone))
         .transpose()
         .map_err(Error::usage)
+}
+
+/// Says that a list is empty; and that it has to be, where it is about a function that there is not.
+pub(crate) fn say_empty(
+    session: &mut Session,
+    what: &str,
+    function: Option<&str>,
+) -> Result<(), Error> {
+    let mut why = String::new();
+    if let Some(function) = function {
+        let asked = session.client.get::<IgnoredAny>(session.place(["functions", function])?);
+        // Other failures are not worth a word: the list itself was told.
+        if let Err(Error::Problem(problem)) = asked
+            && problem.code == Code::NotFound
+        {
+            why = format!(": {}", problem.detail);
+        }
+    }
+    session.terminal.say(format_args!("no {what}{why}"));
+    Ok(())
+}
+
+/// How many a list shows at most.
+pub(crate) fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit @ 1..) => Ok(limit),
+        _ => Err("it is at least 1".to_owned()),
+    }
 }
 
 /// Says that a list was cut.

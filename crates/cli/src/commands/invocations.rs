@@ -143,13 +143,13 @@ fn list(session: &mut Session, filter: &InvocationsFilter) -> Result<(), Error> 
         let Session { client, terminal, .. } = session;
         client.pages(place, limit, &mut |row| show(terminal, row))?
     };
-    let terminal = &mut session.terminal;
-    table.print(terminal)?;
-    if table.is_empty() && !terminal.json() {
-        terminal.say("no invocations");
+    table.print(&mut session.terminal)?;
+    if table.is_empty() && !session.terminal.json() {
+        let function = filter.function.as_deref().filter(|_| !filter.range.all_projects);
+        history::say_empty(session, "invocations", function)?;
     }
     if more {
-        history::say_more(terminal, filter.range.limit);
+        history::say_more(&mut session.terminal, limit);
     }
     Ok(())
 }

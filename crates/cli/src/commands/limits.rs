@@ -37,7 +37,7 @@ fn print(terminal: &mut Terminal, all: &[Value]) -> Result<(), Error> {
             |name: &str| limit.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let value = limit.get("value").and_then(Value::as_u64).unwrap_or_default();
         let shown = match text("unit").as_str() {
-            "bytes" => exact_size(value),
+            "bytes" => sized(value),
             "ms" => exact_duration(std::time::Duration::from_millis(value)),
             unit => format!("{value} {unit}"),
         };
@@ -48,4 +48,10 @@ fn print(terminal: &mut Terminal, all: &[Value]) -> Result<(), Error> {
         ]);
     }
     table.print(terminal)
+}
+
+/// A size with its unit, also where it is no whole number of larger ones.
+fn sized(bytes: u64) -> String {
+    let size = exact_size(bytes);
+    if size.ends_with('B') { size } else { format!("{size} bytes") }
 }

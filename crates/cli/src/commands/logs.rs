@@ -42,7 +42,8 @@ pub(crate) fn run(session: &mut Session, args: &LogsArgs) -> Result<(), Error> {
         Ok(())
     })?;
     if lines.is_empty() && !session.terminal.json() {
-        session.terminal.say("no log lines");
+        let function = args.function.as_deref().filter(|_| !args.range.all_projects);
+        history::say_empty(session, "log lines", function)?;
     }
     for line in &lines {
         print(&mut session.terminal, args, line)?;

@@ -90,5 +90,8 @@ fn list(session: &mut Session) -> Result<(), Error> {
             Cell::new(spec.description),
         ]);
     }
+    if table.is_empty() {
+        session.terminal.say("no projects; `nexus projects create NAME` makes one");
+    }
     table.print(&mut session.terminal)
 }

@@ -8,6 +8,7 @@ use super::compare::RulesArgs;
 use super::replays::{BatchArgs, SelectArgs};
 use super::{cases, compare, replays};
 use crate::client::Send;
+use crate::problem::reason_of;
 use crate::units::show_duration;
 use crate::{Error, Paint, Session, Tone, exit, render};
 
@@ -95,23 +96,25 @@ fn exactly(session: &mut Session, args: &ReplayArgs, id: InvocationId) -> Result
 
 /// An invocation that cannot be replayed has an exit code of its own.
 fn cannot(session: &mut Session, id: InvocationId, error: Error) -> Result<ReplayView, Error> {
-    let cannot = match &error {
-        Error::Problem(problem) => {
-            matches!(problem.code, Code::NotReplayable | Code::BadJournal | Code::Gone)
+    let mut problem = match error {
+        Error::Problem(problem)
+            if matches!(problem.code, Code::NotReplayable | Code::BadJournal | Code::Gone) =>
+        {
+            problem
         }
-        _ => false,
+        other => return Err(other),
     };
-    if !cannot {
-        return Err(error);
-    }
-    session.terminal.say(format_args!("{id} cannot be replayed"));
-    crate::run::report(&error, &mut session.terminal);
+    problem.hint = Error::Problem(problem.clone()).hint();
+    problem.detail = format!("{id} cannot be replayed: {}", reason_of(&problem.detail));
+    crate::run::report(&Error::Problem(problem), &mut session.terminal);
     Err(Error::Told(exit::USAGE))
 }
 
 fn print(session: &mut Session, args: &ReplayArgs, view: &ReplayView) -> Result<(), Error> {
     let (tone, word) = match view.verdict {
         Verdict::Identical => (Tone::Good, "identical"),
+        // It names the operation.
+        Verdict::IdenticalUpTo if !view.summary.is_empty() => (Tone::Good, view.summary.as_str()),
         Verdict::IdenticalUpTo => (Tone::Good, "identical up to the last operation"),
         Verdict::Diverged => (Tone::Bad, "diverged"),
     };
@@ -133,18 +136,13 @@ fn print(session: &mut Session, args: &ReplayArgs, view: &ReplayView) -> Result<
     if args.show_output {
         render::show_exchange(terminal, "Output", &view.output)?;
     }
-    let memory = if view.memory_compared { ", memory compared" } else { "" };
-    if !view.summary.is_empty() {
-        terminal.say(&view.summary);
-    }
-    terminal.say(Paint(
-        Tone::Faint,
-        format_args!(
-            "{} in {}; the original took {}{memory}",
-            render::counted(view.operations as usize, "operation"),
-            show_duration(view.duration_ns),
-            show_duration(view.original_ns)
-        ),
-    ));
+    // The summary begins with the verdict, which was said; the rest is what was compared.
+    let what = match view.summary.strip_prefix("identical: ") {
+        Some(what) => what.to_owned(),
+        None => render::counted(view.operations as usize, "operation"),
+    };
+    let (took, original) = (show_duration(view.duration_ns), show_duration(view.original_ns));
+    let times = format!("{what} in {took}; the original took {original}");
+    terminal.say(Paint(Tone::Faint, times));
     Ok(())
 }

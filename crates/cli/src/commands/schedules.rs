@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use nexus_model::view::ScheduleView;
 
+use super::history;
 use crate::render::{Cell, Column, Table};
 use crate::{Error, Session, Tone};
 
@@ -14,7 +15,7 @@ pub struct SchedulesArgs {
     #[command(subcommand)]
     pub command: Option<SchedulesCommand>,
     /// At most this many, the next ones first
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = history::limit)]
     pub limit: usize,
     /// In all projects
     #[arg(short = 'A', long)]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use nexus_model::view::TriggerView;
 
 use crate::client::Send;
-use crate::render::{Cell, Column, Table};
+use crate::render::{self, Cell, Column, Table};
 use crate::units::{exact_duration, show_ago};
 use crate::{Error, Paint, Session, Tone};
 
@@ -72,6 +72,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
         Column::left("NAME").optional(),
         Column::left("KIND"),
         Column::left("WHAT"),
+        Column::left("AUTH"),
         Column::left("FUNCTION"),
         Column::left("STATE"),
         Column::left("LAST").optional(),
@@ -84,6 +85,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
             Cell::toned(Tone::Key, name),
             Cell::new(kind),
             Cell::new(what),
+            Cell::new(view.spec.http.as_ref().map(render::auth).unwrap_or_default()),
             Cell::toned(Tone::Strong, view.spec.function.as_str()),
             state(view),
             Cell::new(
@@ -96,7 +98,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
         ]);
     }
     if table.is_empty() {
-        session.terminal.say("no triggers");
+        super::history::say_empty(session, "triggers", function)?;
     }
     table.print(&mut session.terminal)
 }
@@ -154,6 +156,9 @@ fn show(session: &mut Session, view: &TriggerView) -> Result<(), Error> {
     }
     if let Some(next) = view.next {
         facts.push(("next", terminal.time(next)));
+    }
+    if let Some(route) = &view.spec.http {
+        facts.push(("auth", render::auth(route).to_owned()));
     }
     if let Some(cron) = &view.spec.cron {
         let catch_up = serde_json::to_value(cron.catch_up).unwrap_or_default();

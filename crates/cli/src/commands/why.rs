@@ -3,7 +3,7 @@
 use clap::Args;
 use nexus_model::view::WhyView;
 
-use crate::{Error, Paint, Session, Tone};
+use crate::{Error, Paint, Session, Terminal, Tone};
 
 /// Say why an event or invocation is queued, delayed, retried, dead, cold or finished
 #[derive(Args, Debug)]
@@ -38,8 +38,9 @@ pub(crate) fn run(session: &mut Session, args: &WhyArgs) -> Result<(), Error> {
             Paint(Tone::Key, &view.about),
             Paint(tone, &view.state)
         ))?;
-        terminal.line(format_args!("  {}", view.answer))?;
+        answer(terminal, &view.answer)?;
         for fact in &view.because {
+            let fact = fact.trim_end().replace('\n', "\n    ");
             terminal.line(format_args!("  {} {fact}", Paint(Tone::Faint, "·")))?;
         }
         if let Some(until) = view.until {
@@ -51,4 +52,15 @@ pub(crate) fn run(session: &mut Session, args: &WhyArgs) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The sentence; what a function said may go on below it, such as a stack, and ends without the full
+/// stop of the sentence.
+fn answer(terminal: &mut Terminal, text: &str) -> Result<(), Error> {
+    let Some((first, more)) = text.split_once('\n') else {
+        return terminal.line(format_args!("  {text}"));
+    };
+    terminal.line(format_args!("  {}", first.trim_end()))?;
+    let more = more.strip_suffix('.').unwrap_or(more).trim_end();
+    more.lines().try_for_each(|line| terminal.line(format_args!("  {}", line.trim_end())))
 }

@@ -67,6 +67,7 @@ pub(crate) fn show_event(terminal: &mut Terminal, view: &EventView) -> Result<()
         ("time", event.time.map(|at| terminal.time(at))),
         ("datatype", event.datacontenttype.clone()),
         ("schema", event.dataschema.clone()),
+        ("scheduled", view.schedule.map(|id| id.to_string())),
         ("emitted by", view.cause.map(|id| id.to_string())),
         ("trace", Some(view.traceparent.clone()).filter(|text| !text.is_empty())),
     ];

@@ -1,6 +1,6 @@
 //! Functions and versions.
 
-use nexus_model::resource::{Triggers, World};
+use nexus_model::resource::{HttpRoute, RouteAuth, Triggers, World};
 use nexus_model::view::{FunctionView, VersionView};
 
 use super::{Cell, Column, Table, block};
@@ -107,6 +107,16 @@ fn record(policy: &nexus_model::resource::RecordPolicy) -> String {
     }
 }
 
+/// Who may call a route.
+pub(crate) fn auth(route: &HttpRoute) -> &'static str {
+    match route.auth {
+        Some(RouteAuth::None) => "none",
+        Some(RouteAuth::Token) => "token",
+        // `nexus dev` takes none, `nexus serve` a token.
+        None => "not stated",
+    }
+}
+
 fn triggers(on: &Triggers) -> Vec<(&'static str, String)> {
     let routes = on.http.iter().map(|route| {
         let methods = match route.methods.is_empty() {
@@ -114,7 +124,7 @@ fn triggers(on: &Triggers) -> Vec<(&'static str, String)> {
             false => format!("{} ", route.methods.join(", ")),
         };
         let host = route.host.as_deref().unwrap_or("");
-        ("route", format!("{methods}{host}{}", route.path))
+        ("route", format!("{methods}{host}{}, auth {}", route.path, auth(route)))
     });
     let events = on.events.iter().map(|event| ("on event", event.to_string()));
     routes.chain(events).collect()

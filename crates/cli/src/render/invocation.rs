@@ -1,10 +1,14 @@
 //! Invocations: rows, lines, and one of them whole.
 
+use std::time::Duration;
+
+use nexus_model::record::Status;
 use nexus_model::view::{FailureView, FrameView, InvocationRow, InvocationView, JournalEntryView};
-use nexus_model::{Code, Sources};
+use nexus_model::{Code, Sources, Timestamp};
 
 use super::exchange::show_exchange;
-use super::{Align, Cell, Column, Table, block, counted, log_line, status_tone};
+use super::{Cell, Column, Table, block, counted, log_line, status_tone};
+use crate::problem::reason_of;
 use crate::units::{show_ago, show_duration, show_size};
 use crate::{Error, Paint, Terminal, Tone};
 
@@ -15,9 +19,10 @@ const JOURNAL_ROWS_MAX: usize = 100;
 /// Lines of code that are shown before and after the one that failed.
 const EXCERPT_LINES: usize = 3;
 
+/// Lists are in the order in which invocations ended, so that is the time which they show.
 pub(crate) fn invocation_table() -> Table {
     Table::new([
-        Column::left("TIME"),
+        Column::left("ENDED"),
         Column::left("ID"),
         Column::left("FUNCTION"),
         Column::left("STATUS"),
@@ -32,8 +37,9 @@ pub(crate) fn invocation_table() -> Table {
 
 pub(crate) fn invocation_row(terminal: &Terminal, row: &InvocationRow) -> Vec<Cell> {
     let attempt = if row.attempt > 1 { row.attempt.to_string() } else { String::new() };
+    let ended = ended(row).map_or_else(|| "not yet".to_owned(), |at| terminal.time(at));
     vec![
-        Cell::toned(Tone::Faint, terminal.time(row.accepted)),
+        Cell::toned(Tone::Faint, ended),
         Cell::toned(Tone::Key, row.id.to_string()),
         Cell::toned(Tone::Strong, row.function.as_str()),
         Cell::toned(status_tone(row.status), row.status.word()),
@@ -46,7 +52,14 @@ pub(crate) fn invocation_row(terminal: &Terminal, row: &InvocationRow) -> Vec<Ce
     ]
 }
 
-/// One line of a stream, where columns cannot know their width.
+fn ended(row: &InvocationRow) -> Option<Timestamp> {
+    match row.status {
+        Status::Queued | Status::Running | Status::Suspended => None,
+        _ => Some(row.accepted.after(Duration::from_nanos(row.duration_ns))),
+    }
+}
+
+/// One line of a stream, where columns cannot know their width: when it ended, or began.
 pub fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
     let status = match row.http_status {
         Some(http) => format!("{} {http}", row.status.word()),
@@ -54,7 +67,7 @@ pub fn invocation_line(terminal: &Terminal, row: &InvocationRow) -> String {
     };
     format!(
         "{}  {}  {}  {}  {}  {}",
-        Paint(Tone::Faint, terminal.time(row.accepted)),
+        Paint(Tone::Faint, terminal.time(ended(row).unwrap_or(row.accepted))),
         Paint(Tone::Key, row.id),
         Paint(Tone::Strong, &row.function),
         Paint(status_tone(row.status), status),
@@ -82,7 +95,7 @@ pub(crate) fn show_invocation(
         terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name:<10}"))))?;
     }
     if let Some(failure) = &view.failure {
-        show_failure(terminal, failure, sources)?;
+        show_failure(terminal, failure, (view.not_replayable.is_empty(), sources))?;
     }
     show_timings(terminal, view)?;
     if view.payloads_hidden {
@@ -123,7 +136,7 @@ fn facts(terminal: &Terminal, view: &InvocationView) -> Vec<(&'static str, Strin
     facts.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let replay = match view.not_replayable.as_str() {
         "" => format!("{} (nexus replay {})", row.level.word(), row.id),
-        reason => format!("not replayable: {reason}"),
+        reason => format!("not replayable: {}", reason_of(reason)),
     };
     facts.push(("level", replay));
     facts.push(("used", used(view)));
@@ -150,7 +163,7 @@ fn used(view: &InvocationView) -> String {
 fn show_failure(
     terminal: &mut Terminal,
     failure: &FailureView,
-    sources: Option<&Sources>,
+    (replayable, sources): (bool, Option<&Sources>),
 ) -> Result<(), Error> {
     let code = Code::parse(&failure.code);
     let title = code.map_or("", Code::title);
@@ -167,7 +180,14 @@ fn show_failure(
     if let Some(sources) = sources {
         show_excerpt(terminal, failure, sources)?;
     }
-    match code.and_then(crate::hint_for) {
+    let hint = match code {
+        Some(Code::GuestTrapped) if replayable => {
+            Some("the backtrace names the place; `nexus replay` runs it again with the same input")
+        }
+        Some(Code::GuestTrapped) => Some("the backtrace names the place"),
+        code => code.and_then(|code| crate::hint_for(code, &failure.message)),
+    };
+    match hint {
         Some(hint) => terminal.line(format_args!("  {} {hint}", Paint(Tone::Good, "hint:"))),
         None => Ok(()),
     }
@@ -311,7 +331,7 @@ fn show_journal(terminal: &mut Terminal, journal: &[JournalEntryView]) -> Result
     }
     block(terminal, "Journal", &counted(journal.len(), "operation"))?;
     let mut table = Table::new([
-        Column { title: "  #", align: Align::Right, optional: false },
+        Column::right("  #"),
         Column::right("AT"),
         Column::right("TOOK"),
         Column::left("OPERATION"),

@@ -11,10 +11,10 @@ mod value;
 
 pub(crate) use event::{event_line, event_row, event_table, show_event};
 pub(crate) use exchange::show_exchange;
-pub(crate) use function::{function_table, show_function, version_table};
+pub(crate) use function::{auth, function_table, show_function, version_table};
 pub use invocation::invocation_line;
 pub(crate) use invocation::{invocation_row, invocation_table, show_invocation};
 pub use report::{log_report, verify_report};
-pub(crate) use table::{Align, Cell, Column, Table};
+pub(crate) use table::{Cell, Column, Table};
 pub use value::counted;
 pub(crate) use value::{block, log_line, payload, status_tone, text_or_base64};

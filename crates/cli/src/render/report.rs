@@ -1,5 +1,6 @@
 //! Reports whose fields belong to the log: `log verify` and `log stats`.
 
+use nexus_model::Timestamp;
 use serde_json::Value;
 
 use crate::units::{show_duration, show_size};
@@ -52,29 +53,56 @@ fn facts(terminal: &mut Terminal, report: &Value, depth: usize) -> Result<(), Er
             }
             Value::Array(items) => {
                 terminal.line(format_args!("{indent}{title}  {}", items.len()))?;
-                for item in items {
-                    terminal.line(format_args!("{indent}  {}", row(item)))?;
+                for line in list(terminal, items) {
+                    terminal.line(format_args!("{indent}  {line}"))?;
                 }
             }
-            plain => terminal.line(format_args!("{indent}{title}  {}", fact(name, plain)))?,
+            plain => {
+                terminal.line(format_args!("{indent}{title}  {}", fact(terminal, name, plain)))?;
+            }
         }
     }
     Ok(())
 }
 
-/// One item of a list on one line.
-fn row(item: &Value) -> String {
-    match item {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| format!("{} {}", label(name), fact(name, value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        other => fact("", other),
+/// One line for each item of a list, in columns: with titles above, unless it is pairs of a name
+/// and a number.
+fn list(terminal: &Terminal, items: &[Value]) -> Vec<String> {
+    let names: Vec<&String> = match items.first() {
+        Some(Value::Object(fields)) => fields.keys().collect(),
+        _ => return items.iter().map(|item| fact(terminal, "", item)).collect(),
+    };
+    let number = |item: &Value, name: &str| item.get(name).is_some_and(Value::is_number);
+    let cells = |item: &Value| -> Vec<String> {
+        let cell = |name: &&String| item.get(*name).map(|at| fact(terminal, name, at));
+        names.iter().map(|name| cell(name).unwrap_or_default()).collect()
+    };
+    let mut rows: Vec<Vec<String>> = items.iter().map(cells).collect();
+    let pairs = names.len() == 2 && items.iter().all(|item| number(item, names[1]));
+    if !pairs {
+        rows.insert(0, names.iter().map(|name| label(name)).collect());
     }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let columns: Vec<(usize, bool)> = (0..names.len())
+        .map(|column| {
+            let right = items.iter().all(|item| number(item, names[column]));
+            (width(column).unwrap_or(0), right)
+        })
+        .collect();
+    let line = |row: &Vec<String>| {
+        let padded = row.iter().zip(&columns).map(|(text, &(width, right))| match right {
+            true => format!("{text:>width$}"),
+            false => format!("{text:<width$}"),
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 fn label(name: &str) -> String {
+    if name == "commits_records" {
+        return "records in commits".to_owned();
+    }
     let text = name.replace(['_', '-'], " ");
     for unit in [" bytes", " ns"] {
         if let Some(short) = text.strip_suffix(unit) {
@@ -84,13 +112,16 @@ fn label(name: &str) -> String {
     text
 }
 
-fn fact(name: &str, value: &Value) -> String {
+fn fact(terminal: &Terminal, name: &str, value: &Value) -> String {
     match (name, value) {
         (name, Value::Number(number)) if name.ends_with("bytes") => {
             number.as_u64().map_or_else(|| number.to_string(), show_size)
         }
         (name, Value::Number(number)) if name.ends_with("_ns") || name.ends_with("-ns") => {
             number.as_u64().map_or_else(|| number.to_string(), show_duration)
+        }
+        ("oldest" | "newest", Value::String(text)) => {
+            Timestamp::parse(text).map_or_else(|_| text.clone(), |at| terminal.time(at))
         }
         (_, Value::String(text)) => text.clone(),
         (_, Value::Bool(true)) => "yes".to_owned(),

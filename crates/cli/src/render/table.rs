@@ -4,6 +4,8 @@ use crate::{Error, Paint, Terminal, Tone};
 
 /// The space between columns.
 const GAP: &str = "  ";
+/// What a column that may be cut has at least.
+const CUT_WIDTH_MIN: usize = 20;
 
 /// Where a column's text stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,23 +21,29 @@ pub(crate) struct Column {
     pub(crate) align: Align,
     /// Whether it may be left out on a narrow terminal.
     pub(crate) optional: bool,
+    /// Whether its text may be cut on a narrow terminal; for one column of a table.
+    pub(crate) cut: bool,
 }
 
 impl Column {
     pub(crate) const fn left(title: &'static str) -> Self {
-        Column { title, align: Align::Left, optional: false }
+        Column { title, align: Align::Left, optional: false, cut: false }
     }
 
     pub(crate) const fn right(title: &'static str) -> Self {
-        Column { title, align: Align::Right, optional: false }
+        Column { title, align: Align::Right, optional: false, cut: false }
     }
 
     pub(crate) const fn optional(self) -> Self {
         Column { optional: true, ..self }
     }
+
+    pub(crate) const fn cut(self) -> Self {
+        Column { cut: true, ..self }
+    }
 }
 
-/// One cell.
+/// One cell: one line, whatever it is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     text: String,
@@ -44,27 +52,49 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Cell { text: text.into(), tone: Tone::Plain }
+        Cell::toned(Tone::Plain, text)
     }
 
     pub(crate) fn toned(tone: Tone, text: impl Into<String>) -> Self {
-        Cell { text: text.into(), tone }
+        Cell { text: one_line(text.into()), tone }
     }
 
     fn width(&self) -> usize {
         self.text.chars().count()
     }
 
-    /// The cell padded to `width`; no spaces follow the last one of a row.
+    /// The cell padded or cut to `width`; no spaces follow the last one of a row.
     fn padded(&self, width: usize, align: Align, last: bool) -> String {
         let space = " ".repeat(width.saturating_sub(self.width()));
-        let painted = Paint(self.tone, &self.text);
+        let text = match self.width() > width {
+            true => shortened(&self.text, width),
+            false => self.text.clone(),
+        };
+        let painted = Paint(self.tone, text);
         match align {
             Align::Right => format!("{space}{painted}"),
             Align::Left if last => painted.to_string(),
             Align::Left => format!("{painted}{space}"),
         }
     }
+}
+
+/// The first line of a text; a mark stands for the others.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut lines = text.lines().map(|line| line.replace(char::is_control, " "));
+    let first = lines.next().unwrap_or_default();
+    match lines.any(|line| !line.trim().is_empty()) {
+        true => format!("{first} …"),
+        false => first,
+    }
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// Rows below titles.
@@ -92,8 +122,10 @@ impl Table {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let widths: Vec<usize> = (0..self.columns.len()).map(|index| self.width(index)).collect();
+        let mut widths: Vec<usize> =
+            (0..self.columns.len()).map(|index| self.width(index)).collect();
         let kept = self.kept(&widths, terminal.width);
+        self.cut(&mut widths, &kept, terminal.width);
         let titles: Vec<Cell> =
             self.columns.iter().map(|column| Cell::toned(Tone::Faint, column.title)).collect();
         for row in std::iter::once(&titles).chain(&self.rows) {
@@ -120,16 +152,71 @@ impl Table {
         let filled = |index: &usize| self.rows.iter().any(|row| !row[*index].text.is_empty());
         let mut kept: Vec<usize> = (0..self.columns.len()).filter(filled).collect();
         let Some(room) = room else { return kept };
-        let needed = |kept: &[usize]| {
-            kept.iter().map(|&index| widths[index]).sum::<usize>()
-                + GAP.len() * kept.len().saturating_sub(1)
+        let least = |index: usize| match self.columns[index].cut {
+            true => widths[index].min(CUT_WIDTH_MIN),
+            false => widths[index],
         };
-        while needed(&kept) > room {
+        while needed(&kept, least) > room {
             match kept.iter().rposition(|&index| self.columns[index].optional) {
                 Some(place) => drop(kept.remove(place)),
                 None => break,
             }
         }
         kept
+    }
+
+    /// Narrows the column that may be cut to the room that the others leave.
+    fn cut(&self, widths: &mut [usize], kept: &[usize], room: Option<usize>) {
+        let cut = kept.iter().copied().find(|&index| self.columns[index].cut);
+        let (Some(room), Some(cut)) = (room, cut) else { return };
+        let others = needed(kept, |index| if index == cut { 0 } else { widths[index] });
+        let least = widths[cut].min(CUT_WIDTH_MIN);
+        widths[cut] = widths[cut].min(room.saturating_sub(others)).max(least);
+    }
+}
+
+/// What columns take with the gaps between them.
+fn needed(columns: &[usize], width: impl Fn(usize) -> usize) -> usize {
+    columns.iter().map(|&index| width(index)).sum::<usize>()
+        + GAP.len() * columns.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(table: &Table, width: Option<usize>) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let out = Box::new(file.reopen().unwrap());
+        let mut terminal = Terminal::captured(out, Box::new(std::io::sink()));
+        terminal.width = width;
+        table.print(&mut terminal).unwrap();
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_is_one_line_and_fits() {
+        let mut table = Table::new([
+            Column::left("ID"),
+            Column::right("COUNT").optional(),
+            Column::left("REASON").cut(),
+        ]);
+        let reason = "it answered with the error that was\n    at deep (index.js:3:48)\n";
+        table.row([Cell::new("a"), Cell::new("7"), Cell::new(reason)]);
+        table.row([Cell::new("b"), Cell::new("12"), Cell::new("short\n")]);
+        assert_eq!(
+            printed(&table, None),
+            "ID  COUNT  REASON\n\
+             a       7  it answered with the error that was …\n\
+             b      12  short\n"
+        );
+        assert_eq!(
+            printed(&table, Some(36)),
+            "ID  COUNT  REASON\n\
+             a       7  it answered with the err…\n\
+             b      12  short\n"
+        );
+        // The optional column goes before the text is cut too short to say anything.
+        assert_eq!(printed(&table, Some(26)), "ID  REASON\na   it answered with the…\nb   short\n");
     }
 }

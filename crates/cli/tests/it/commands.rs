@@ -79,7 +79,7 @@ fn invoke_of_a_failing_function_shows_the_problem() {
               code: NX5001 (the function trapped)
               invocation: inv_01kagsk1s0e3s0000000000001
               request: req-1
-            hint: the backtrace names the place; `nexus replay` runs it again with the same input
+            hint: `nexus invocations show` prints the backtrace, which names the place
         "#]],
     );
 }
@@ -176,14 +176,15 @@ fn invocations_are_listed() {
         &["invocations", "--function", "hello", "--status", "succeeded,failed"],
         vec![json(
             "GET /api/v1/projects/shop/invocations?function=hello&status=succeeded%2Cfailed&limit=50",
-            json!({ "items": [row("succeeded"), row("timed-out")] }),
+            json!({ "items": [row("suspended"), row("succeeded"), row("timed-out")] }),
         )],
         expect![[r#"
             exit 0
             --- out
-            TIME                      ID                              FUNCTION  STATUS     HTTP     TOOK  START  LEVEL  TRACE
-            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello     succeeded   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
-            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello     timed-out   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
+            ENDED                     ID                              FUNCTION  STATUS     HTTP     TOOK  START  LEVEL  TRACE
+            not yet                   inv_01kagsk1s0e3s0000000000001  hello     suspended   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
+            2026-11-20 19:00:00.503Z  inv_01kagsk1s0e3s0000000000001  hello     succeeded   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
+            2026-11-20 19:00:00.503Z  inv_01kagsk1s0e3s0000000000001  hello     timed-out   200  3.21 ms  cold   exact  4bf92f3577b34da6a3ce929d0e0e4736
             --- err
         "#]],
     );
@@ -209,8 +210,8 @@ fn following_shows_what_was_and_what_happens_once_each() {
         expect![[r#"
             exit 1
             --- out
-            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000001  hello  succeeded 200  3.21 ms  cold
-            2026-11-20 19:00:00.500Z  inv_01kagsk1s0e3s0000000000009  hello  succeeded 200  3.21 ms  cold
+            2026-11-20 19:00:00.503Z  inv_01kagsk1s0e3s0000000000001  hello  succeeded 200  3.21 ms  cold
+            2026-11-20 19:00:00.503Z  inv_01kagsk1s0e3s0000000000009  hello  succeeded 200  3.21 ms  cold
             --- err
             error: a message of the stream is not what a Nexus server answers: invalid type: integer `7`, expected struct InvocationRow at line 1 column 1
         "#]],
@@ -383,6 +384,44 @@ fn events_and_commands_are_shown_as_such() {
 }
 
 #[test]
+fn what_was_not_recorded_is_not_offered_for_a_replay() {
+    let mut view = whole_invocation();
+    view["not_replayable"] = json!("not exact: redacted at input field name");
+    let route = "GET /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001";
+    let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
+    assert!(shown.contains("not replayable: redacted at input field name"), "{shown}");
+    assert!(shown.contains("hint: the backtrace names the place\n"), "{shown}");
+    assert!(!shown.contains("nexus replay"), "{shown}");
+}
+
+#[test]
+fn the_numbers_of_the_log_are_laid_out() {
+    let report = json!({
+        "records": 41, "commits_records": 12, "newest": "2026-11-20T19:00:00.123456789Z",
+        "by_kind": [{ "kind": "event", "count": 37 }, { "kind": "invocation", "count": 4 }],
+        "segments": [{ "segment": 1, "state": "tail", "payload_bytes": 2048 }],
+    });
+    check(
+        &["log", "stats"],
+        vec![json("GET /api/v1/log/stats", report)],
+        expect![[r#"
+        exit 0
+        --- out
+        records             41
+        records in commits  12
+        newest              2026-11-20 19:00:00.123Z
+        by kind             2
+          event       37
+          invocation   4
+        segments            1
+          segment  state  payload
+                1  tail     2 KiB
+        --- err
+    "#]],
+    );
+}
+
+#[test]
 fn damage_in_the_log_fails() {
     let report = json!({ "segments": 1, "bytes": 2048, "chain": "00", "damage": [
         { "segment": 1, "file": "1.seg", "offset": 512, "what": "checksum" },
@@ -398,7 +437,8 @@ fn damage_in_the_log_fails() {
         bytes     2 KiB
         chain     00
         damage    1
-          segment 1, file 1.seg, offset 512, what checksum
+          segment  file   offset  what
+                1  1.seg     512  checksum
         --- err
     "#]],
     );
@@ -408,7 +448,8 @@ fn replay(verdict: &str, divergence: Value) -> Route {
     json(
         "POST /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001/replay",
         json!({
-            "invocation": INV, "verdict": verdict, "operations": 2, "summary": "",
+            "invocation": INV, "verdict": verdict, "operations": 2,
+            "summary": format!("{verdict}: 2 operations and output"),
             "divergence": divergence, "duration_ns": 900_000, "original_ns": 3_210_000,
             "output": null, "memory_compared": false,
         }),
@@ -425,7 +466,7 @@ fn a_replay_is_identical() {
             --- out
             identical
             --- err
-            2 operations in 900 µs; the original took 3.21 ms
+            2 operations and output in 900 µs; the original took 3.21 ms
         "#]],
     );
 }
@@ -471,17 +512,16 @@ fn what_cannot_be_replayed_has_its_own_exit_code() {
             exit 2
             --- out
             --- err
-            inv_01kagsk1s0e3s0000000000001 cannot be replayed
-            error: not replayable: body > 8 MiB
+            error: inv_01kagsk1s0e3s0000000000001 cannot be replayed: body > 8 MiB
               code: NX7001 (the invocation cannot be replayed)
-            hint: set `record = "always"` for the function and call it again
+            hint: `nexus limits` lists how much of a call is kept
         "#]],
     );
 }
 
 fn function() -> Value {
     json!({
-        "project": "shop", "name": "hello", "on": { "http": [{ "path": "/hello" }] },
+        "project": "shop", "name": "hello", "on": { "http": [{ "path": "/hello", "auth": "token" }] },
         "urls": ["http://127.0.0.1:8080/hello"],
         "version": {
             "id": VER, "number": 3, "live": true, "world": "http", "language": "rust", "component": DIGEST,
@@ -515,7 +555,7 @@ fn functions_are_listed_and_shown() {
             shop/hello
 
               url         http://127.0.0.1:8080/hello
-              route       /hello
+              route       /hello, auth token
               timeout     5.00 s
               record      always
               env         KEY=secret k

@@ -25,7 +25,8 @@ fn triggers_are_listed_with_what_they_do() {
           "cron": { "schedule": "0 2 * * *", "zone": "Europe/Berlin" }, "pending": 0,
           "next": "2026-11-21T01:00:00Z" },
         { "project": "shop", "function": "pay", "webhook": { "path": "/hook", "secret": "key" }, "pending": 0 },
-        { "project": "shop", "function": "pay", "http": { "path": "/pay/{id}", "methods": ["POST"] }, "pending": 0 },
+        { "project": "shop", "function": "pay",
+          "http": { "path": "/pay/{id}", "methods": ["POST"], "auth": "token" }, "pending": 0 },
     ] });
     check(
         &["triggers"],
@@ -33,11 +34,11 @@ fn triggers_are_listed_with_what_they_do() {
         expect![[r#"
             exit 0
             --- out
-            NAME     KIND     WHAT                     FUNCTION  STATE   NEXT
-            late     event    com.shop.late            orders    paused
-            nightly  cron     0 2 * * * Europe/Berlin  report    active  2026-11-21 01:00:00.000Z
-                     webhook  POST /hook               pay       active
-                     http     POST /pay/{id}           pay       active
+            NAME     KIND     WHAT                     AUTH   FUNCTION  STATE   NEXT
+            late     event    com.shop.late                   orders    paused
+            nightly  cron     0 2 * * * Europe/Berlin         report    active  2026-11-21 01:00:00.000Z
+                     webhook  POST /hook                      pay       active
+                     http     POST /pay/{id}           token  pay       active
             --- err
         "#]],
     );
@@ -201,10 +202,33 @@ fn why_says_it_in_a_sentence() {
 }
 
 #[test]
+fn why_keeps_what_a_function_said_together() {
+    let why = json!({ "items": [{
+        "about": INV, "state": "failed", "answer": "It ended as failed: no:\n    at index.js\n .",
+        "because": ["the last one failed: no:\n    at index.js\n"],
+    }] });
+    let done = nexus(
+        &["why", INV],
+        vec![json("GET /api/v1/projects/shop/why/inv_01kagsk1s0e3s0000000000001", &why)],
+    );
+    let lines: Vec<&str> = done.out.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "  It ended as failed: no:",
+            "      at index.js",
+            "  · the last one failed: no:",
+            "        at index.js",
+        ]
+    );
+}
+
+#[test]
 fn dead_letters_are_shown_and_redriven() {
     let letter = json!({
         "event": EVT, "project": "shop", "function": "orders", "type": "com.shop.order",
-        "reason": "it refused", "code": "NX5002", "attempts": 1, "at": "2026-11-20T19:00:00Z",
+        "reason": "NX5002: it refused:\nat index.js\n", "code": "NX5002", "attempts": 1,
+        "at": "2026-11-20T19:00:00Z",
         "history": [{
             "invocation": INV, "attempt": 1, "status": "refused", "at": "2026-11-20T19:00:00Z",
             "duration_ns": 1_000_000, "reason": "it refused", "code": "NX5002",
@@ -217,8 +241,8 @@ fn dead_letters_are_shown_and_redriven() {
         expect![[r#"
             exit 0
             --- out
-            TIME                      EVENT                           TYPE            FUNCTION  CODE    REASON      ATTEMPTS
-            2026-11-20 19:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order  orders    NX5002  it refused         1
+            TIME                      EVENT                           TYPE            FUNCTION  CODE    ATTEMPTS  REASON
+            2026-11-20 19:00:00.000Z  evt_01kagsk1s0e3s0000000000002  com.shop.order  orders    NX5002         1  it refused: …
             --- err
         "#]],
     );
@@ -228,10 +252,12 @@ fn dead_letters_are_shown_and_redriven() {
         expect![[r#"
             exit 0
             --- out
-            evt_01kagsk1s0e3s0000000000002  shop/orders  it refused
+            evt_01kagsk1s0e3s0000000000002  shop/orders
               type      com.shop.order
-              code      NX5002
               given up  2026-11-20 19:00:00.000Z
+              code      NX5002
+              reason    it refused:
+                        at index.js
 
             ATTEMPT  TIME                      INVOCATION                      STATUS      TOOK  REASON
                   1  2026-11-20 19:00:00.000Z  inv_01kagsk1s0e3s0000000000001  refused  1.00 ms  it refused

@@ -1,8 +1,10 @@
 //! Wrong ways, each with what to do.
 
+use std::io::{Read as _, Write as _};
+
 use expect_test::expect;
 
-use crate::stub::{Route, command, nexus};
+use crate::stub::{Route, command, command_in, json, nexus};
 
 #[test]
 fn nothing_listens() {
@@ -28,6 +30,137 @@ fn no_server_anywhere() {
         hint: start one with `nexus dev` in a project's folder, or name one with --server
     "#]]
     .assert_eq(&err);
+}
+
+#[test]
+fn the_server_of_the_folder_has_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join(".nexus");
+    std::fs::create_dir(&data).unwrap();
+    let (code, _, err) = command_in(folder.path(), &["functions"], &[]);
+    assert_eq!(code, 1);
+    expect![[r#"
+        error: no server runs for FOLDER
+        hint: start it again with `nexus dev` or `nexus serve`, or name another with --server
+    "#]]
+    .assert_eq(&err.replace(&data.display().to_string(), "FOLDER"));
+}
+
+/// A server that looks at the head of one request, refuses it, and reads no body.
+fn refusing(answers: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(answers.as_bytes()).unwrap();
+    });
+    server
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("big");
+    std::fs::File::create(&file).unwrap().set_len(70 << 20).unwrap();
+    let data = format!("@{}", file.display());
+    let line = ["invoke", "hello", "-p", "shop", "-d", &data];
+    let problem = nexus_model::Problem::new(nexus_model::Code::TooLarge, "it has too many bytes");
+    let body = serde_json::to_string(&problem).unwrap();
+    let answer = format!(
+        "HTTP/1.1 413 X\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (code, _, err) = command(&line, &["--server", &refusing(answer.leak())]);
+    assert_eq!(code, 1);
+    expect![[r#"
+        error: it has too many bytes
+          code: NX1003 (the request is larger than its limit)
+        hint: `nexus limits` lists the limits
+    "#]]
+    .assert_eq(&err);
+    // What stands before the server may take the body at first and close the connection then.
+    let server = refusing("HTTP/1.1 100 Continue\r\n\r\n");
+    let (code, _, err) = command(&line, &["--server", &server]);
+    assert_eq!(code, 1);
+    let first = err.lines().next().unwrap();
+    assert_eq!(
+        first,
+        format!("error: {server} closed the connection while 70 MiB were sent to it")
+    );
+    assert!(err.ends_with(
+        "hint: it may be more than the server takes: `nexus limits` lists the limits\n"
+    ));
+}
+
+#[test]
+fn a_list_about_a_function_that_is_not_there_says_so() {
+    let missing = || Route {
+        request: "GET /api/v1/projects/shop/functions/nope",
+        status: 404,
+        headers: "content-type: application/problem+json\r\n",
+        body: serde_json::to_string(&nexus_model::Problem::new(
+            nexus_model::Code::NotFound,
+            "there is no function 'nope'",
+        ))
+        .unwrap(),
+    };
+    let empty = |request| json(request, serde_json::json!({ "items": [] }));
+    for (line, request, what) in [
+        (&["logs", "nope"][..], "GET /api/v1/projects/shop/logs", "log lines"),
+        (
+            &["invocations", "--function", "nope"],
+            "GET /api/v1/projects/shop/invocations",
+            "invocations",
+        ),
+    ] {
+        let done = nexus(line, vec![empty(request), missing()]);
+        assert_eq!((done.code, done.out.as_str()), (0, ""));
+        assert_eq!(done.err, format!("no {what}: there is no function 'nope'\n"));
+        // One that is there is only empty.
+        let there = json("GET /api/v1/projects/shop/functions/nope", "{}");
+        assert_eq!(nexus(line, vec![empty(request), there]).err, format!("no {what}\n"));
+    }
+}
+
+#[test]
+fn what_is_empty_is_said() {
+    let none = || serde_json::json!({ "items": [] });
+    let done = nexus(&["projects"], vec![json("GET /api/v1/projects", none())]);
+    assert_eq!(done.err, "no projects; `nexus projects create NAME` makes one\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty.yaml").display().to_string();
+    std::fs::write(&file, "").unwrap();
+    let done = nexus(&["apply", "-f", &file], vec![json("POST /api/v1/apply", none())]);
+    assert_eq!((done.code, done.err), (0, format!("{file}: there is nothing in it to apply\n")));
+}
+
+#[test]
+fn what_is_no_component_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("main.js").display().to_string();
+    for (content, what) in [
+        (
+            &b"export default {}"[..],
+            "a text: `nexus deploy FOLDER` builds a project from its sources",
+        ),
+        (b"", "empty"),
+        (b"\x7fELF\xff", "a program of this machine: build it for wasm32-wasip2"),
+        (b"\xff\xfe", "something else"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let done = nexus(&["deploy", "--component", &file, "--name", "x"], Vec::new());
+        assert_eq!(done.code, 2);
+        let said = format!(
+            "error: {file} is not a WebAssembly component or module\nhint: it seems to be {what}\n"
+        );
+        assert_eq!(done.err, said);
+    }
 }
 
 #[test]
@@ -60,6 +193,8 @@ fn wrong_ids_and_flags_exit_with_2() {
         &["deploy", "--component", "x.wasm"],
         &["nonsense"],
         &["get", "cats"],
+        &["invocations", "--limit", "0"],
+        &["dead-letters", "--limit", "0"],
     ] {
         let done = nexus(line, Vec::new());
         assert_eq!(done.code, 2, "{line:?}: {}", done.err);

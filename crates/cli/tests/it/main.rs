@@ -7,3 +7,4 @@ mod engine;
 mod errors;
 mod history;
 mod stub;
+mod tls;

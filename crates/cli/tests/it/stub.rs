@@ -1,7 +1,8 @@
 //! An HTTP server that answers from a list, and a run of one command line against it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
@@ -80,6 +81,12 @@ pub(crate) fn nexus(line: &[&str], routes: Vec<Route>) -> Done {
 
 /// Runs a command line as it is.
 pub(crate) fn command(line: &[&str], more: &[&str]) -> (u8, String, String) {
+    let nowhere = tempfile::tempdir().unwrap();
+    command_in(nowhere.path(), line, more)
+}
+
+/// Runs a command line as it is, in a folder.
+pub(crate) fn command_in(folder: &Path, line: &[&str], more: &[&str]) -> (u8, String, String) {
     let words = ["nexus"].iter().chain(line).chain(more);
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -89,14 +96,18 @@ pub(crate) fn command(line: &[&str], more: &[&str]) -> (u8, String, String) {
     let mut terminal = Terminal::captured(Box::new(out.clone()), Box::new(err.clone()));
     terminal.format = cli.globals.format();
     terminal.now = Timestamp::parse("2026-11-20T19:00:10Z").unwrap();
-    let nowhere = tempfile::tempdir().unwrap();
-    match run(cli, terminal, nowhere.path().to_owned()) {
+    match run(cli, terminal, folder.to_owned()) {
         Ran::Exit(code) => (code, out.text(), err.text()),
         Ran::Host(host) => panic!("handed back: {:?}", host.command),
     }
 }
 
-fn answer(stream: std::net::TcpStream, routes: &[Route], seen: &Mutex<Vec<(String, Vec<u8>)>>) {
+/// Answers one request.
+pub(crate) fn answer(
+    stream: impl Read + Write,
+    routes: &[Route],
+    seen: &Mutex<Vec<(String, Vec<u8>)>>,
+) {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     loop {

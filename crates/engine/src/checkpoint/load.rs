@@ -8,9 +8,11 @@ use nexus_model::resource::Kind;
 use nexus_model::{EventId, InvocationId, Timestamp};
 use prost::Message;
 
-use super::rows::{Body, DeadRow, DedupRow, DeliveryRow, LaneRow, RunRow, SignalRow, VerdictRow};
+use super::rows::{
+    Body, DeadRow, DedupRow, DeliveryRow, GoneRow, LaneRow, RunRow, SignalRow, VerdictRow,
+};
 use crate::dedup::{Dedup, DedupKey};
-use crate::lanes::LaneId;
+use crate::lanes::{Gone, LaneId};
 use crate::scheduler::Bucket;
 use crate::shard::{
     BreakerState, Dead, Id, LaneState, Pending, Run, Scheduled, Seen, Shard, State, Suspension,
@@ -27,7 +29,7 @@ pub(super) fn body(bytes: &[u8]) -> Option<(Shard, Dedup)> {
     let (functions, triggers): (Vec<_>, Vec<_>) =
         body.declared.into_iter().partition(|row| row.kind == Kind::Function.as_str());
     for row in functions.into_iter().chain(triggers) {
-        shard.lanes.configure(&ConfigRecord {
+        let record = ConfigRecord {
             project: row.project,
             kind: row.kind,
             name: row.name,
@@ -35,7 +37,8 @@ pub(super) fn body(bytes: &[u8]) -> Option<(Shard, Dedup)> {
             spec: row.spec,
             at_ns: row.at_ns,
             ..ConfigRecord::default()
-        });
+        };
+        shard.lanes.configure(&record, body.position);
     }
     let lanes = shard.lanes.iter().count() as u32;
     for row in body.deliveries.into_iter().filter(|row| row.lane < lanes) {
@@ -92,6 +95,9 @@ fn lane(shard: &mut Shard, row: LaneRow) {
     };
     if state != LaneState::default() {
         shard.states.insert(id, state);
+    }
+    if let Some(GoneRow { spec, given_up_through }) = row.gone {
+        shard.lanes.orphan(id, Gone { spec: spec.into(), given_up_through });
     }
 }
 

@@ -50,6 +50,17 @@ pub(super) struct LaneRow {
     pub(super) spent_until_ns: i64,
     #[prost(message, repeated, tag = "7")]
     pub(super) fired: Vec<FiredRow>,
+    /// Where its trigger is gone. Since version 3.
+    #[prost(message, optional, tag = "8")]
+    pub(super) gone: Option<GoneRow>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GoneRow {
+    #[prost(string, tag = "1")]
+    pub(super) spec: String,
+    #[prost(uint64, optional, tag = "2")]
+    pub(super) given_up_through: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -6,8 +6,8 @@ use nexus_model::resource::Kind;
 use prost::Message;
 
 use super::rows::{
-    Body, DEDUP_TAG, DeadRow, DeclaredRow, DedupRow, DeliveryRow, EarlyRow, FiredRow, LaneRow,
-    RunRow, ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
+    Body, DEDUP_TAG, DeadRow, DeclaredRow, DedupRow, DeliveryRow, EarlyRow, FiredRow, GoneRow,
+    LaneRow, RunRow, ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
 };
 use crate::dedup::Dedup;
 use crate::lanes::LaneId;
@@ -102,6 +102,10 @@ fn lanes(state: &Snapshot) -> Vec<LaneRow> {
             open_until_ns,
             spent_until_ns: at.bucket.spent_until_ns,
             fired: fired.collect(),
+            gone: lane.gone.as_ref().map(|gone| GoneRow {
+                spec: gone.spec.to_string(),
+                given_up_through: gone.given_up_through,
+            }),
         }
     };
     state.lanes.iter().enumerate().map(row).collect()

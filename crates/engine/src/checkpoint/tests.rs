@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use nexus_log::{Entry, Position};
+use nexus_model::record::{ConfigRecord, Record};
 use nexus_model::{EventId, Timestamp};
 
 use super::*;
@@ -17,8 +19,8 @@ fn a_damaged_checkpoint_is_not_believed_and_a_newer_one_refused() {
         assert!(decode(&bad).unwrap().is_none(), "byte {at}");
     }
     let mut newer = good.clone();
-    newer[4] = 3;
-    assert!(decode(&newer).unwrap_err().to_string().contains("version 3"));
+    newer[4] = 4;
+    assert!(decode(&newer).unwrap_err().to_string().contains("version 4"));
 }
 
 #[test]
@@ -64,10 +66,76 @@ fn a_checkpoint_of_version_1_is_read() {
     assert_eq!(count(|at| matches!(at, Action::Queue(_))), 2);
     assert_eq!(count(|at| matches!(at, Action::Settle(_))), 1);
     assert_eq!(count(|at| matches!(at, Action::Close(_))), 1);
-    // What it says now is said the same way in version 2.
+    // What it says now is said the same way in the present version.
     let again = encode(&Snapshot::of(&shard), &Dedup::new());
     let (shard, _) = decode(&again).unwrap().unwrap();
     assert_eq!(encode(&Snapshot::of(&shard), &Dedup::new()), again);
+}
+
+/// A shard with a trigger that is gone, and one that is there.
+fn with_triggers(gone: bool) -> Shard {
+    let mut shard = Shard::default();
+    let mut configure = |kind: &str, name: &str, spec: &str| {
+        let sequence = shard.position + 1;
+        let record = Record::Config(ConfigRecord {
+            project: "shop".into(),
+            kind: kind.into(),
+            name: name.into(),
+            revision: sequence,
+            spec: spec.into(),
+            ..ConfigRecord::default()
+        });
+        shard.apply(&Entry { position: Position { shard: 0, sequence }, record });
+    };
+    configure("Function", "f", r#"{"delivery":{"concurrency":3}}"#);
+    let spec = r#"{"function":"f","paused":true,"delivery":{"transform":".data"}}"#;
+    configure("Trigger", "stays", spec);
+    configure("Trigger", "goes", spec);
+    if gone {
+        configure("Trigger", "goes", "");
+    }
+    shard
+}
+
+#[test]
+fn a_checkpoint_knows_how_triggers_that_are_gone_delivered() {
+    let written = encode(&Snapshot::of(&with_triggers(true)), &Dedup::new());
+    let (mut shard, _) = decode(&written).unwrap().unwrap();
+    assert_eq!(encode(&Snapshot::of(&shard), &Dedup::new()), written);
+    let lane = |shard: &Shard, trigger: &str| {
+        let id = shard.lanes.find("shop", "f", trigger).unwrap();
+        shard.lanes.get(id).clone()
+    };
+    let (stays, goes) = (lane(&shard, "stays"), lane(&shard, "goes"));
+    assert!(stays.gone.is_none() && stays.settings.paused);
+    assert_eq!(goes.gone.as_ref().unwrap().given_up_through, Some(4));
+    assert_eq!(goes.settings.transform.as_deref(), Some(".data"));
+    assert_eq!((goes.settings.gate.concurrency, goes.settings.paused), (3, false));
+    // What the function says anew holds for what is left, as it does for triggers that are there.
+    let record = Record::Config(ConfigRecord {
+        project: "shop".into(),
+        kind: "Function".into(),
+        name: "f".into(),
+        revision: 9,
+        spec: r#"{"delivery":{"concurrency":5,"transform":".other"}}"#.into(),
+        ..ConfigRecord::default()
+    });
+    shard.apply(&Entry { position: Position { shard: 0, sequence: 9 }, record });
+    let goes = lane(&shard, "goes");
+    assert_eq!(goes.settings.transform.as_deref(), Some(".data"));
+    assert_eq!(goes.settings.gate.concurrency, 5);
+}
+
+#[test]
+fn a_checkpoint_of_version_2_is_read() {
+    // Its bytes are those of a state in which nothing is gone.
+    let mut old = encode(&Snapshot::of(&with_triggers(false)), &Dedup::new());
+    old[4] = 2;
+    let (shard, _) = decode(&old).unwrap().unwrap();
+    let lane = shard.lanes.find("shop", "f", "goes").unwrap();
+    assert!(shard.lanes.get(lane).gone.is_none() && shard.lanes.get(lane).settings.paused);
+    let again = encode(&Snapshot::of(&shard), &Dedup::new());
+    assert_eq!((again[4], &again[5..]), (3, &old[5..]));
 }
 
 proptest! {

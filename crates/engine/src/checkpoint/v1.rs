@@ -74,14 +74,15 @@ pub(super) fn body(bytes: &[u8]) -> Option<(Shard, Dedup)> {
     for row in &body.functions {
         let events: Vec<_> = row.patterns.iter().map(|ty| json!({ "type": ty })).collect();
         let spec = json!({ "on": { "events": events }, "attempts": row.attempts_max });
-        shard.lanes.configure(&ConfigRecord {
+        let record = ConfigRecord {
             project: row.project.clone(),
             kind: Kind::Function.as_str().to_owned(),
             name: row.function.clone(),
             revision: row.revision,
             spec: spec.to_string(),
             ..ConfigRecord::default()
-        });
+        };
+        shard.lanes.configure(&record, body.position);
     }
     // Ids are ordered by time, and so was the log.
     body.deliveries.sort_by(|a, b| (&a.event, &a.function).cmp(&(&b.event, &b.function)));

@@ -4,6 +4,8 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use nexus_model::Timestamp;
 
+use crate::error::counted;
+
 use super::fields::{Days, HOUR, MINUTE, MONTH, SECOND, Set, Weekdays};
 
 /// How far ahead a time is searched for: a 29 February that is a certain weekday comes every 28
@@ -27,8 +29,9 @@ pub enum CronError {
     },
     /// Neither five nor six fields, nor a known name.
     #[error(
-        "'{text}' has {count} fields; expected five (minute, hour, day of month, month, weekday), \
-         six (second first), or @hourly, @daily, @weekly, @monthly, @yearly"
+        "'{text}' has {}; expected five (minute, hour, day of month, month, weekday), \
+         six (second first), or @hourly, @daily, @weekly, @monthly, @yearly",
+        counted(*count as u64, ("field", "fields"))
     )]
     Fields {
         /// The text.

@@ -54,6 +54,7 @@ fn schedules_and_their_next_time() {
 fn errors_name_the_field() {
     for (text, expected) in [
         ("* * * *", "'* * * *' has 4 fields"),
+        ("hourly", "'hourly' has 1 field;"),
         ("60 * * * *", "the minute '60': 60 is not between 0 and 59"),
         ("* * * foo *", "the month 'foo': 'foo' is no number"),
         ("*/0 * * * *", "the minute '*/0': the step '0' is no number above 0"),
@@ -142,6 +143,24 @@ fn missed_times_are_made_up_for_as_configured() {
     assert_eq!(due(CatchUp::Skip), (0, None, latest));
     let on_time = Timestamp::parse("2026-01-04T00:00:20Z").unwrap();
     assert_eq!(cron("0 0 * * *", CatchUp::Skip, 0).due(last, on_time, "f").0.len(), 1);
+}
+
+#[test]
+fn what_is_on_time_depends_on_how_often_it_happens() {
+    let skip = |schedule: &str, now: &str| {
+        let last = Timestamp::parse("2026-01-04T11:59:00Z").unwrap();
+        let now = Timestamp::parse(now).unwrap();
+        cron(schedule, CatchUp::Skip, 0).due(last, now, "f").0.len()
+    };
+    // Down for 12 seconds and more: what is late by half of two seconds at most is on time.
+    assert_eq!(skip("*/2 * * * * *", "2026-01-04T12:00:12.9Z"), 1);
+    assert_eq!(skip("*/2 * * * * *", "2026-01-04T12:00:13Z"), 1);
+    assert_eq!(skip("*/2 * * * * *", "2026-01-04T12:00:13.1Z"), 0);
+    assert_eq!(skip("* * * * *", "2026-01-04T12:00:30Z"), 1);
+    assert_eq!(skip("* * * * *", "2026-01-04T12:00:31Z"), 0);
+    // A minute at most.
+    assert_eq!(skip("0 * * * *", "2026-01-04T12:01:00Z"), 1);
+    assert_eq!(skip("0 * * * *", "2026-01-04T12:01:01Z"), 0);
 }
 
 #[test]

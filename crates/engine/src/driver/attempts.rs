@@ -58,6 +58,7 @@ impl Driver {
                 Pick::Expire(id) => {
                     self.turn_away(id, ("it is older than its retry policy allows", Code::Gone));
                 }
+                Pick::GiveUp(id) => self.give_up(id),
             }
         }
     }
@@ -151,12 +152,26 @@ impl Driver {
     }
 
     /// A delivery that does not begin at all.
-    fn turn_away(&mut self, id: Id, (reason, code): (&str, Code)) {
-        let Some(pending) = self.shard.deliveries.get(&id) else { return };
+    fn turn_away(&mut self, id: Id, why: (&str, Code)) {
         let decision = match self.shard.lanes.get(id.lane).settings.fallback {
             Some(_) => DeliveryDecision::FellBack,
             None => DeliveryDecision::Dead,
         };
+        self.decide(id, decision, why);
+    }
+
+    /// A delivery that waited for its trigger to be resumed, and waits for nothing any more. It is no
+    /// failure of the function, so its fallback has nothing to do with it.
+    fn give_up(&mut self, id: Id) {
+        let why = match self.shard.lanes.is_declared(id.lane) {
+            true => "its trigger was given to another function while it was paused",
+            false => "its trigger was deleted while it was paused",
+        };
+        self.decide(id, DeliveryDecision::Dead, (why, Code::NotFound));
+    }
+
+    fn decide(&mut self, id: Id, decision: DeliveryDecision, (reason, code): (&str, Code)) {
+        let Some(pending) = self.shard.deliveries.get(&id) else { return };
         let reason = match &pending.state {
             State::Queued { failed: Some(failed), .. } => {
                 format!("{reason}; before that: {failed}")

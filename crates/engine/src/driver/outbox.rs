@@ -171,7 +171,7 @@ impl Driver {
         let settings = self.shard.lanes.get(id.lane).settings.clone();
         let destination = match verdict.decision {
             DeliveryDecision::Reported => settings.on_success.as_ref(),
-            DeliveryDecision::Dead => settings.on_failure.as_ref(),
+            DeliveryDecision::Dead if !verdict.is_too_deep() => settings.on_failure.as_ref(),
             _ => None,
         };
         let falls_back = verdict.decision == DeliveryDecision::FellBack;

@@ -9,6 +9,7 @@ use nexus_model::{EventId, limits};
 
 use super::Engine;
 use crate::Error;
+use crate::outgoing::CHAIN_EXTENSION;
 use crate::shard::DeliveryKey;
 use crate::snapshot::{DeadCount, DeadFilter, DeadLetter};
 
@@ -97,11 +98,14 @@ impl Engine {
         record.principal = how.principal;
         record.reason = how.reason;
         record.replaced_by = replaced_by;
-        let event = EventRecord {
+        let mut event = EventRecord {
             target: key.function.to_string(),
             trigger: key.trigger.to_string(),
             ..event
         };
+        // Somebody has looked at it: it is a beginning, even where the one that it replaces was dead
+        // because too much led to it.
+        event.event.extensions.retain(|at| at.name != CHAIN_EXTENSION);
         let records = vec![Record::Event(event), Record::Delivery(record)];
         self.inner.log.append(records).await.map_err(Error::Append)?;
         self.settled().await?;

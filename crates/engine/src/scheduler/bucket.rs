@@ -23,6 +23,13 @@ impl Bucket {
         let from = self.spent_until_ns.min(most).max(now_ns);
         self.spent_until_ns = from.saturating_add(span(rate, 1));
     }
+
+    /// Takes in the record of an attempt that took a token at this time. A begin may be recorded after
+    /// later ones: that must not give back what those took. Where the clock went back, whoever asks
+    /// next sees to it.
+    pub(crate) fn took(&mut self, rate: RateOf, at_ns: i64) {
+        self.spent_until_ns = self.spent_until_ns.max(at_ns).saturating_add(span(rate, 1));
+    }
 }
 
 fn span(rate: RateOf, tokens: u32) -> i64 {
@@ -53,6 +60,18 @@ mod tests {
             }
         }
         assert_eq!(begun, [0, 0, 0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+    }
+
+    #[test]
+    fn a_begin_that_is_recorded_late_gives_nothing_back() {
+        let (rate, mut bucket) = (rate(10, 2), Bucket::default());
+        let ms = |ms: i64| 1_000_000_000_000 + ms * 1_000_000;
+        for at_ms in [5_000, 5_000, 1_000] {
+            bucket.took(rate, ms(at_ms));
+        }
+        assert!(bucket.free_ns(rate, ms(5_000)) >= ms(5_100));
+        // A full bucket is the most that anybody waits for, whatever the clock was before.
+        assert!(bucket.free_ns(rate, ms(0)) <= ms(100));
     }
 
     proptest! {

@@ -22,6 +22,9 @@ pub(crate) struct KeyQueue {
     pub(crate) front: BTreeSet<(u64, EventId)>,
     /// Those that wait for one.
     pub(crate) behind: BTreeSet<(u64, EventId)>,
+    /// How many of these could stand in one batch with those in front, when their time has come:
+    /// all where nothing in front is under way or waits, otherwise none.
+    pub(crate) lendable: usize,
 }
 
 impl Scheduler {
@@ -96,7 +99,7 @@ impl Scheduler {
             }
             let Some((order, event)) = queue.behind.pop_first() else {
                 if queue.front.is_empty() {
-                    self.lanes[lane.0 as usize].keys.remove(key);
+                    self.drop_key(lane, key);
                 }
                 return;
             };
@@ -127,7 +130,14 @@ impl Scheduler {
         queue.front.remove(&(order, id.event));
         queue.behind.remove(&(order, id.event));
         if queue.front.is_empty() && queue.behind.is_empty() {
-            self.lanes[id.lane.0 as usize].keys.remove(key);
+            self.drop_key(id.lane, key);
+        }
+    }
+
+    fn drop_key(&mut self, lane: LaneId, key: &Arc<str>) {
+        let lane = &mut self.lanes[lane.0 as usize];
+        if let Some(queue) = lane.keys.remove(key) {
+            lane.lendable = lane.lendable.saturating_sub(queue.lendable);
         }
     }
 }

@@ -20,10 +20,17 @@ pub(crate) struct LaneQueue {
     /// Deliveries that only limits of the lane and the node hold up, in the order of the log.
     pub(crate) ready: BTreeSet<(u64, EventId)>,
     pub(crate) keys: HashMap<Arc<str>, KeyQueue>,
+    /// How many of those behind others of their key could stand in the next batch, at most; see
+    /// [`KeyQueue::lendable`]. Kept where there are batches.
+    pub(crate) lendable: usize,
     pub(crate) resumes: VecDeque<InvocationId>,
     pub(crate) running: u32,
-    /// Since when something is ready: a batch waits from here.
+    /// When the first of those that are ready came: a batch waits from here. `None` where nothing is
+    /// ready, or somebody has to look again.
     pub(crate) batch_since_ns: Option<i64>,
+    /// Deliveries up to this place in the log are not made any more: see
+    /// [`Gone`](crate::lanes::Gone).
+    pub(crate) given_up_through: Option<u64>,
     pub(crate) enlisted: bool,
     /// What held it up when it was looked at last.
     pub(crate) blocked: Option<Blocked>,
@@ -76,9 +83,11 @@ impl LaneQueue {
             breaker: BreakerState::default(),
             ready: BTreeSet::new(),
             keys: HashMap::new(),
+            lendable: 0,
             resumes: VecDeque::new(),
             running: 0,
             batch_since_ns: None,
+            given_up_through: None,
             enlisted: false,
             blocked: None,
             hold: None,

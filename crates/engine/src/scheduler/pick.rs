@@ -1,12 +1,11 @@
 //! Choosing what begins next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_model::{EventId, InvocationId, Timestamp};
 
 use super::lane::Hold;
-use super::{Blocked, Place, Scheduler};
+use super::{Blocked, Scheduler};
 use crate::lanes::LaneId;
 use crate::shard::{BreakerState, Id};
 
@@ -30,6 +29,8 @@ pub(crate) enum Pick {
     FallBack(Id),
     /// The event is older than its retry policy allows.
     Expire(Id),
+    /// Its trigger was paused, and is gone.
+    GiveUp(Id),
 }
 
 impl Scheduler {
@@ -115,12 +116,18 @@ impl Scheduler {
     fn held_up(&mut self, id: LaneId, now_ns: i64) -> Result<Option<Pick>, Blocked> {
         let lane = &self.lanes[id.0 as usize];
         let settings = lane.settings.clone();
-        let (ready, running, breaker) = (lane.ready.len(), lane.running, lane.breaker);
-        let since_ns = lane.batch_since_ns.unwrap_or(now_ns);
+        let (running, breaker, given_up) = (lane.running, lane.breaker, lane.given_up_through);
         if settings.paused {
             return Err(Blocked::Paused);
         }
-        let first = lane.ready.first().map(|(_, event)| Id { event: *event, lane: id });
+        let (order, first) = match lane.ready.first() {
+            Some((order, event)) => (*order, Some(Id { event: *event, lane: id })),
+            None => (0, None),
+        };
+        if let Some(first) = first.filter(|_| given_up.is_some_and(|through| order <= through)) {
+            self.withdraw(first);
+            return Ok(Some(Pick::GiveUp(first)));
+        }
         if let Some(first) = first.filter(|first| self.expired(*first, now_ns)) {
             self.withdraw(first);
             return Ok(Some(Pick::Expire(first)));
@@ -136,12 +143,10 @@ impl Scheduler {
                 (false, _) => {}
             }
         }
-        if let Some(batch) = settings.batch.filter(|batch| ready < batch.size) {
-            let until_ns = Timestamp::from_unix_ns(since_ns).after(batch.wait).unix_ns();
-            // A clock that went back must not make a batch wait twice.
-            if now_ns < until_ns && since_ns <= now_ns {
-                return Err(Blocked::Batch { until_ns });
-            }
+        if let Some(batch) = settings.batch
+            && let Some(until_ns) = self.batch_waits(id, batch, now_ns)
+        {
+            return Err(Blocked::Batch { until_ns });
         }
         // A clock that went back must not make it longer.
         let (from, to) = (now_ns.saturating_add(1), now_ns.saturating_add(HOLD_NS));
@@ -156,69 +161,8 @@ impl Scheduler {
         let size = self.settings(id).batch.map_or(1, |batch| batch.size);
         let members = self.take_members(id, size, now_ns);
         let waited_for = self.waited_for(id, &members, now_ns);
-        let lane = &mut self.lanes[id.0 as usize];
-        lane.batch_since_ns = (!lane.ready.is_empty()).then_some(now_ns);
-        lane.blocked = None;
+        self.lanes[id.0 as usize].blocked = None;
         Pick::Deliver { ticket: self.issue(id), members, waited_for }
-    }
-
-    /// The first that are ready. Those of one key may follow each other within a batch.
-    fn take_members(&mut self, lane: LaneId, size: usize, now_ns: i64) -> Vec<Id> {
-        let mut members = Vec::new();
-        let mut lent = Vec::new();
-        while members.len() < size {
-            let Some((_, event)) = self.lanes[lane.0 as usize].ready.pop_first() else { break };
-            let id = Id { event, lane };
-            members.push(id);
-            let Some(item) = self.items.get_mut(&id) else { continue };
-            item.place = Place::Out;
-            if size > 1
-                && let Some(key) = item.key.clone()
-            {
-                lent.extend(self.lend(&members, &key, now_ns));
-            }
-        }
-        for id in lent {
-            self.take_back(id);
-        }
-        members
-    }
-
-    /// Lets the next of a key stand in line although the ones before it have not ended: they are all
-    /// in the same batch.
-    fn lend(&mut self, members: &[Id], key: &Arc<str>, now_ns: i64) -> Option<Id> {
-        let lane = members.first()?.lane;
-        let queue = self.lanes[lane.0 as usize].keys.get_mut(key)?;
-        let with_it = |event: EventId| members.contains(&Id { event, lane });
-        if !queue.front.iter().all(|(_, event)| with_it(*event)) {
-            return None;
-        }
-        let &(order, event) = queue.behind.first()?;
-        let id = Id { event, lane };
-        let item = self.items.get_mut(&id)?;
-        if item.due_ns > now_ns {
-            return None;
-        }
-        item.place = Place::Ready;
-        queue.behind.pop_first();
-        queue.front.insert((order, event));
-        self.lanes[lane.0 as usize].ready.insert((order, event));
-        Some(id)
-    }
-
-    fn take_back(&mut self, id: Id) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        if item.place != Place::Ready {
-            return;
-        }
-        item.place = Place::Behind;
-        let (order, key) = (item.order, item.key.clone());
-        let lane = &mut self.lanes[id.lane.0 as usize];
-        lane.ready.remove(&(order, id.event));
-        if let Some(queue) = key.and_then(|key| lane.keys.get_mut(&key)) {
-            queue.front.remove(&(order, id.event));
-            queue.behind.insert((order, id.event));
-        }
     }
 
     fn free_slot(&mut self, id: LaneId) -> Result<(), Blocked> {

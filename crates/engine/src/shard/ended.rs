@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_model::record::{DeliveryDecision, InvocationRecord, Status, Trigger};
-use nexus_model::{Code, EventId, InvocationId};
+use nexus_model::{Code, InvocationId};
 
 use super::{Action, Ended, Id, Pending, Shard, State, Verdict};
+use crate::batch_report;
 use crate::settings::Settings;
 
 /// How much of a failure's message a delivery remembers, in characters.
@@ -79,9 +80,11 @@ impl Shard {
         let cancelled = matches!(pending.state, State::Running { cancelled: true, .. });
         let mut status = record.status();
         let mut reason = reason(record);
-        if status == Status::Succeeded && reported(record, id.event) {
+        if status == Status::Succeeded
+            && let Some(reported) = batch_report::reported(record, id.event)
+        {
             status = Status::Failed;
-            reason = "the function reported this event of its batch as failed".to_owned();
+            reason = reported.to_owned();
         }
         let code = match (&record.failure, status) {
             (Some(failure), _) => failure.code.clone(),
@@ -182,11 +185,6 @@ impl Attempt<'_> {
 
 fn later(ns: i64, by: Duration) -> i64 {
     ns.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Whether the function reported this event of its batch as failed.
-fn reported(record: &InvocationRecord, event: EventId) -> bool {
-    record.batch_failed.iter().any(|failed| failed[..] == event.as_bytes()[..])
 }
 
 fn reason(record: &InvocationRecord) -> String {

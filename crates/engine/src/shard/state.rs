@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nexus_model::record::{DeliveryDecision, StartedRecord, Status};
-use nexus_model::{EventId, InvocationId, Timestamp};
+use nexus_model::{Code, EventId, InvocationId, Timestamp, limits};
 
 use crate::lanes::LaneId;
 
@@ -131,6 +131,20 @@ impl Verdict {
             invocation: None,
             attempts: 0,
         }
+    }
+
+    /// About a delivery that is not made because too many outcomes led to it.
+    pub(crate) fn too_deep() -> Self {
+        let reason = format!(
+            "{} outcomes and fallbacks of functions led to it, one after the other, which is the limit",
+            limits::CALL_DEPTH_MAX
+        );
+        Verdict::new(DeliveryDecision::Dead, reason, Code::CallTooDeep.as_str())
+    }
+
+    /// Whether it is that: a destination would only make the chain longer.
+    pub(crate) fn is_too_deep(&self) -> bool {
+        self.attempts == 0 && self.code == Code::CallTooDeep.as_str()
     }
 }
 

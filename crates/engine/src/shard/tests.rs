@@ -180,6 +180,68 @@ fn a_trigger_of_its_own_is_a_lane_of_its_own() {
 }
 
 #[test]
+fn what_a_deleted_trigger_leaves_behind_keeps_its_settings() {
+    let mut bench = Bench::of(&[("a", r#"{"delivery":{"concurrency":9}}"#), ("b", ON_T)]);
+    let spec = |function: &str, paused: bool| {
+        format!(
+            r#"{{"function":"{function}","event":{{"type":"t"}},"paused":{paused},"delivery":
+                {{"transform":"del(.card)","rate":{{"limit":1,"per":"1m"}},"key":"subject",
+                "on-failure":{{"event":"failed"}},"retry":{{"attempts":7}}}}}}"#
+        )
+    };
+    bench.configure("Trigger", "more", &spec("a", false));
+    let lane = |bench: &Bench, function: &str| {
+        let id = bench.shard.lanes.find("shop", function, "more").unwrap();
+        (**bench.shard.lanes.get(id)).clone()
+    };
+    let before = lane(&bench, "a").settings;
+    bench.event(1).configure("Trigger", "more", "");
+    assert_eq!(lane(&bench, "a").settings, before);
+    assert_eq!(lane(&bench, "a").gone.unwrap().given_up_through, None);
+    // It is the same when the trigger calls another function from then on.
+    bench.configure("Trigger", "more", &spec("a", true));
+    assert!(lane(&bench, "a").gone.is_none() && lane(&bench, "a").settings.paused);
+    bench.configure("Trigger", "more", &spec("b", true));
+    assert_eq!(lane(&bench, "a").settings, before);
+    assert_eq!(lane(&bench, "a").gone.unwrap().given_up_through, Some(bench.sequence));
+    assert!(lane(&bench, "b").gone.is_none() && lane(&bench, "b").settings.paused);
+    bench.text.clear();
+    bench.event(2).expect("queue b #1, queue b #1");
+}
+
+#[test]
+fn an_event_that_too_many_outcomes_led_to_is_dead_at_once() {
+    let mut bench = Bench::of(&[("a", ON_T)]);
+    let mut outcome = |number: u8, (length, principal): (i32, &str)| {
+        let extension = nexus_model::record::Extension {
+            name: outgoing::CHAIN_EXTENSION.into(),
+            integer: Some(length),
+            ..Default::default()
+        };
+        let meta = Meta { project: "shop".into(), principal: principal.into(), ..Meta::default() };
+        let extensions = vec![extension];
+        bench.apply(Record::Event(EventRecord {
+            id: id(number),
+            meta,
+            event: StoredEvent { ty: "t".into(), extensions, ..StoredEvent::default() },
+            ..EventRecord::default()
+        }));
+    };
+    outcome(1, (16, "system"));
+    outcome(2, (17, "system"));
+    // What somebody sends says nothing of what led to it.
+    outcome(3, (17, "function:shop/a"));
+    bench.expect("queue a #1, settle a Dead, queue a #1");
+    let lane = bench.shard.lanes.find("shop", "a", "").unwrap();
+    let dead = Id { event: EventId::from_bytes([2; 16]), lane };
+    let State::Settling(verdict) = bench.shard.deliveries.get(&dead).unwrap().state.clone() else {
+        panic!("it is decided");
+    };
+    assert_eq!(verdict.code, "NX5011");
+    assert!(verdict.is_too_deep() && verdict.reason.starts_with("16 outcomes"), "{verdict:?}");
+}
+
+#[test]
 fn a_failed_delivery_is_tried_again_and_then_given_up() {
     let mut bench = Bench::of(&[("a", ON_T)]);
     bench.event(1).started((1, 11), "a", 1).expect("queue a #1, begun a");

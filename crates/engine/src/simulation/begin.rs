@@ -13,7 +13,9 @@ use crate::shard::Id;
 impl World {
     pub(super) fn begin_one(&mut self) {
         self.scheduler.advance(self.now_ns);
-        match self.scheduler.next(self.now_ns) {
+        let pick = self.scheduler.next(self.now_ns);
+        self.scheduler.audit_batches(self.now_ns);
+        match pick {
             None => {}
             Some(Pick::Deliver { ticket, members, .. }) => self.begin(ticket, members),
             Some(Pick::Resume { ticket, run }) => self.resume(ticket, run),
@@ -22,6 +24,10 @@ impl World {
                 self.outbox.push(Out::TurnAway(id));
             }
             Some(Pick::Expire(id)) => self.outbox.push(Out::TurnAway(id)),
+            Some(Pick::GiveUp(id)) => {
+                self.checks.gives_up(&self.shard, id);
+                self.outbox.push(Out::GiveUp(id));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use nexus_model::record::{DeliveryDecision, InvocationRecord, Record, ScheduleRe
 use nexus_model::resource::Order;
 use nexus_model::{EventId, InvocationId};
 
+use super::triggers::Triggers;
 use super::{RUNNING_MAX, World};
 use crate::lanes::LaneId;
 use crate::shard::{BreakerState, Ended, Id, Shard, State};
@@ -29,6 +30,9 @@ pub(super) const PLACES: &[&str] = &[
     "schedule fired",
     "schedule cancelled",
     "cancelled",
+    "trigger gone",
+    "given up",
+    "batch waited",
 ];
 
 #[derive(Default)]
@@ -41,6 +45,7 @@ pub(super) struct Checks {
     schedules: HashMap<EventId, (i64, u32)>,
     unscheduled: HashSet<EventId>,
     signals: HashMap<Vec<u8>, (InvocationId, u32)>,
+    triggers: Triggers,
 }
 
 impl Checks {
@@ -81,8 +86,11 @@ impl Checks {
     }
 
     /// Every record, as it is applied.
-    pub(super) fn applied(&mut self, record: &Record) {
+    pub(super) fn applied(&mut self, record: &Record, sequence: u64) {
         match record {
+            Record::Config(record) if record.kind == "Trigger" => {
+                self.triggers.declared(&record.spec, sequence);
+            }
             Record::Event(record) if !record.schedule.is_empty() => {
                 let id = EventId::try_from(&record.schedule[..]).unwrap();
                 assert!(!self.unscheduled.contains(&id), "a cancelled schedule fired");
@@ -131,6 +139,12 @@ impl Checks {
         assert!(open || self.clock_back, "it was turned away although the breaker is closed");
     }
 
+    pub(super) fn gives_up(&mut self, shard: &Shard, id: Id) {
+        let order = shard.deliveries.get(&id).unwrap().order;
+        assert!(self.triggers.given_up(shard, (id.lane, order)), "it was given up, and why?");
+        self.reach("given up");
+    }
+
     /// An attempt begins.
     pub(super) fn begins(
         &mut self,
@@ -142,11 +156,10 @@ impl Checks {
         let settings = &shard.lanes.get(lane).settings;
         assert!(running.len() < RUNNING_MAX, "too many attempts on the node");
         assert!(!settings.paused, "a paused trigger delivers");
-        let size = settings.batch.map_or(1, |batch| batch.size);
-        assert!(members.len() <= size && !members.is_empty(), "the batch is too large");
-        if members.len() > 1 {
-            self.reach("batch");
+        if self.triggers.settings_hold(shard, lane) {
+            self.reach("trigger gone");
         }
+        self.batch(shard, members, now_ns);
         if let BreakerState::Open { until_ns } = shard.state(lane).breaker {
             assert!(now_ns >= until_ns, "it begins although the breaker is open");
             let others = running.iter().filter(|at| at[0].lane == lane).count();
@@ -169,6 +182,8 @@ impl Checks {
         // What became due before the clock went back stays due.
         assert!(due_ns <= now_ns || self.clock_back, "it begins before its time");
         let settings = &shard.lanes.get(id.lane).settings;
+        let given_up = self.triggers.given_up(shard, (id.lane, pending.order));
+        assert!(!given_up, "it begins although its trigger was deleted while it was paused");
         // The settings may have changed since, but never below what the delivery has behind it.
         if pending.attempt > 1 {
             self.reach("retry");
@@ -187,6 +202,25 @@ impl Checks {
                 at.state
             );
         }
+    }
+
+    fn batch(&mut self, shard: &Shard, members: &[Id], now_ns: i64) {
+        let batch = shard.lanes.get(members[0].lane).settings.batch;
+        let size = batch.map_or(1, |batch| batch.size);
+        assert!(members.len() <= size && !members.is_empty(), "the batch is too large");
+        if members.len() > 1 {
+            self.reach("batch");
+        }
+        let Some(batch) = batch.filter(|_| members.len() < size) else { return };
+        let came = |id: &Id| {
+            let at = shard.deliveries.get(id)?;
+            let State::Queued { due_ns, .. } = at.state else { return None };
+            Some(at.since_ns.max(due_ns))
+        };
+        let first_ns = members.iter().filter_map(came).min().unwrap();
+        let waited = now_ns - first_ns >= batch.wait.as_nanos() as i64;
+        assert!(waited || self.clock_back, "a batch did not wait for others");
+        self.reach("batch waited");
     }
 
     fn concurrency(&self, shard: &Shard, lane: LaneId, running: &[&[Id]]) {
@@ -260,14 +294,19 @@ impl Checks {
 impl World {
     /// After everything has ended.
     pub(super) fn verify(&mut self) {
-        let mut expected = 0;
+        let (mut expected, mut trigger) = (0, false);
         for record in &self.log {
+            if let Record::Config(record) = record
+                && record.kind == "Trigger"
+            {
+                trigger = !record.spec.is_empty();
+            }
             if let Record::Event(record) = record {
                 let event = record.event_id().unwrap();
                 let ended = self.checks.ended.keys().filter(|id| id.event == event).count();
-                // Each event of this type goes to four functions and one trigger.
+                // Each event of this type goes to four functions, and to a trigger while it is there.
                 let wanted = match (record.target.is_empty(), record.event.ty.as_str()) {
-                    (true, "t") => 5,
+                    (true, "t") => 4 + usize::from(trigger),
                     (true, _) => 0,
                     (false, _) => 1,
                 };

@@ -16,7 +16,7 @@ impl World {
         while (self.shard.position() as usize) < self.log.len() {
             let entry = self.entry(self.shard.position() + 1);
             let actions = self.shard.apply(&entry);
-            self.checks.applied(&entry.record);
+            self.checks.applied(&entry.record, self.shard.position());
             self.take(actions);
         }
     }
@@ -137,6 +137,10 @@ impl World {
                     None => DeliveryDecision::Dead,
                 };
                 self.settle(id, &Verdict::new(decision, "turned away".into(), "NX"), records);
+            }
+            Out::GiveUp(id) => {
+                let verdict = Verdict::new(DeliveryDecision::Dead, "given up".into(), "NX");
+                self.settle(id, &verdict, records);
             }
             Out::Cancel(id) => {
                 let verdict = Verdict::new(DeliveryDecision::Cancelled, "no".into(), "NX");

@@ -92,6 +92,7 @@ impl World {
         maybe("on-failure", json!({ "event": "failed" }));
         maybe("queue", json!({ "max": 6, "full": "dead" }));
         maybe("deduplicate", json!({ "key": "dataschema", "age": 5_000 }));
+        maybe("transform", json!(".data"));
         delivery
     }
 
@@ -107,7 +108,7 @@ impl World {
             }
             "batched" => {
                 delivery["key"] = json!("subject");
-                delivery["batch"] = json!({ "size": 3, "wait": 800 });
+                delivery["batch"] = json!({ "size": 2 + self.random.below(4), "wait": 800 });
             }
             "durable" => spec["durable"] = json!(true),
             _ => {
@@ -120,9 +121,13 @@ impl World {
     }
 
     fn trigger(&mut self) -> Value {
-        let delivery = self.delivery();
+        let mut delivery = self.delivery();
+        if self.random.one_in(3) {
+            delivery["key"] = json!("subject");
+            delivery["batch"] = json!({ "size": 3, "wait": 800 });
+        }
         json!({
-            "function": "plain",
+            "function": if self.random.one_in(3) { "ordered" } else { "plain" },
             "event": { "type": "t" },
             "paused": self.random.one_in(3),
             "delivery": delivery,
@@ -137,7 +142,8 @@ impl World {
             kind: kind.into(),
             name: name.into(),
             revision: self.revision,
-            spec: spec.to_string(),
+            // What is deleted has no spec.
+            spec: if spec.is_null() { String::new() } else { spec.to_string() },
             at_ns: self.now_ns,
         };
         self.specs.insert(name.to_owned(), spec);
@@ -195,12 +201,13 @@ impl World {
     }
 
     fn change(&mut self) {
-        match self.random.below(4) {
+        match self.random.below(6) {
             0 => {
                 let spec = self.trigger();
                 self.configure(("Trigger", "extra"), spec);
             }
-            1 => {
+            1 => self.configure(("Trigger", "extra"), Value::Null),
+            2 if self.specs["extra"].is_object() => {
                 let mut spec = self.specs["extra"].clone();
                 spec["paused"] = json!(self.random.one_in(2));
                 self.configure(("Trigger", "extra"), spec);
@@ -354,8 +361,10 @@ impl World {
     /// Lets everything end.
     pub(super) fn drain(&mut self) {
         let mut spec = self.specs["extra"].clone();
-        spec["paused"] = json!(false);
-        self.configure(("Trigger", "extra"), spec);
+        if spec.is_object() {
+            spec["paused"] = json!(false);
+            self.configure(("Trigger", "extra"), spec);
+        }
         for _ in 0..4_000 {
             if self.shard.pending() == 0
                 && self.shard.schedules.len() == 0

@@ -32,10 +32,14 @@ pub(crate) struct Obedient {
     suspects: Mutex<Vec<bool>>,
     /// The ids of the events that attempts were given.
     given: Mutex<Vec<String>>,
+    /// The transforms that they were given.
+    transforms: Mutex<Vec<Option<String>>>,
     holding: AtomicUsize,
     /// It can run nothing now.
     closed: AtomicBool,
     turned_away: AtomicUsize,
+    /// It refuses everything.
+    refuses: AtomicBool,
     go: Notify,
     gone: AtomicBool,
     running: Mutex<HashMap<InvocationId, Arc<Notify>>>,
@@ -54,6 +58,10 @@ impl Obedient {
         self.given.lock().unwrap().clone()
     }
 
+    pub(crate) fn transforms(&self) -> Vec<Option<String>> {
+        self.transforms.lock().unwrap().clone()
+    }
+
     pub(crate) fn holding(&self) -> usize {
         self.holding.load(Ordering::SeqCst)
     }
@@ -64,6 +72,10 @@ impl Obedient {
 
     pub(crate) fn turned_away(&self) -> usize {
         self.turned_away.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
     }
 
     pub(crate) fn let_go(&self) {
@@ -101,6 +113,8 @@ impl Worker for Obedient {
         let event = delivery.events[0].clone().unwrap();
         assert_eq!(event.event_id(), Some(key.event));
         self.given.lock().unwrap().push(event.event.id.clone());
+        let transform = delivery.transform.as_deref().map(str::to_owned);
+        self.transforms.lock().unwrap().push(transform);
         let struck = Arc::new(Notify::new());
         self.running.lock().unwrap().insert(id, struck.clone());
         let meta = Meta {
@@ -123,6 +137,7 @@ impl Worker for Obedient {
         let status = match event.event.subject.as_deref() {
             Some("hold") => self.hold(&struck).await,
             Some("refuse") => Status::Refused,
+            _ if self.refuses.load(Ordering::SeqCst) => Status::Refused,
             _ => Status::Succeeded,
         };
         self.running.lock().unwrap().remove(&id);
@@ -183,9 +198,11 @@ impl Kit {
             attempts: AtomicUsize::new(0),
             suspects: Mutex::default(),
             given: Mutex::default(),
+            transforms: Mutex::default(),
             holding: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             turned_away: AtomicUsize::new(0),
+            refuses: AtomicBool::new(false),
             go: Notify::new(),
             gone: Default::default(),
             running: Mutex::default(),
@@ -231,7 +248,7 @@ impl Kit {
         Ok(self.engine.accept(vec![event]).await?[0].id)
     }
 
-    fn id(&self) -> Bytes {
+    pub(crate) fn id(&self) -> Bytes {
         let id: EventId = self.mint.mint(Partition::of("shop", ""));
         Bytes::copy_from_slice(id.as_bytes())
     }

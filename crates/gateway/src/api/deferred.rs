@@ -139,9 +139,15 @@ async fn progress(
 /// Why it is stopped.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct CancelQuery {
+pub(super) struct CancelQuery {
     /// Kept with the decision.
     reason: Option<String>,
+}
+
+impl CancelQuery {
+    pub(super) fn reason(self) -> String {
+        self.reason.unwrap_or_else(|| "cancelled".to_owned())
+    }
 }
 
 async fn cancel(
@@ -151,8 +157,7 @@ async fn cancel(
     Query(query): Query<CancelQuery>,
 ) -> Result<StatusCode, Fault> {
     let (project, id) = ids(path)?;
-    let reason = query.reason.unwrap_or_else(|| "cancelled".to_owned());
-    app.node.cancel_invocation(&ctx, (&project, id), &reason).await?;
+    app.node.cancel_invocation(&ctx, (&project, id), &query.reason()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

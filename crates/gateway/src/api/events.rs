@@ -12,6 +12,7 @@ use nexus_node::{GraphOptions, PageOptions, Wanted};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::deferred::CancelQuery;
 use super::endpoint::Endpoint;
 use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
 use super::session::Reader;
@@ -26,6 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const COUNT: &str = "/api/v1/projects/{project}/events/count";
     const SEARCH: &str = "/api/v1/projects/{project}/events/search";
     const GRAPH: &str = "/api/v1/projects/{project}/events/{event}/graph";
+    const CANCEL: &str = "/api/v1/projects/{project}/events/{event}/cancel";
     vec![
         Endpoint::post(ALL, ["event_emit", "Append CloudEvents; 202: they are durable"], emit)
             .scope("emit")
@@ -67,6 +69,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<GraphView>(),
         Endpoint::get(ONE, ["event_show", "Show an event with its data"], show)
             .answers::<EventView>(),
+        Endpoint::post(
+            CANCEL,
+            ["event_cancel", "Stop what an event led to, or take it back before it happens"],
+            cancel,
+        )
+        .scope("invoke")
+        .query::<CancelQuery>()
+        .answers::<CountView>()
+        .fails(&[Code::Conflict]),
     ]
 }
 
@@ -291,6 +302,19 @@ async fn show(
         }
         _ => Ok(Answer(event)),
     }
+}
+
+/// Answers how many deliveries were stopped.
+async fn cancel(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    Path((project, id)): Path<(String, String)>,
+    Query(query): Query<CancelQuery>,
+) -> Result<Answer<CountView>, Fault> {
+    let project = name("project", &project)?;
+    let id: EventId = id.parse().map_err(|error| Fault::bad_request(format!("event: {error}")))?;
+    let count = app.node.cancel_event(&ctx, (&project, id), &query.reason()).await?;
+    Ok(Answer(CountView { count }))
 }
 
 /// Which events to follow, and from where.

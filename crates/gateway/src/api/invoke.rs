@@ -52,6 +52,7 @@ pub(super) const RESULT_CODES: &[Code] = &[
     Code::CallTooDeep,
     Code::JournalTooLarge,
     Code::GoesOn,
+    Code::Conflict,
     Code::Overloaded,
     Code::Throttled,
     Code::RecordingPressure,

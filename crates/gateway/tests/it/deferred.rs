@@ -108,6 +108,44 @@ async fn events_happen_later_or_not_at_all() {
     assert_eq!(listed["items"][0]["due"], "2029-01-01T00:00:00Z");
     assert_eq!(world.delete_shop(&format!("/schedules/{id}")).await.status, 204);
     assert_eq!(world.delete_shop(&format!("/schedules/{id}")).await.problem(), "404 NX3001");
+    let why = world.shop(&format!("/why/{id}")).await.json();
+    assert_eq!(why["items"][0]["state"], "cancelled");
+    let cancelled = world.post_shop(&format!("/events/{id}/cancel"), json!({})).await;
+    assert_eq!(cancelled.problem(), "409 NX3002");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_an_event_led_to_is_cancelled_by_its_id() {
+    let world = World::new().await;
+    let retry = json!({
+        "on": { "events": [{ "type": "t" }] },
+        "delivery": { "retry": { "attempts": 2, "first": "1h" } },
+    });
+    world.deploy_with("one", "event fail", Some(retry.clone())).await;
+    world.deploy_with("two", "event fail", Some(retry)).await;
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1 });
+    let send = Send {
+        token: &world.admin,
+        content_type: "application/cloudevents+json",
+        body: event.to_string().into(),
+        ..Send::default()
+    };
+    let sent = world.api(Method::POST, &format!("{SHOP}/events"), send).await.json();
+    let id = sent["events"][0]["id"].as_str().unwrap().to_owned();
+    let states = async || -> Vec<Value> {
+        let why = world.shop(&format!("/why/{id}")).await.json();
+        why["items"].as_array().unwrap().iter().map(|at| at["state"].clone()).collect()
+    };
+    while states().await != ["waiting", "waiting"] {
+        tokio::task::yield_now().await;
+    }
+    let cancelled = world.post_shop(&format!("/events/{id}/cancel?reason=enough"), json!({})).await;
+    assert_eq!((cancelled.status.as_u16(), cancelled.json()), (200, json!({ "count": 2 })));
+    assert_eq!(states().await, ["cancelled", "cancelled"]);
+    let again = world.post_shop(&format!("/events/{id}/cancel"), json!({})).await;
+    assert_eq!(again.problem(), "409 NX3002");
+    let unknown = world.post_shop("/events/nonsense/cancel", json!({})).await;
+    assert_eq!(unknown.problem(), "400 NX1001");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +214,9 @@ async fn dead_letters_are_counted_shown_and_redriven() {
     let dry = world.post_shop("/dead-letters/redrive", filter).await.json();
     assert_eq!(dry, json!({ "matched": 1, "done": 0 }));
     let edited = json!({ "filter": { "event": id }, "data": { "fixed": true } });
-    assert_eq!(world.post_shop("/dead-letters/redrive", edited).await.json()["done"], 1);
+    let redriven = world.post_shop("/dead-letters/redrive", edited).await.json();
+    assert_eq!(redriven["done"], 1);
+    assert!(redriven["replaced_by"].as_str().unwrap().starts_with("evt_"), "{redriven}");
     while world.shop("/dead-letters").await.json()["items"] == json!([]) {
         tokio::task::yield_now().await;
     }

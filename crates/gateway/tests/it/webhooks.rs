@@ -92,6 +92,15 @@ async fn a_wrong_request_is_refused_with_its_reason() {
     assert_eq!(github(&world, "d-2", GITHUB_SIGNATURE).await.status, 202);
     world.node.set_secret(&ctx, &shop, &key, b"other").await.unwrap();
     assert_eq!(github(&world, "d-3", GITHUB_SIGNATURE).await.problem(), "401 NX2003");
+    // Without one it is the webhook that is wrong, not the request.
+    world.node.set_secret(&ctx, &shop, &key, b"").await.unwrap();
+    let unusable = github(&world, "d-4", GITHUB_SIGNATURE).await;
+    assert_eq!(unusable.problem(), "503 NX2006");
+    assert_eq!(
+        unusable.json()["detail"],
+        "secret 'github-key' is no signing key for 'github': it is empty"
+    );
+    assert!(unusable.json()["hint"].as_str().unwrap().ends_with("nexus secrets set github-key"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nexus_log::{ActivityQuery, Disk, EffectLimit, EffectLimits, Log, Origin};
 use nexus_model::record::{
-    EventRecord, InvocationRecord, Record, RecordKind, StartedRecord, Status,
+    DeliveryDecision, DeliveryRecord, EventRecord, InvocationRecord, Record, RecordKind,
+    ScheduleRecord, StartedRecord, Status,
 };
 use nexus_model::{EventFilter, InvocationFilter};
 use nexus_testkit::{Seeded, SimDisk};
@@ -188,6 +189,92 @@ fn effects_are_followed_through_invocations_and_events() {
         }
         let unknown = Origin { id: [9; 16], trace: [0; 16] };
         assert!(log.effects(unknown, all).await.unwrap().records.is_empty());
+        log.close().await.unwrap();
+    });
+}
+
+/// A decision about an event, among other records.
+fn decision(maker: &mut Maker, about: &EventRecord, decision: DeliveryDecision) -> DeliveryRecord {
+    let call = maker.invocation_of("p", "f", Status::Succeeded);
+    DeliveryRecord {
+        id: call.id,
+        project: about.meta.project.clone(),
+        event: about.id.clone(),
+        function: "f".into(),
+        decision: decision.into(),
+        at_ns: call.accepted_ns,
+        ..DeliveryRecord::default()
+    }
+}
+
+#[test]
+fn decisions_about_an_event_are_found_with_their_places() {
+    run(async {
+        let (log, mut maker) = log(24);
+        let (one, other) = (maker.event_of("p", "t", vec![1]), maker.event_of("p", "t", vec![1]));
+        log.append(vec![Record::Event(one.clone()), Record::Event(other.clone())]).await.unwrap();
+        let mut made = Vec::new();
+        for round in 0..40 {
+            // Most segments have none.
+            for _ in 0..20 {
+                log.append(vec![maker.event(100)]).await.unwrap();
+            }
+            if round % 10 == 5 {
+                let first = decision(&mut maker, &one, DeliveryDecision::Dead);
+                let second = decision(&mut maker, &one, DeliveryDecision::Redriven);
+                let noise = decision(&mut maker, &other, DeliveryDecision::Dropped);
+                let records = [&first, &noise, &second].map(|at| Record::Delivery(at.clone()));
+                log.append(records.to_vec()).await.unwrap();
+                made.extend([first, second]);
+            }
+        }
+        let id = one.event_id().unwrap();
+        let found = log.decisions(id, u64::MAX).await.unwrap();
+        assert!(!found.cut);
+        assert!(found.records.iter().map(|(_, record)| record).eq(&made));
+        for (position, record) in &found.records {
+            let before = nexus_log::Position { sequence: position.sequence - 1, ..*position };
+            let read = log.read_from(before, 1).await.unwrap();
+            assert_eq!(read[0].record, Record::Delivery(record.clone()));
+        }
+        // A limit is kept, page by page, and said.
+        let some = log.decisions(id, 1).await.unwrap();
+        assert!(some.cut && some.records.len() < made.len());
+        let unknown = nexus_model::EventId::from_bytes([9; 16]);
+        assert!(log.decisions(unknown, u64::MAX).await.unwrap().records.is_empty());
+        log.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_schedule_is_found_and_the_event_that_it_became() {
+    run(async {
+        let (log, mut maker) = log(25);
+        let planned = maker.event_of("p", "later", vec![1]);
+        let schedule = ScheduleRecord {
+            id: planned.id.clone(),
+            meta: planned.meta.clone(),
+            received_ns: planned.received_ns,
+            due_ns: planned.received_ns + 200_000_000,
+            event: planned.event.clone(),
+            ..ScheduleRecord::default()
+        };
+        log.append(vec![Record::Schedule(schedule.clone())]).await.unwrap();
+        for _ in 0..400 {
+            // Events of the same source and type, and others.
+            let mut twin = maker.event_of("p", "later", vec![1]);
+            twin.event.source.clone_from(&planned.event.source);
+            log.append(vec![Record::Event(twin), maker.event(50)]).await.unwrap();
+        }
+        assert_eq!(log.happened(&schedule, u64::MAX).await.unwrap(), None);
+        let fired = maker.event_of("p", "later", vec![1]);
+        let fired =
+            EventRecord { event: planned.event.clone(), schedule: planned.id.clone(), ..fired };
+        log.append(vec![Record::Event(fired.clone()), maker.event(50)]).await.unwrap();
+        let id = planned.event_id().unwrap();
+        assert_eq!(log.schedule(id).await.unwrap(), Some(schedule.clone()));
+        assert_eq!(log.event(id).await.unwrap(), None);
+        assert_eq!(log.happened(&schedule, u64::MAX).await.unwrap(), Some(fired));
         log.close().await.unwrap();
     });
 }

@@ -60,6 +60,12 @@ pub const ALL: &[Limit] = &[
         "linear memory of an instance by default",
     ),
     limit(
+        "memory-bytes-min",
+        MEMORY_BYTES_MIN as u64,
+        "bytes",
+        "linear memory of an instance at least",
+    ),
+    limit(
         "memory-bytes-max",
         MEMORY_BYTES_MAX as u64,
         "bytes",
@@ -417,14 +423,6 @@ pub const ALL: &[Limit] = &[
         "batches of replays that a project keeps",
     ),
     limit("suite-cases-max", SUITE_CASES_MAX as u64, "recordings", "recordings of one suite"),
-    limit("diff-paths-max", DIFF_PATHS_MAX as u64, "paths", "JSON paths that a comparison ignores"),
-    limit("diff-path-bytes-max", DIFF_PATH_BYTES_MAX as u64, "bytes", "one such path"),
-    limit(
-        "comparison-changes-max",
-        COMPARISON_CHANGES_MAX as u64,
-        "changes",
-        "changes that a comparison shows",
-    ),
     limit("schema-bytes-max", SCHEMA_BYTES_MAX as u64, "bytes", "one schema of an event type"),
     limit("schema-depth-max", SCHEMA_DEPTH_MAX as u64, "levels", "nesting in a schema"),
     limit("schema-steps-max", SCHEMA_STEPS_MAX as u64, "parts", "parts of a schema for one value"),
@@ -503,3 +501,17 @@ pub const ALL: &[Limit] = &[
         "samples for which a short invocation is replayed again",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_name_of_its_own_and_says_what_it_counts() {
+        let mut seen = std::collections::HashSet::new();
+        for limit in ALL {
+            assert!(seen.insert(limit.name), "{} is listed twice", limit.name);
+            assert!(!limit.unit.is_empty() && !limit.what.is_empty(), "{}", limit.name);
+        }
+    }
+}

@@ -180,6 +180,9 @@ pub struct BulkView {
     /// When the last one begins, where a rate was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The event that took the place of the original, where other data was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<EventId>,
 }
 
 /// Why something is as it is, in plain words.
@@ -187,7 +190,8 @@ pub struct BulkView {
 pub struct WhyView {
     /// What it is about: an event's or an invocation's id.
     pub about: String,
-    /// How it stands: `queued`, `waiting`, `running`, `suspended`, `succeeded`, `dead`, …
+    /// How it stands: `queued`, `waiting`, `running`, `suspended`, `succeeded`, `dead`, `cancelled`,
+    /// `fell-back`, `dropped`, `replaced`, `duplicate`, …
     pub state: String,
     /// One sentence.
     pub answer: String,

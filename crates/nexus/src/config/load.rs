@@ -1,5 +1,6 @@
 //! Putting the configuration together from its sources, each error with the source's name.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,6 @@ use super::Config;
 
 /// Names of environment variables begin with this.
 const PREFIX: &str = "NEXUS_";
-/// Variables with this prefix are no keys of the configuration.
-const NO_KEYS: &[&str] =
-    &[env::SERVER, env::TOKEN, env::FROM_TOKEN, env::PROJECT, env::OUTPUT, env::CONFIG, env::LOG];
 
 /// Where configuration comes from, the later ones winning.
 #[derive(Clone, Debug, Default)]
@@ -41,20 +39,20 @@ pub(crate) enum ConfigError {
         source: std::io::Error,
     },
     /// The file is wrong.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {wrong}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Line, key and what is wrong.
-        source: document::Error,
+        /// Line, key and what is wrong; no source, because the message has it whole.
+        wrong: document::Error,
     },
     /// A variable or flag is wrong.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {wrong}")]
     Override {
         /// The variable or flag.
         origin: String,
-        /// The key and what is wrong.
-        source: document::Error,
+        /// The key and what is wrong; no source, because the message has it whole.
+        wrong: document::Error,
     },
     /// A flag is not `key=value`.
     #[error("--set {text}: expected key=value, such as log.retention.max-age=30d")]
@@ -65,7 +63,7 @@ pub(crate) enum ConfigError {
     /// Every value is well formed, but not all may be used.
     #[error("{}", complaints.join("\n  "))]
     Rules {
-        /// One for each broken rule, beginning with the key.
+        /// One for each broken rule, beginning with the key, ending with where its value is from.
         complaints: Vec<String>,
     },
 }
@@ -76,34 +74,74 @@ pub(crate) enum ConfigError {
 /// A source cannot be read, has an unknown key, or a value breaks a rule.
 pub(crate) fn load(sources: &Sources) -> Result<(Config, Vec<String>), ConfigError> {
     let mut table = as_table(&sources.defaults);
+    let mut origins = Origins::default();
     if let Some(path) = &sources.file {
-        merge(&mut table, read(path)?);
+        let file = read(path)?;
+        origins.note_all(&file, "", &path.display().to_string());
+        merge(&mut table, file);
     }
     let mut warnings = Vec::new();
     for (name, value) in &sources.environment {
         let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if NO_KEYS.contains(&name) {
+        if env::ALL.iter().any(|other| other.name == name) {
             continue;
         }
         let key = rest.to_ascii_lowercase().replace("__", ".").replace('_', "-");
         match known_key(&key) {
-            Ok(()) => set(&mut table, name, &key, value)?,
+            Ok(()) => {
+                set(&mut table, name, &key, value)?;
+                origins.note(&key, name);
+            }
             Err(suggestion) => warnings.push(unknown_variable(name, suggestion)),
         }
     }
     for text in &sources.set {
         let (key, value) =
             text.split_once('=').ok_or_else(|| ConfigError::Form { text: text.clone() })?;
-        set(&mut table, &format!("--set {key}"), key.trim(), value)?;
+        let key = key.trim();
+        set(&mut table, &format!("--set {key}"), key, value)?;
+        // `--listen` and its like arrive here too, so no flag is named.
+        origins.note(key, "the command line");
     }
     let config = from_table(table)
-        .map_err(|source| ConfigError::Override { origin: "configuration".to_owned(), source })?;
+        .map_err(|wrong| ConfigError::Override { origin: "configuration".to_owned(), wrong })?;
+    // Rules about several keys are checked here only, when every source has said its part.
     let complaints = config.complaints();
     if complaints.is_empty() {
         Ok((config, warnings))
     } else {
+        let complaints = complaints.into_iter().map(|text| origins.explain(text)).collect();
         Err(ConfigError::Rules { complaints })
+    }
+}
+
+/// Who set each key last; what nobody set is a default.
+#[derive(Default)]
+struct Origins(BTreeMap<String, String>);
+
+impl Origins {
+    fn note(&mut self, key: &str, origin: &str) {
+        self.0.insert(key.to_owned(), origin.to_owned());
+    }
+
+    /// Notes every key of a table; `prefix` is empty or ends with a dot.
+    fn note_all(&mut self, table: &Table, prefix: &str, origin: &str) {
+        for (name, value) in table {
+            match value {
+                Value::Table(inner) => self.note_all(inner, &format!("{prefix}{name}."), origin),
+                _ => self.note(&format!("{prefix}{name}"), origin),
+            }
+        }
+    }
+
+    /// Adds to a complaint who set the key that it begins with.
+    fn explain(&self, complaint: String) -> String {
+        let key = complaint.split(": ").next().unwrap_or_default();
+        match self.0.get(key) {
+            Some(origin) => format!("{complaint} (from {origin})"),
+            None => complaint,
+        }
     }
 }
 
@@ -120,7 +158,7 @@ fn from_table(table: Table) -> Result<Config, document::Error> {
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let wrong = |source| ConfigError::File { path: path.to_owned(), source };
+    let wrong = |wrong| ConfigError::File { path: path.to_owned(), wrong };
     // Checked by itself first: only then is the line of an error known.
     document::parse::<Config>(&text).map_err(wrong)?;
     let mut table: Table = document::parse(&text).map_err(wrong)?;
@@ -158,9 +196,10 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
-/// Sets one key and checks the whole, so that an error belongs to this key.
+/// Sets one key and checks its value within the whole, so that an error belongs to this key. No key
+/// needs another one here: see [`Config::complaints`].
 fn set(table: &mut Table, origin: &str, key: &str, text: &str) -> Result<(), ConfigError> {
-    let wrong = |source| ConfigError::Override { origin: origin.to_owned(), source };
+    let wrong = |wrong| ConfigError::Override { origin: origin.to_owned(), wrong };
     if let Err(suggestion) = known_key(key) {
         return Err(wrong(document::Error {
             line: 0,
@@ -221,11 +260,12 @@ fn known_key(key: &str) -> Result<(), Option<String>> {
 }
 
 fn unknown_variable(name: &str, suggestion: Option<String>) -> String {
-    match suggestion {
-        Some(key) => format!(
-            "{name} is no key of the configuration and is ignored; did you mean {}?",
-            super::docs::variable(&key)
-        ),
+    let others: Vec<&str> = env::ALL.iter().map(|other| other.name).collect();
+    let meant = suggestion.map(|key| super::docs::variable(&key));
+    match meant.or_else(|| document::nearest(name, &others).map(str::to_owned)) {
+        Some(meant) => {
+            format!("{name} is no key of the configuration and is ignored; did you mean {meant}?")
+        }
         None => format!("{name} is no key of the configuration and is ignored"),
     }
 }
@@ -233,7 +273,7 @@ fn unknown_variable(name: &str, suggestion: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Duration, Size};
+    use crate::config::{Duration, Size, Tls};
 
     fn from(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -316,7 +356,32 @@ mod tests {
                 "[log]\nsegment-size = \"1KiB\"",
                 &[],
                 &[],
-                "log.segment-size: between 16KiB and 1GiB",
+                "log.segment-size: between 16KiB and 1GiB (from nexus-server.toml)",
+            ),
+            (
+                "[functions]\nconcurrency = 5",
+                &[("NEXUS_FUNCTIONS__CONCURRENCY", "0")],
+                &[],
+                "functions.concurrency: at least 1 (from NEXUS_FUNCTIONS__CONCURRENCY)",
+            ),
+            (
+                "[functions]\nconcurrency = 5",
+                &[("NEXUS_FUNCTIONS__CONCURRENCY", "6")],
+                &["functions.concurrency=0"],
+                "functions.concurrency: at least 1 (from the command line)",
+            ),
+            (
+                "",
+                &[("NEXUS_API__LISTEN", "localhost:7070")],
+                &[],
+                "NEXUS_API__LISTEN: api.listen: 'localhost:7070' is not an IP address with a port \
+                 such as 127.0.0.1:8080",
+            ),
+            (
+                "drain = 5",
+                &[],
+                &[],
+                "line 1: drain: invalid type: integer `5`, expected a duration such as \"30s\"",
             ),
         ] {
             let error = from(file, environment, set).unwrap_err();
@@ -324,19 +389,105 @@ mod tests {
         }
     }
 
+    /// Certificate and key may come in any order and from different sources: only all of them together
+    /// have to be complete.
+    #[test]
+    fn tls_comes_from_any_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            path.display().to_string()
+        };
+        let (certificate, key) = (path("cert.pem"), path("key.pem"));
+        let tls = Some(Tls { certificate: certificate.clone().into(), key: key.clone().into() });
+        let set =
+            [format!("ingress.tls.certificate={certificate}"), format!("ingress.tls.key={key}")];
+        let [first, second] = [set[0].as_str(), set[1].as_str()];
+        let variables = [
+            ("NEXUS_INGRESS__TLS__CERTIFICATE", certificate.as_str()),
+            ("NEXUS_INGRESS__TLS__KEY", key.as_str()),
+        ];
+        let [one, other] = variables;
+        let file = format!("[ingress.tls]\ncertificate = \"{certificate}\"");
+        for (file, environment, set) in [
+            ("", &[][..], &[first, second][..]),
+            ("", &[], &[second, first]),
+            ("", &variables, &[]),
+            ("", &[other, one], &[]),
+            ("", &[one], &[second]),
+            (&file, &[other], &[]),
+            (&file, &[], &[second]),
+            (&file, &[("NEXUS_INGRESS__TLS__KEY", "absent.pem")], &[second]),
+        ] {
+            assert_eq!(from(file, environment, set).unwrap().ingress.tls, tls);
+        }
+        for (file, environment, expected) in [
+            ("", &[one][..], "ingress.tls.key: missing: ingress.tls.certificate needs it"),
+            ("", &[other], "ingress.tls.certificate: missing: ingress.tls.key needs it"),
+            (&file, &[], "ingress.tls.key: missing: ingress.tls.certificate needs it"),
+            (
+                &file,
+                &[("NEXUS_INGRESS__TLS__KEY", "absent.pem")],
+                "ingress.tls.key: there is no file absent.pem (from NEXUS_INGRESS__TLS__KEY)",
+            ),
+        ] {
+            assert_eq!(from(file, environment, &[]).unwrap_err(), expected);
+        }
+    }
+
+    /// What is refused here is refused by the logger, and what passes is accepted.
+    #[test]
+    fn filters_are_checked_as_the_logger_reads_them() {
+        use nexus_observe::telemetry;
+        let refused = |filter: &str| {
+            let config = telemetry::Config { filter: filter.to_owned(), ..Default::default() };
+            matches!(telemetry::init(&config), Err(telemetry::Error::Filter { .. }))
+        };
+        // The first that is accepted stays this process' filter: one that logs nothing.
+        for good in
+            ["off", "", "info", "warn,nexus_node=debug", "INFO,", "a=3,b=", "a[b{c=1}]=info"]
+        {
+            assert!(!refused(good), "{good}");
+            from("", &[("NEXUS_LOGGING__FILTER", good)], &[]).unwrap();
+        }
+        for bad in ["a=b=c", "nexus=loud", "info,=debug", "!", "info,nexus_node=7", "info, a=debug"]
+        {
+            assert!(refused(bad), "{bad}");
+            let error = from("", &[("NEXUS_LOGGING__FILTER", bad)], &[]).unwrap_err();
+            assert!(error.contains("logging.filter: '") && error.contains("such as"), "{error}");
+        }
+    }
+
+    /// Printed with their chain of reasons, errors say everything once.
+    #[test]
+    fn nothing_is_said_twice() {
+        let sources = Sources { set: vec!["drain=soon".to_owned()], ..Sources::default() };
+        let error = load(&sources).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "{error}");
+    }
+
     #[test]
     fn variables_that_are_no_keys_are_warned_about() {
         let sources = Sources {
-            environment: vec![("NEXUS_DRIAN".into(), "1s".into()), ("HOME".into(), "/".into())],
+            environment: vec![
+                ("NEXUS_DRIAN".into(), "1s".into()),
+                ("HOME".into(), "/".into()),
+                ("NEXUS_TOKN".into(), "nx_1".into()),
+            ],
             ..Sources::default()
         };
         let (_, warnings) = load(&sources).unwrap();
         assert_eq!(
             warnings,
             [
-                "NEXUS_DRIAN is no key of the configuration and is ignored; did you mean NEXUS_DRAIN?"
+                "NEXUS_DRIAN is no key of the configuration and is ignored; did you mean NEXUS_DRAIN?",
+                "NEXUS_TOKN is no key of the configuration and is ignored; did you mean NEXUS_TOKEN?",
             ]
         );
+        let others = env::ALL.iter().map(|other| (other.name.into(), "x".into())).collect();
+        let (_, warnings) = load(&Sources { environment: others, ..Sources::default() }).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
     }
 
     #[test]

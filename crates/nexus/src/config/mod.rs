@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use nexus_model::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 
 pub(crate) use docs::{reference, schema};
 pub(crate) use load::{Sources, load};
@@ -51,6 +52,7 @@ pub(crate) struct Config {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Ingress {
     /// Its address. Port 0 takes a free one.
+    #[serde(deserialize_with = "units::address")]
     pub(crate) listen: SocketAddr,
     /// How its address looks from outside, such as `https://functions.example.com`; shown in URLs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,7 @@ pub(crate) struct Ingress {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Api {
     /// Its address. Port 0 takes a free one.
+    #[serde(deserialize_with = "units::address")]
     pub(crate) listen: SocketAddr,
     /// Whether `/metrics` answers without a token.
     pub(crate) metrics_open: bool,
@@ -80,12 +83,18 @@ pub(crate) struct Api {
 }
 
 /// Files for TLS, in PEM. They are read again when they change.
+// Each may come from another source, one after the other: that both are there is known only when all
+// were read, and is a rule of `Config::complaints`. A missing one is empty until then.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Tls {
     /// The certificate with its chain.
+    #[serde(default)]
+    #[schemars(!default)]
     pub(crate) certificate: PathBuf,
     /// The private key.
+    #[serde(default)]
+    #[schemars(!default)]
     pub(crate) key: PathBuf,
 }
 
@@ -338,11 +347,46 @@ impl Config {
             );
         }
         for (key, tls) in [("ingress.tls", &self.ingress.tls), ("api.tls", &self.api.tls)] {
-            let Some(tls) = tls else { continue };
-            for (name, path) in [("certificate", &tls.certificate), ("key", &tls.key)] {
-                want(path.is_file(), &format!("{key}.{name}: there is no file {}", path.display()));
-            }
+            complaints.extend(tls.iter().flat_map(|tls| tls.complaints(key)));
         }
+        complaints.extend(self.logging.complaint());
         complaints
+    }
+}
+
+impl Tls {
+    fn complaints(&self, table: &str) -> Vec<String> {
+        let files = [("certificate", &self.certificate, "key"), ("key", &self.key, "certificate")];
+        files
+            .into_iter()
+            .filter(|(_, path, _)| !path.is_file())
+            .map(|(name, path, other)| match path.as_os_str().is_empty() {
+                true => format!("{table}.{name}: missing: {table}.{other} needs it"),
+                false => format!("{table}.{name}: there is no file {}", path.display()),
+            })
+            .collect()
+    }
+}
+
+impl Logging {
+    /// A complaint about a filter that the logger would refuse. Its parser lies behind a function that
+    /// also installs it; here is what goes wrong with filters by level and part. Filters by span
+    /// are left to it.
+    fn complaint(&self) -> Option<String> {
+        if self.filter.contains('[') {
+            return None;
+        }
+        let wrong = self.filter.split(',').filter(|part| !part.is_empty()).find(|part| {
+            let (target, level) = part.split_once('=').unwrap_or((part, ""));
+            let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
+            // The logger takes `info ` for the name of a part, and says nothing.
+            !target.starts_with(word)
+                || part.ends_with(char::is_whitespace)
+                || level.parse::<LevelFilter>().is_err()
+        })?;
+        Some(format!(
+            "logging.filter: '{wrong}' is not a level such as info, nor one of a part such as \
+             nexus_node=debug; no spaces, and levels are off, error, warn, info, debug, trace"
+        ))
     }
 }

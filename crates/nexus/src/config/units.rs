@@ -1,6 +1,8 @@
-//! Durations and sizes in configuration: written as people write them, kept as what they are.
+//! Durations, sizes and addresses in configuration: written as people write them, kept as what they
+//! are.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use nexus_model::units;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -18,8 +20,21 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        units::parse_duration(&text).map(Duration).map_err(serde::de::Error::custom)
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Duration;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a duration such as \"30s\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Duration, E> {
+                units::parse_duration(text).map(Duration).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -90,4 +105,15 @@ impl JsonSchema for Size {
             "examples": ["64KiB", "64MiB", 65536],
         })
     }
+}
+
+/// Reads the address of a listener.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "'{text}' is not an IP address with a port such as 127.0.0.1:8080, 0.0.0.0:8080 or \
+             [::1]:8080"
+        ))
+    })
 }

@@ -2,18 +2,19 @@
 //! one is cancelled. A start for the very sources that are being built changes nothing, so that
 //! what a build writes into its own folder does not start it again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nexus_model::OpContext;
 use nexus_model::view::{Deployed, FunctionView};
+use nexus_model::{Name, OpContext};
 use nexus_node::{Deploy, Node};
 use nexus_toolchain::{BuildOptions, Cancel};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::retry::missing_secrets;
 use super::state::{Deployment, State};
 use crate::project::{Artifact, BuildError, Function, Stamp};
 use crate::task;
@@ -43,9 +44,28 @@ pub(crate) enum Failed {
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
-    Deploy(#[from] nexus_node::Error),
+    Deploy(nexus_node::Error),
+    /// The node refused it while secrets that it is to be given are not set.
+    #[error("{error}")]
+    Secrets { error: nexus_node::Error, missing: BTreeSet<Name> },
     #[error("the build was stopped")]
     Stopped,
+}
+
+impl Failed {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Failed::Deploy(error) | Failed::Secrets { error, .. } => hint(error),
+            Failed::Build(_) | Failed::Stopped => None,
+        }
+    }
+}
+
+/// The hint that the command line gives for what a node refuses.
+pub(crate) fn hint(error: &nexus_node::Error) -> Option<&str> {
+    let own = error.hint().filter(|hint| !hint.is_empty());
+    own.or_else(|| nexus_cli::hint_for(error.code(), error.detail()))
 }
 
 /// One function's newest start.
@@ -233,13 +253,24 @@ impl Job {
             label: String::new(),
             candidate: false,
         };
-        let deployed = self.node.deploy(&ctx, deploy).await?;
+        let deployed = match self.node.deploy(&ctx, deploy).await {
+            Ok(deployed) => deployed,
+            Err(error) => return Err(self.refused(error).await),
+        };
         Ok(Outcome::Deployed {
             deployed: Box::new(deployed),
             stamp,
             took: self.started.elapsed(),
             notes: artifact.notes,
         })
+    }
+
+    async fn refused(&self, error: nexus_node::Error) -> Failed {
+        let missing = missing_secrets(&self.node, &self.function).await;
+        match missing.is_empty() {
+            true => Failed::Deploy(error),
+            false => Failed::Secrets { error, missing },
+        }
     }
 
     /// The function as it is, when it was deployed from the very same sources.

@@ -10,10 +10,11 @@ mod build;
 mod declared;
 mod from;
 mod report;
+mod retry;
 mod state;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
@@ -25,6 +26,7 @@ use nexus_model::view::InvocationRow;
 use nexus_model::{InvocationFilter, OpContext};
 use nexus_node::{Followed, Mode};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::config::{Config, Duration, LogFormat, Logging};
 use crate::project::{Function, Project};
@@ -35,6 +37,7 @@ use build::{Builder, Finished, Outcome};
 use declared::Declared;
 use from::{RealCalls, Told};
 use report::Report;
+use retry::{Retries, Saved};
 use state::State;
 use watch::Watcher;
 
@@ -59,7 +62,7 @@ pub(crate) fn run(args: &DevArgs, terminal: &mut Terminal) -> Result<(), Error> 
     for warning in warnings {
         terminal.say(warning);
     }
-    serve::tokio_runtime()?.block_on(dev(args, config, projects, terminal))
+    serve::run_to_end(dev(args, config, projects, terminal))
 }
 
 async fn dev(
@@ -121,13 +124,27 @@ pub(crate) fn ignore_in_git(folder: &Path) {
     }
 }
 
+/// What came of reading the manifests again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Read {
+    /// There was none to read, or none that can be used.
+    Nothing,
+    /// They say what they said.
+    Same,
+    /// At least one says something else.
+    Changed,
+}
+
 /// The state of the loop.
 struct Loop {
     builder: Builder,
     projects: Vec<Project>,
     functions: BTreeMap<String, Function>,
     state: State,
+    retries: Retries,
     declared: Declared,
+    /// What is wrong with the manifests that cannot be used now, by their folders.
+    broken: BTreeMap<PathBuf, String>,
     watcher: Option<Watcher>,
     finished: mpsc::Receiver<Finished>,
     real_calls: Option<RealCalls>,
@@ -147,7 +164,9 @@ impl Loop {
             projects,
             functions: BTreeMap::new(),
             state: State::load(&server.file.data),
+            retries: Retries::default(),
             declared: Declared::default(),
+            broken: BTreeMap::new(),
             watcher,
             finished,
             real_calls: RealCalls::new(&args.from, &server.node),
@@ -162,6 +181,8 @@ impl Loop {
         terminal: &mut Terminal,
     ) -> Result<(), Error> {
         let mut invocations = self.follow().await?;
+        let mut ask = tokio::time::interval(retry::ASK);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.declare(terminal).await?;
         self.refresh(terminal).await?;
         self.watch();
@@ -178,6 +199,7 @@ impl Loop {
                 Some(paths) = changed(self.watcher.as_mut()) => {
                     self.change(&paths, terminal).await?;
                 }
+                _ = ask.tick(), if self.retries.wait_for_secrets() => self.ask_secrets().await,
                 next = invocations.next() => match next {
                     Some(row) => {
                         if !args.quiet && row.item.status != Status::Running {
@@ -222,7 +244,13 @@ impl Loop {
                 Ok(functions) => {
                     wanted.extend(functions.into_iter().map(|it| (it.key(), it)));
                 }
-                Err(error) => Report::Problem(&error).tell(terminal)?,
+                Err(error) => {
+                    Report::Problem(&error).tell(terminal)?;
+                    // A folder of another project that is missing for now takes nothing away.
+                    let known = self.functions.values();
+                    let known = known.filter(|at| at.project == project.manifest.project);
+                    wanted.extend(known.map(|at| (at.key(), at.clone())));
+                }
             }
         }
         // Triggers first: a function that triggers refer to cannot be deleted.
@@ -240,14 +268,28 @@ impl Loop {
                     Report::Removed(&key).tell(terminal)?;
                 }
                 self.state.forget(&key);
+                self.retries.forget(&key);
             }
         }
         self.functions = wanted;
         self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
-        for function in self.functions.values() {
+        self.start_where(|_, _| true);
+        Ok(())
+    }
+
+    /// Starts some of the functions.
+    fn start_where(&self, wanted: impl Fn(&Function, &Retries) -> bool) {
+        for function in self.functions.values().filter(|at| wanted(at, &self.retries)) {
             self.builder.start(function, &self.state);
         }
-        Ok(())
+    }
+
+    /// Starts the functions for which a secret was set that was missing.
+    async fn ask_secrets(&mut self) {
+        let node = &self.builder.node;
+        for function in self.retries.helped(node, self.functions.values()).await {
+            self.builder.start(function, &self.state);
+        }
     }
 
     fn watch(&mut self) {
@@ -269,22 +311,9 @@ impl Loop {
             watcher.gone(paths);
         }
         self.watch();
-        let mut reloaded = false;
         let schemas = self.projects.iter().any(|at| at.has_schema(|path| paths.touch(path)));
-        for project in &mut self.projects {
-            if !paths.touch(&project.folder.join(FILE)) {
-                continue;
-            }
-            match Project::load(&project.folder) {
-                Ok(read) if read == *project => {}
-                Ok(read) => {
-                    *project = read;
-                    reloaded = true;
-                }
-                Err(error) => Report::Problem(&error).tell(terminal)?,
-            }
-        }
-        if reloaded {
+        let read = self.read_manifests(paths, terminal)?;
+        if read == Read::Changed {
             self.declare(terminal).await?;
             self.refresh(terminal).await?;
             self.watch();
@@ -293,12 +322,55 @@ impl Loop {
         if schemas {
             self.declared.refresh(&self.builder.node, &self.projects, terminal).await?;
         }
-        for function in self.functions.values() {
-            if paths.concern(&function.roots()) {
-                self.builder.start(function, &self.state);
+        let concerned: BTreeSet<String> = self
+            .functions
+            .values()
+            .filter(|function| paths.concern(&function.roots()))
+            .map(Function::key)
+            .collect();
+        let saved = match read {
+            Read::Same => Some(Saved::Manifest),
+            _ => (schemas || !concerned.is_empty()).then_some(Saved::Other),
+        };
+        self.start_where(|function, retries| {
+            let key = function.key();
+            concerned.contains(&key) || saved.is_some_and(|saved| retries.worth(&key, saved))
+        });
+        Ok(())
+    }
+
+    /// Reads the manifests that were saved, and those that could not be used: what was missing may
+    /// be there now.
+    fn read_manifests(
+        &mut self,
+        paths: &watch::Changed,
+        terminal: &mut Terminal,
+    ) -> Result<Read, Error> {
+        let mut outcome = Read::Nothing;
+        for project in &mut self.projects {
+            let saved = paths.touch(&project.folder.join(FILE));
+            if !saved && !self.broken.contains_key(&project.folder) {
+                continue;
+            }
+            match Project::load(&project.folder) {
+                Ok(read) => {
+                    let same = read == *project;
+                    outcome = outcome.max(if same { Read::Same } else { Read::Changed });
+                    *project = read;
+                    if self.broken.remove(&project.folder).is_some() {
+                        Report::ManifestMended(project).tell(terminal)?;
+                    }
+                }
+                Err(error) => {
+                    let wrong = error.to_string();
+                    let known = self.broken.insert(project.folder.clone(), wrong.clone());
+                    if saved || known.as_ref() != Some(&wrong) {
+                        Report::ManifestBroken(&error).tell(terminal)?;
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 
     fn finish(&mut self, finished: Finished, terminal: &mut Terminal) -> Result<(), Error> {
@@ -306,6 +378,11 @@ impl Loop {
             return Ok(());
         }
         let key = finished.key.as_str();
+        match &finished.outcome {
+            Outcome::Building => {}
+            Outcome::Unchanged(_) | Outcome::Deployed { .. } => self.retries.forget(key),
+            Outcome::Failed(error) => self.retries.failed(key, error),
+        }
         match finished.outcome {
             Outcome::Building => Report::Building(key).tell(terminal),
             Outcome::Unchanged(view) => {
@@ -323,8 +400,8 @@ impl Loop {
                 Report::Live { key, deployed: &deployed, took, notes: &notes }.tell(terminal)
             }
             Outcome::Failed(error) => {
-                let serving = self.state.knows(key);
-                Report::Failed { key, error: &error, serving }.tell(terminal)
+                let (serving, watching) = (self.state.knows(key), self.watcher.is_some());
+                Report::Failed { key, error: &error, serving, watching }.tell(terminal)
             }
         }
     }

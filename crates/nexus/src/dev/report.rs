@@ -5,12 +5,13 @@ use std::time::Duration;
 use nexus_cli::units::show_duration;
 use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, counted, invocation_line};
 use nexus_model::Code;
+use nexus_model::manifest::FILE;
 use nexus_model::view::{Deployed, FunctionView, InvocationRow};
 use serde_json::{Value, json};
 
-use super::build::Failed;
+use super::build::{self, Failed};
 use super::from::{Brought, Held};
-use crate::project::{BuildError, Project};
+use crate::project::{BuildError, ManifestError, Project};
 
 /// Calls that differ, of which a line is printed each.
 const DIFFERENCES_SHOWN: usize = 3;
@@ -26,13 +27,17 @@ pub(crate) enum Report<'a> {
     /// A new version runs.
     Live { key: &'a str, deployed: &'a Deployed, took: Duration, notes: &'a [String] },
     /// A build or deploy failed.
-    Failed { key: &'a str, error: &'a Failed, serving: bool },
+    Failed { key: &'a str, error: &'a Failed, serving: bool, watching: bool },
     /// A function is in no manifest any more.
     Removed(&'a str),
     /// A trigger or schema of a manifest was applied or removed.
     Declared { resource: &'a str, effect: &'a str },
+    /// A manifest was saved that cannot be used: what runs goes on.
+    ManifestBroken(&'a ManifestError),
+    /// That manifest can be used again.
+    ManifestMended(&'a Project),
     /// Anything else that went wrong.
-    Problem(&'a dyn std::error::Error),
+    Problem(&'a (dyn std::error::Error + 'static)),
     /// Real calls of a function are here, or why they are not.
     Brought { key: &'a str, fetched: &'a Result<Brought, Error> },
     /// A version was held against them.
@@ -64,14 +69,22 @@ impl Report<'_> {
                     terminal.say(format_args!("  {} {note}", Paint(Tone::Warn, "note:")));
                 }
             }
-            Report::Failed { key, error, serving } => failed(terminal, key, error, *serving),
+            Report::Failed { key, error, serving, watching } => {
+                failed(terminal, (key, error), *serving, *watching);
+            }
             Report::Removed(key) => say(terminal, key, Paint(Tone::Faint, "removed")),
             Report::Declared { resource, effect } => {
                 say(terminal, resource, Paint(Tone::Faint, effect));
             }
-            Report::Problem(error) => {
-                terminal.say(format_args!("{} {}", Paint(Tone::Bad, "error:"), chain(*error)));
+            Report::ManifestBroken(error) => {
+                problem(terminal, *error);
+                terminal.say(Paint(Tone::Faint, "  everything goes on with the last good one"));
             }
+            Report::ManifestMended(project) => {
+                let name = project.manifest.project.as_str();
+                say(terminal, name, Paint(Tone::Good, format_args!("{FILE} is good again")));
+            }
+            Report::Problem(error) => problem(terminal, *error),
             Report::Brought { key, fetched } => brought(terminal, key, fetched),
             Report::Held { key, held } => held_against(terminal, key, held),
             Report::Invocation(row) => {
@@ -100,14 +113,21 @@ impl Report<'_> {
                 "event": "live", "function": key, "deployed": deployed,
                 "took_ms": took.as_millis() as u64, "notes": notes,
             }),
-            Report::Failed { key, error, serving } => json!({
-                "event": "failed", "function": key, "error": chain(*error), "serving": serving,
+            Report::Failed { key, error, serving, .. } => json!({
+                "event": "failed", "function": key, "error": chain(*error), "hint": error.hint(),
+                "serving": serving,
             }),
             Report::Removed(key) => json!({ "event": "removed", "function": key }),
             Report::Declared { resource, effect } => {
                 json!({ "event": "declared", "resource": resource, "effect": effect })
             }
-            Report::Problem(error) => json!({ "event": "problem", "error": chain(*error) }),
+            Report::ManifestBroken(error) => json!({ "event": "problem", "error": chain(*error) }),
+            Report::ManifestMended(project) => {
+                json!({ "event": "mended", "project": project.manifest.project })
+            }
+            Report::Problem(error) => json!({
+                "event": "problem", "error": chain(*error), "hint": hint_of(*error),
+            }),
             Report::Brought { key, fetched: Ok(brought) } => json!({
                 "event": "brought", "function": key, "calls": brought.cases,
                 "skipped": brought.skipped, "folder": brought.folder,
@@ -185,20 +205,38 @@ fn places(terminal: &mut Terminal, view: &FunctionView) {
     }
 }
 
-fn failed(terminal: &mut Terminal, key: &str, error: &Failed, serving: bool) {
+fn failed(terminal: &mut Terminal, (key, error): (&str, &Failed), serving: bool, watching: bool) {
     say(terminal, key, Paint(Tone::Bad, "failed"));
     if let Failed::Build(BuildError::Build(nexus_toolchain::Error::MissingTools { tools })) = error
     {
         crate::new::say_missing(tools, terminal);
-        terminal.say("  then save a file, or start `nexus dev` again");
+        terminal.say(match watching {
+            true => "  then save a file, or start `nexus dev` again",
+            false => "  then start `nexus dev` again",
+        });
     } else {
         for line in chain(error).lines() {
             terminal.say(format_args!("  {line}"));
         }
     }
+    if let Some(hint) = error.hint() {
+        terminal.say(format_args!("  {} {hint}", Paint(Tone::Good, "hint:")));
+    }
     if serving {
         terminal.say(Paint(Tone::Faint, "  the last good version goes on serving"));
     }
+}
+
+fn problem(terminal: &mut Terminal, error: &(dyn std::error::Error + 'static)) {
+    terminal.say(format_args!("{} {}", Paint(Tone::Bad, "error:"), chain(error)));
+    if let Some(hint) = hint_of(error) {
+        terminal.say(format_args!("  {} {hint}", Paint(Tone::Good, "hint:")));
+    }
+}
+
+/// What to do about a problem, where the node said it.
+fn hint_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+    error.downcast_ref().and_then(build::hint)
 }
 
 fn brought(terminal: &mut Terminal, key: &str, fetched: &Result<Brought, Error>) {

@@ -1,8 +1,10 @@
 //! What a user does, from the first command to the replay.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::harness::{Server, get, nexus};
+use crate::harness::{Server, binary, get, nexus};
 
 /// A project whose function answers with `text`, prints, and uses clock and random.
 fn write_function(folder: &Path, text: &str) {
@@ -108,11 +110,72 @@ fn a_save_is_live_and_a_broken_one_is_shown() {
     let problem = server.wait("problem", |_| true);
     assert!(problem["error"].as_str().unwrap().contains("did you mean 'functions'?"));
     assert_eq!(server.get("/hello").0, 200);
+    std::fs::write(home.path().join("nexus.toml"), MANIFEST).unwrap();
+    assert_eq!(server.wait("mended", |_| true)["project"], "shop");
     std::fs::write(home.path().join("nexus.toml"), "project = \"shop\"\n").unwrap();
     server.wait("removed", |_| true);
     assert_eq!(server.get("/hello").0, 404);
     assert_eq!(server.stop(rustix::process::Signal::INT), Some(0), "{}", server.err());
     assert!(!home.path().join(".nexus/server.json").exists());
+}
+
+#[test]
+fn code_that_never_ends_does_not_keep_the_next_save_nor_the_end() {
+    let home = folder();
+    write_function(home.path(), "Hello");
+    let mut server = Server::dev(home.path(), &[]);
+    server.wait("live", |_| true);
+    let endless = format!("{}for (;;) {{}}\n", function("Endless"));
+    std::fs::write(home.path().join("index.js"), &endless).unwrap();
+    server.wait("building", |_| true);
+    std::fs::write(home.path().join("index.js"), function("Good day")).unwrap();
+    server.wait("live", |_| true);
+    assert!(server.get("/hello?name=Ada").1.starts_with("Good day, Ada! "));
+
+    std::fs::write(home.path().join("index.js"), endless + "// again\n").unwrap();
+    server.wait("building", |_| true);
+    assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0), "{}", server.err());
+}
+
+#[test]
+fn a_missing_secret_is_named_and_setting_it_is_enough() {
+    let home = folder();
+    write_function(home.path(), "Hello");
+    let manifest = format!("{MANIFEST}env = {{ KEY = {{ secret = \"k\" }} }}\n");
+    std::fs::write(home.path().join("nexus.toml"), &manifest).unwrap();
+    let server = Server::dev(home.path(), &[]);
+    let failed = server.wait("failed", |_| true);
+    assert!(failed["error"].as_str().unwrap().contains("secret 'k' does not exist"), "{failed}");
+    assert_eq!(failed["hint"], "set it: nexus secrets set k");
+    // A save that changes nothing asks for another try.
+    std::fs::write(home.path().join("nexus.toml"), manifest + "# again\n").unwrap();
+    server.wait("failed", |_| true);
+
+    let mut set = binary(home.path());
+    set.args(["secrets", "set", "k"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut set = set.spawn().unwrap();
+    set.stdin.take().unwrap().write_all(b"value").unwrap();
+    assert!(set.wait().unwrap().success());
+    server.wait("live", |_| true);
+    assert_eq!(server.get("/hello").0, 200);
+}
+
+#[test]
+fn a_folder_that_is_missing_in_a_manifest_may_come_later() {
+    let home = folder();
+    write_function(home.path(), "Hello");
+    let server = Server::dev(home.path(), &[]);
+    server.wait("live", |_| true);
+    let more = format!("{MANIFEST}[functions.more]\nsource = \"more\"\n");
+    std::fs::write(home.path().join("nexus.toml"), more).unwrap();
+    let problem = server.wait("problem", |_| true);
+    assert!(problem["error"].as_str().unwrap().contains("there is no folder"), "{problem}");
+    let beside = home.path().join("beside");
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::write(beside.join("index.js"), function("More")).unwrap();
+    std::fs::rename(&beside, home.path().join("more")).unwrap();
+    server.wait("mended", |_| true);
+    assert_eq!(server.wait("live", |it| it["function"] == "shop/more")["event"], "live");
 }
 
 #[test]

@@ -146,6 +146,20 @@ impl Server {
         self.err.lock().unwrap().clone()
     }
 
+    /// Waits until it has said this on standard error; gives everything that it has said.
+    #[track_caller]
+    pub(crate) fn said(&self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let told = self.err();
+            if told.contains(text) {
+                return told;
+            }
+            assert!(Instant::now() < end, "'{text}' was not said\n{told}");
+            std::thread::yield_now();
+        }
+    }
+
     /// The next line of this event that `wanted` accepts; others are passed over.
     #[track_caller]
     pub(crate) fn wait(&self, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {

@@ -5,6 +5,7 @@
 mod api;
 mod crash;
 mod daily_loop;
+mod data_folder;
 mod debugging;
 mod durable;
 mod guests;

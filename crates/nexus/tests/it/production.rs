@@ -31,6 +31,18 @@ fn a_project_is_deployed_to_a_server() {
     assert_eq!(with(&["invoke", "hello", "-X", "GET", "--quiet"]).ok().out, "deployed");
     let unchanged = with(&["deploy", "--json"]).ok().values();
     assert_eq!(unchanged[0]["unchanged"], true);
+    // What was read can be applied, as it is or changed.
+    let read = with(&["get", "functions", "hello"]).ok().out;
+    assert!(read.contains("status:") && read.contains("revision:"), "{read}");
+    for (text, effect) in
+        [(read.clone(), "unchanged"), (read.replace("spec:", "spec:\n  description: x"), "updated")]
+    {
+        std::fs::write(home.path().join("read.yaml"), text).unwrap();
+        let applied = with(&["apply", "-f", "../read.yaml"]).ok();
+        assert!(applied.out.contains(effect), "{}", applied.out);
+    }
+    let stale = with(&["apply", "-f", "../read.yaml"]);
+    assert_eq!(stale.code, 1, "what was read before a change does not undo it: {}", stale.out);
 
     let made = with(&["tokens", "create", "ci", "--scope", "emit"]).ok().out;
     let emit = nexus(&shop, &["emit", "t", "--server", &server.api, "--token", made.trim()]);

@@ -24,6 +24,11 @@ fn wrong_manifests_name_line_and_key() {
         ),
         ("project = \"shop", "line 1"),
         ("project = \"Shop!\"", "is not a name"),
+        ("[functions.hello]", "project: is missing"),
+        (
+            "project = \"shop\"\n[functions.a]\nhttp = \"/a\"\n[functions.b]\nhttp = \"/a\"",
+            "line 5: functions.b.http: /a is a path of functions.a already",
+        ),
         ("project = \"shop\"\n[functions.hello]\nsource = \"nowhere\"", "there is no folder"),
         ("project = \"shop\"\n[functions.hello]\nlanguage = \"cobol\"", "unknown language"),
     ] {
@@ -49,6 +54,7 @@ fn wrong_configuration_exits_with_64() {
         let done = nexus(home.path(), &["serve", "--config", "nexus-server.toml"]);
         assert_eq!(done.code, 64, "{}", done.err);
         assert!(done.err.contains(expected), "{text}: {}", done.err);
+        assert!(!done.err.contains("because:"), "said twice: {}", done.err);
     }
     let done = nexus(home.path(), &["serve", "--config", "absent.toml"]);
     assert_eq!(done.code, 64);
@@ -62,6 +68,17 @@ fn the_configuration_and_its_schema_are_printed() {
     let home = folder();
     let dumped = nexus(home.path(), &["serve", "--dump-config", "--set", "drain=5s"]).ok();
     assert!(dumped.out.contains("drain = \"5s\""), "{}", dumped.out);
+    for name in ["cert.pem", "key.pem"] {
+        std::fs::write(home.path().join(name), "").unwrap();
+    }
+    let tls = ["--set", "ingress.tls.certificate=cert.pem", "--set", "ingress.tls.key=key.pem"];
+    let dumped = nexus(home.path(), &[&["serve", "--dump-config"], &tls[..]].concat()).ok();
+    assert!(dumped.out.contains("key = \"key.pem\""), "{}", dumped.out);
+    let half = nexus(home.path(), &[&["serve", "--dump-config"], &tls[..2]].concat());
+    assert_eq!(half.code, 64);
+    assert!(half.err.contains("ingress.tls.key: missing"), "{}", half.err);
+    let filter = nexus(home.path(), &["serve", "--dump-config", "--set", "logging.filter=a=b"]);
+    assert_eq!(filter.code, 64, "{}", filter.err);
     let schema = nexus(home.path(), &["serve", "--print-config-schema"]).ok();
     let schema: serde_json::Value = serde_json::from_str(&schema.out).unwrap();
     assert!(schema["properties"]["log"].is_object());

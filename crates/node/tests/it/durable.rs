@@ -216,7 +216,7 @@ async fn what_is_started_for_later_can_be_asked_for_and_taken_back() {
     assert_eq!(signal(&world, started, "a", "1").await.unwrap_err().code(), Code::NotDurable);
     world.node.cancel_invocation(&admin(), (&shop, started), "not now").await.unwrap();
     let gone = world.node.cancel_invocation(&admin(), (&shop, started), "again").await;
-    assert_eq!(gone.unwrap_err().code(), Code::NotFound);
+    assert_eq!(gone.unwrap_err().code(), Code::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use nexus_model::record::Status;
 use nexus_model::{Code, Event};
 use nexus_node::{DeadLetterFilter, InvokeInput, RedriveOptions, ResultOf};
@@ -35,6 +36,11 @@ async fn a_result_is_kept_until_the_next_version() {
     }
     let other = world.post("/f", r#"{"n":2}"#).await.unwrap();
     assert_eq!(other.headers()["nexus-cache"], "miss");
+    // A server reads no further than the stated length.
+    let piece = other.into_body().frame().await.unwrap().unwrap();
+    assert_eq!(piece.data_ref().unwrap(), r#"{"n":2}"#);
+    let other = world.post("/f", r#"{"n":2}"#).await.unwrap();
+    assert_eq!(other.headers()["nexus-cache"], "hit");
     let none = world.post("/f", "no json").await.unwrap();
     assert!(!none.headers().contains_key("nexus-cache"));
     world.deploy("f", "http status 201", cached()).await;

@@ -13,4 +13,5 @@ mod replays;
 mod serve;
 mod triggers;
 mod versions;
+mod why;
 mod world;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use nexus_exec::full_body;
-use nexus_model::record::Status;
+use nexus_model::record::{Level, Status};
 use nexus_model::resource::RecordPolicy;
 use nexus_model::view::Verdict;
 use nexus_model::{Code, InvocationFilter, OpContext, Principal, Scope};
@@ -243,6 +243,22 @@ async fn record_policies_keep_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_not_told_what_a_function_says_of_its_failure() {
+    let open = || spec(json!({ "on": { "http": [{ "path": "/f", "auth": "none" }] } }));
+    let mut told = Vec::new();
+    for mode in [Mode::Serve, Mode::Dev] {
+        let world = World::with(mode, |_| {}).await;
+        world.deploy("f", "http trap", open()).await;
+        let error = world.post("/f", "").await.map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), Code::GuestTrapped);
+        assert!(error.invocation_id().is_some(), "whoever runs it finds the rest by that");
+        told.push(error.detail().to_owned());
+    }
+    assert_eq!(told[0], Code::GuestTrapped.title());
+    assert_ne!(told[1], told[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redacted_values_are_sealed_and_large_bodies_become_blobs() {
     let world = World::new().await;
     let rules = json!({ "redact": { "headers": ["authorization"], "fields": ["card"] } });
@@ -266,6 +282,12 @@ async fn redacted_values_are_sealed_and_large_bodies_become_blobs() {
     assert_eq!(record.output.unwrap().body.unwrap().blob.len(), 32);
     let replay = world.node.replay(&admin(), id, ReplayOptions::default()).await.unwrap();
     assert_eq!(replay.output["body"]["json"]["card"], "4711", "a replay sees the original");
+    assert_eq!(view.row.level, Level::Exact);
+    // What was dropped cannot be replayed, and the list does not say that it could.
+    let rules = json!({ "redact": { "fields": ["card"], "mode": "drop" } });
+    world.deploy("f", "http echo", spec(rules)).await;
+    let dropped = invocation_of(&world.post("/f", r#"{"card":"4711"}"#).await.unwrap());
+    assert_eq!(settled(&world, dropped).await.row.level, Level::None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

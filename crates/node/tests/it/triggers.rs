@@ -108,6 +108,88 @@ async fn wrong_triggers_name_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_without_a_usable_key_is_refused_when_it_is_declared() {
+    let world = World::new().await;
+    let hook = |secret: &str| json!({ "path": "/hook", "secret": secret });
+    let own = |secret: &str| spec(json!({ "on": { "webhooks": [hook(secret)] } }));
+    let of = |secret: &str| trigger("t", json!({ "function": "f", "webhook": hook(secret) }));
+    world.deploy("f", "event echo", None).await;
+    let error = world.try_deploy("g", "event echo", own("nosuch")).await.unwrap_err();
+    assert_eq!(error.code(), Code::BadResource);
+    assert!(error.detail().starts_with("spec.on.webhooks[0].secret: secret 'nosuch'"), "{error}");
+    assert_eq!(error.hint(), Some("set it: nexus secrets set nosuch"));
+    let function = resource(Kind::Function, "g", json!({ "on": { "webhooks": [hook("nosuch")] } }));
+    assert!(refused(&world, function).await.contains("NX1005 spec.on.webhooks[0].secret"));
+    assert!(refused(&world, of("nosuch")).await.contains("NX1005 spec.webhook.secret: secret"));
+    let set = async |value: &'static [u8]| {
+        world.node.set_secret(&admin(), &name("shop"), &name("key"), value).await.unwrap();
+    };
+    set(b"no base 64!").await;
+    let error = refused(&world, of("key")).await;
+    assert!(error.contains("secret 'key' is no signing key for 'standard'"), "{error}");
+    set(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").await;
+    world.node.apply(&admin(), vec![of("key")]).await.unwrap();
+    // What was declared once can still be paused when its secret is gone.
+    let secret = ResourceKey { kind: Kind::Secret, project: Some(name("shop")), name: name("key") };
+    world.node.delete_resource(&admin(), &secret, None).await.unwrap();
+    let error = webhook(&world, "/hook").await;
+    assert_eq!((error.code(), error.code().http_status()), (Code::KeyUnusable, 503));
+    assert_eq!(error.detail(), "secret 'key' does not exist in project 'shop'");
+    assert_eq!(error.hint(), Some("set it: nexus secrets set key"));
+    world.node.pause_trigger(&admin(), &name("shop"), &name("t")).await.unwrap();
+    set(b"").await;
+    let error = webhook(&world, "/hook").await;
+    assert!(error.detail().ends_with("is no signing key for 'standard': it is empty"), "{error}");
+}
+
+/// What a request to a webhook is refused with.
+async fn webhook(world: &World, path: &str) -> nexus_node::Error {
+    let route = world.node.route("shop.localhost", &Method::POST, path).unwrap();
+    let (headers, body) = (http::HeaderMap::new(), "{}".into());
+    world.node.webhook(&crate::world::anonymous(), &route, (&headers, body)).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fallbacks_and_destinations_of_functions_are_there_or_missed() {
+    let world = World::new().await;
+    let shop = name("shop");
+    let function = |text: &str, delivery: Value| {
+        resource(Kind::Function, text, json!({ "delivery": delivery }))
+    };
+    let lost = function("a", json!({ "on-failure": { "function": "b" } }));
+    let error = refused(&world, lost.clone()).await;
+    assert_eq!(
+        error,
+        "NX1005 spec.delivery.on-failure.function: there is no function 'b' in project 'shop'"
+    );
+    // Those of one apply may name each other, whichever comes first.
+    let back = function("b", json!({ "fallback": "a" }));
+    world.node.apply(&admin(), vec![lost, back]).await.unwrap();
+    // Deploys come one after the other: the first of two is told.
+    let config = |delivery: Value| spec(json!({ "delivery": delivery }));
+    let first = world.deploy("c", "event echo", config(json!({ "fallback": "d" }))).await;
+    assert_eq!(first.notes, ["delivery.fallback: there is no function 'd' in project 'shop' yet"]);
+    let second = world.deploy("d", "event echo", config(json!({ "fallback": "c" }))).await;
+    assert!(!second.notes.iter().any(|at| at.contains("delivery")), "{:?}", second.notes);
+    // What was accepted with a missing one can be applied again, with another missing one not.
+    world.deploy("e", "event echo", config(json!({ "fallback": "none" }))).await;
+    world.node.apply(&admin(), vec![function("e", json!({ "fallback": "none" }))]).await.unwrap();
+    let worse = function("e", json!({ "fallback": "none", "on-success": { "function": "no" } }));
+    assert!(refused(&world, worse).await.contains("on-success"));
+    // Whoever deletes one learns whose it is.
+    let by = json!({ "function": "a", "event": { "type": "t" }, "delivery": { "fallback": "d" } });
+    world.node.apply(&admin(), vec![trigger("t", by)]).await.unwrap();
+    let ann = nexus_model::OpContext { principal: nexus_model::Principal::token("ann"), ..admin() };
+    let error = world.node.delete_function(&ann, &shop, &name("d")).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict);
+    assert_eq!(
+        error.detail(),
+        "function 'd' is the fallback or destination of function 'c' (fallback), trigger 't' (fallback)"
+    );
+    world.node.delete_function(&ann, &shop, &name("e")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_trigger_works_at_once_pauses_and_goes_on() {
     let world = World::new().await;
     world.deploy("f", "event echo", None).await;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nexus_model::ManualClock;
-use nexus_model::resource::{Kind, Resource};
-use nexus_store::{Change, Error, Op, ReadLimit, StateChange, StateEdit, Store};
+use nexus_model::resource::{Kind, Resource, ResourceKey};
+use nexus_store::{Change, Error, FORGET_SECRETS, Op, ReadLimit, StateChange, StateEdit, Store};
 use serde_json::json;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -151,4 +151,26 @@ async fn another_programs_database_is_left_alone() {
     edit(&path, "CREATE TABLE notes (text TEXT)").await;
     let error = open(&path, Arc::new(ManualClock::new(START))).await.unwrap_err();
     assert!(matches!(error, Error::NotAStore { .. }), "{error:?}");
+}
+
+/// What an operator runs who has lost the master key: the words of a hint, so they must be right.
+#[tokio::test]
+async fn secrets_can_be_forgotten_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = || Arc::new(ManualClock::new(START));
+    let store = open(&path(dir.path()), clock()).await.unwrap();
+    let kept = function("shop", "hello");
+    let secret =
+        ResourceKey { kind: Kind::Secret, project: Some(name("shop")), name: name("api-key") };
+    let ops = vec![put(&kept, json!({})), put(&secret, json!({"current": 1, "versions": {}}))];
+    store.apply(Change::new(principal(), ops)).await.unwrap();
+    store.close().await.unwrap();
+
+    edit(&path(dir.path()), FORGET_SECRETS).await;
+    let store = open(&path(dir.path()), clock()).await.unwrap();
+    assert_eq!(store.get(&secret).await.unwrap(), None);
+    assert_eq!(store.scan(Kind::Secret, None, 10).await.unwrap(), []);
+    assert!(store.get(&kept).await.unwrap().is_some());
+    let again = vec![put(&secret, json!({"current": 1, "versions": {"1": ""}}))];
+    assert!(store.apply(Change::new(principal(), again)).await.unwrap().changed());
 }

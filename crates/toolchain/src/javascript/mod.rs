@@ -64,19 +64,25 @@ pub(crate) fn build(source: &FunctionSource, options: &BuildOptions) -> Result<V
     let text = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
     let guess = guess_entry(&text);
     match build_entry(&file, guess, options)? {
-        Loaded::Component(component) => Ok(component),
         Loaded::Refused(output) if output.contains(OTHER_ENTRY) => {
             options.cancel.check()?;
-            finish(source, build_entry(&file, guess.other(), options)?)
+            finish(source, build_entry(&file, guess.other(), options)?, options)
         }
-        refused => finish(source, refused),
+        loaded => finish(source, loaded, options),
     }
 }
 
-fn finish(source: &FunctionSource, loaded: Loaded) -> Result<Vec<u8>, Error> {
+fn finish(
+    source: &FunctionSource,
+    loaded: Loaded,
+    options: &BuildOptions,
+) -> Result<Vec<u8>, Error> {
+    let function = source.name.clone();
     match loaded {
         Loaded::Component(component) => Ok(component),
-        Loaded::Refused(output) => Err(Error::Failed { function: source.name.clone(), output }),
+        Loaded::Refused(output) => Err(Error::Failed { function, output }),
+        Loaded::OutOfTime => Err(Error::LoadTime { function, limit: options.load_time_max }),
+        Loaded::Cancelled => Err(Error::Cancelled),
     }
 }
 
@@ -94,6 +100,6 @@ fn build_entry(file: &Path, entry: Entry, options: &BuildOptions) -> Result<Load
     options.cancel.check()?;
     let base = file.parent().unwrap_or(file).to_owned();
     let modules = Arc::new(Modules::new(base, file.to_owned(), entry));
-    snapshot::snapshot(&linked, modules, &options.cache_dir)
+    snapshot::snapshot(&linked, modules, options)
         .map_err(failed("snapshot the JavaScript function"))
 }

@@ -1,6 +1,9 @@
 //! What JavaScript functions find, and what they are told when they are wrong.
 
+use std::time::Duration;
+
 use nexus_model::record::Status;
+use nexus_toolchain::Error;
 
 use crate::project::{Project, output};
 use crate::runner::Guest;
@@ -144,6 +147,30 @@ fn a_module_without_handler_is_told_what_is_expected() {
     let output = output(project.build(""));
     assert!(output.contains("the module exports no handler"), "{output}");
     assert!(output.contains("answer"), "{output}");
+}
+
+#[test]
+fn modules_that_never_end_are_stopped() {
+    let endless = "export default { fetch() {} };\nfor (;;) {}\n";
+    let project = Project::empty();
+    project.file("index.js", endless);
+    let mut options = project.options();
+    options.load_time_max = Duration::from_millis(100);
+    let stopped = nexus_toolchain::build(&project.source(""), &options).unwrap_err();
+    assert!(matches!(stopped, Error::LoadTime { .. }), "{stopped:?}");
+    let said = stopped.to_string();
+    assert!(said.contains("did not end within 100ms"), "{said}");
+    assert!(said.contains("into the handler"), "{said}");
+}
+
+#[test]
+fn modules_that_take_all_memory_are_refused() {
+    let project = Project::empty();
+    let all = "const kept = [];\nfor (;;) kept.push(new Uint8Array(16 << 20));\n\
+               export default { fetch() {} };\n";
+    project.file("index.js", all);
+    let said = output(project.build(""));
+    assert!(said.contains("out of memory"), "{said}");
 }
 
 #[test]
