@@ -271,7 +271,8 @@ impl Shard {
             let now = (record.received_ns, *age);
             key.is_some_and(|key| self.seen.seen(id.lane, &key, now))
         });
-        if duplicate {
+        // What takes the place of a dead letter has its key.
+        if duplicate && record.replaces.is_empty() {
             let reason = "an event with the same deduplication key was there before".to_owned();
             return Some(Verdict::new(DeliveryDecision::Duplicate, reason, ""));
         }

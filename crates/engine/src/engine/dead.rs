@@ -101,6 +101,7 @@ impl Engine {
         let mut event = EventRecord {
             target: key.function.to_string(),
             trigger: key.trigger.to_string(),
+            replaces: Bytes::copy_from_slice(key.event.as_bytes()),
             ..event
         };
         // Somebody has looked at it: it is a beginning, even where the one that it replaces was dead

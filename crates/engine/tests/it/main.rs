@@ -185,10 +185,15 @@ fn cron_fires_once_per_time_also_over_a_restart() {
 fn dead_letters_are_counted_edited_and_redriven() {
     run(async {
         let kit = Kit::start().await;
-        kit.engine.configure(vec![function(&kit, "f", ON_T)]).await.unwrap();
+        // Each type of data once: an edited dead letter is no duplicate of its original.
+        let spec = r#"{"on":{"events":[{"type":"t"}]},
+            "delivery":{"deduplicate":{"key":"datacontenttype","age":"1h"}}}"#;
+        kit.engine.configure(vec![function(&kit, "f", spec)]).await.unwrap();
         let mut ids = Vec::new();
         for number in 0..4 {
-            ids.push(kit.accept(event(&kit, &number.to_string(), "refuse")).await.unwrap());
+            let mut refused = event(&kit, &number.to_string(), "refuse");
+            refused.event.datacontenttype = Some(format!("text/{number}"));
+            ids.push(kit.accept(refused).await.unwrap());
         }
         for id in &ids {
             let ended = kit.engine.wait_ended(kit.key(*id, "f")).await.unwrap().unwrap();
@@ -200,7 +205,8 @@ fn dead_letters_are_counted_edited_and_redriven() {
             [("NX5003", 4)]
         );
         let how = || Redrive { principal: "token:me".into(), reason: "fixed".into(), rate: None };
-        let edited = event(&kit, "edited", "ok");
+        let mut edited = event(&kit, "edited", "ok");
+        edited.event.datacontenttype = Some("text/0".to_owned());
         let new = kit.engine.redrive_edited(kit.key(ids[0], "f"), edited, how()).await.unwrap();
         let ended = kit.engine.wait_ended(kit.key(new, "f")).await.unwrap().unwrap();
         assert_eq!(ended.decision, None);

@@ -38,6 +38,9 @@ pub struct EventRecord {
     /// chains.
     #[prost(uint32, tag = "8")]
     pub depth: u32,
+    /// The dead letter whose place it takes, with other data; empty otherwise. 16 bytes.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub replaces: Bytes,
 }
 
 /// The attributes and data of a CloudEvent.

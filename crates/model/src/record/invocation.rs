@@ -327,7 +327,9 @@ pub struct InvocationRecord {
     /// The further events of a batch, 16 bytes each; `meta.cause_event` is the first.
     #[prost(bytes = "bytes", repeated, tag = "28")]
     pub batch: Vec<Bytes>,
-    /// Those events of a batch that the function reported as failed, 16 bytes each.
+    /// Those events of a batch that the function reported as failed, 16 bytes each. At the end may
+    /// stand why all of them did: zeros where the report could not be read, ones where it named an
+    /// event that is not in the batch.
     #[prost(bytes = "bytes", repeated, tag = "29")]
     pub batch_failed: Vec<Bytes>,
     /// The answer came from the result cache: the invocation that computed it, 16 bytes.
