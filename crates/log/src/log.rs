@@ -20,6 +20,7 @@ use crate::query::{self, blocking};
 use crate::recordings::{self, Encoded};
 use crate::recover::position;
 use crate::report::{LogCounts, LogStats, Opened, RetentionReport, VerifyReport};
+use crate::row::Row;
 use crate::scan::{self, EffectLimits, Effects, Origin, Scanned};
 use crate::segment::Segment;
 use crate::shared::{Shared, State, lock};
@@ -384,10 +385,7 @@ impl Log {
         after: Position,
         max: usize,
     ) -> Result<(Vec<Entry>, Position), Error> {
-        let shared = self.shared().clone();
-        let (entries, through) =
-            query::read_from(shared, (after.sequence, max), query::is_work).await?;
-        Ok((entries, position(through)))
+        self.read_where((after, max), query::is_work).await
     }
 
     /// The events among the next `max` durable records after a position, and the position up to
@@ -400,9 +398,16 @@ impl Log {
         after: Position,
         max: usize,
     ) -> Result<(Vec<Entry>, Position), Error> {
+        self.read_where((after, max), query::is_event).await
+    }
+
+    async fn read_where(
+        &self,
+        (after, max): (Position, usize),
+        wanted: fn(&Row) -> bool,
+    ) -> Result<(Vec<Entry>, Position), Error> {
         let shared = self.shared().clone();
-        let (entries, through) =
-            query::read_from(shared, (after.sequence, max), query::is_event).await?;
+        let (entries, through) = query::read_from(shared, (after.sequence, max), wanted).await?;
         Ok((entries, position(through)))
     }
 
@@ -450,13 +455,7 @@ impl Log {
 
     /// What was counted since the log was opened. Reads no file.
     pub fn counts(&self) -> LogCounts {
-        let counters = &self.shared().counters;
-        LogCounts {
-            commits: counters.commits.load(Ordering::Relaxed),
-            records: counters.commit_records.load(Ordering::Relaxed),
-            recordings_lost: counters.lost.load(Ordering::Relaxed),
-            restarts: counters.restarts.load(Ordering::Relaxed),
-        }
+        self.shared().counts()
     }
 
     /// Bytes of the files that hold records; those of the tail are preallocated.

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::batch::{Batch, PayloadKey};
 use crate::recordings::Recordings;
 use crate::segment::Segment;
-use crate::{Disk, Error, FolderLock, LogConfig};
+use crate::{Disk, Error, FolderLock, LogConfig, LogCounts};
 
 /// Appends that wait for the writer, in bytes: the callers' memory is bounded by this.
 pub(crate) const QUEUE_BYTES_MAX: u64 = 256 << 20;
@@ -113,6 +113,17 @@ impl Shared {
     /// The oldest record that is kept.
     pub(crate) fn first_sequence(&self) -> u64 {
         self.segments().first().map_or(1, Segment::first_sequence)
+    }
+
+    /// What was counted since the log was opened.
+    pub(crate) fn counts(&self) -> LogCounts {
+        let counters = &self.counters;
+        LogCounts {
+            commits: counters.commits.load(Ordering::Relaxed),
+            records: counters.commit_records.load(Ordering::Relaxed),
+            recordings_lost: counters.lost.load(Ordering::Relaxed),
+            restarts: counters.restarts.load(Ordering::Relaxed),
+        }
     }
 
     /// Recordings of this size reached the disk or were lost.

@@ -17,15 +17,15 @@ use crate::{Disk, Error, FolderLock, files, recover, retention};
 /// Numbers about a running log.
 pub(crate) fn stats(shared: &Shared) -> Result<LogStats, Error> {
     let segments = shared.segments();
-    let counters = &shared.counters;
+    let counts = shared.counts();
     Ok(LogStats {
         disk_bytes: retention::disk_bytes(shared)?,
         last_sequence: *shared.durable.borrow(),
-        recordings_lost: counters.lost.load(Ordering::Relaxed),
+        recordings_lost: counts.recordings_lost,
         recordings_buffered_bytes: shared.buffered.load(Ordering::Relaxed),
-        commits: counters.commits.load(Ordering::Relaxed),
-        commits_records: counters.commit_records.load(Ordering::Relaxed),
-        restarts: counters.restarts.load(Ordering::Relaxed),
+        commits: counts.commits,
+        commits_records: counts.records,
+        restarts: counts.restarts,
         ..of_segments(&segments)?
     })
 }

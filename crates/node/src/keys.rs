@@ -12,6 +12,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use nexus_model::resource::{Resource, SecretSpec};
 
+use crate::secrets;
+
 const NONCE_BYTES: usize = 24;
 const FORMAT: u8 = 1;
 
@@ -68,8 +70,7 @@ impl MasterKey {
         };
         let Some(sealed) = spec.versions.get(&spec.current) else { return false };
         let Ok(sealed) = STANDARD.decode(sealed) else { return false };
-        // As `secrets.rs` seals them.
-        let context = format!("{project}/{}/{}", secret.metadata.name, spec.current);
+        let context = secrets::context(project, &secret.metadata.name, spec.current);
         self.derive("secrets").open(&context, &sealed).is_ok()
     }
 

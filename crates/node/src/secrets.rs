@@ -181,6 +181,7 @@ fn secret_key(project: &Name, name: &Name) -> ResourceKey {
     ResourceKey { kind: Kind::Secret, project: Some(project.clone()), name: name.clone() }
 }
 
-fn context(project: &Name, name: &Name, version: u32) -> String {
+/// The place where a value belongs: it opens nowhere else.
+pub(crate) fn context(project: &Name, name: &Name, version: u32) -> String {
     format!("{project}/{name}/{version}")
 }
