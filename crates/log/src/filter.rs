@@ -3,7 +3,7 @@
 use nexus_model::record::{EventRecord, InvocationRecord, RecordKind};
 use nexus_model::{EventFilter, InvocationFilter, TimeRange, Timestamp};
 
-use crate::row::{Row, handled_event, hash_of, may_begin_with, table_form};
+use crate::row::{Row, handled_event, hash_of, id_ms, may_begin_with, table_form};
 use crate::sealed::SealedSegment;
 use crate::segment::Segment;
 use crate::tail_segment::{Bounds, NameTable};
@@ -190,7 +190,8 @@ pub(crate) struct InvocationTest<'a> {
     filter: &'a InvocationFilter,
     /// One bit per status; all set without a condition.
     statuses: u32,
-    event: Option<u32>,
+    /// The hash of the event's id and its time.
+    event: Option<(u32, u64)>,
 }
 
 impl<'a> InvocationTest<'a> {
@@ -199,7 +200,8 @@ impl<'a> InvocationTest<'a> {
             [] => u32::MAX,
             some => some.iter().fold(0, |bits, status| bits | 1 << (*status as u32)),
         };
-        InvocationTest { filter, statuses, event: filter.event.map(|id| hash_of(id.as_bytes())) }
+        let event = filter.event.map(|id| (hash_of(id.as_bytes()), id_ms(id.as_bytes())));
+        InvocationTest { filter, statuses, event }
     }
 
     fn has_status(&self, status: u8) -> bool {
@@ -214,7 +216,7 @@ impl<'a> InvocationTest<'a> {
             && self.filter.cold.is_none_or(|cold| row.cold() == cold)
             && self.filter.trace.is_none_or(|trace| row.trace_id() == trace)
             && (self.filter.triggers.is_empty() || self.filter.triggers.contains(&row.trigger()))
-            && self.event.is_none_or(|event| row.cause() == event)
+            && self.event.is_none_or(|(hash, ms)| row.cause() == hash || row.may_have_delivered(ms))
     }
 
     /// The number of hits in a sealed segment, where its summary can tell.
@@ -275,7 +277,10 @@ impl Test for InvocationTest<'_> {
     }
 }
 
-/// Whether an invocation handled the filter's event.
+/// Whether an invocation handled the filter's event, alone or in a batch.
 pub(crate) fn invocation_matches(filter: &InvocationFilter, record: &InvocationRecord) -> bool {
-    filter.event.is_none_or(|event| handled_event(record) == event.as_bytes())
+    filter.event.is_none_or(|event| {
+        let own = event.as_bytes();
+        handled_event(record) == own || record.batch.iter().any(|id| id[..] == own[..])
+    })
 }

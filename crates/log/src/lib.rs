@@ -11,7 +11,8 @@
 //! - `batch`, `row`, `group`: what a record becomes on disk. `docs/log-format.md` describes the bytes.
 //! - `writer`: the only thread that appends; one write and one sync per group.
 //! - `sealer`, `seal`, `sealed`: full segments become immutable ones.
-//! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut.
+//! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut off.
+//! - `cut`: a log that is damaged before its end is cut there, when somebody says so.
 //! - `query`, `filter`: lists walk rows of fixed width from the newest; payloads are read for hits.
 //! - `activity`, `scan`, `decided`: counting what ran, looking into payloads, and following causes and
 //!   decisions forward.
@@ -51,6 +52,8 @@ mod filter;
 mod query;
 mod scan;
 
+mod bodies;
+mod cut;
 mod retention;
 mod stats;
 mod verify;
@@ -65,15 +68,17 @@ pub use batch::Batch;
 pub use config::{
     LogConfig, OnPressure, Retention, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
+pub use cut::{Cut, cut_dir, damage_dir};
 pub use decided::Decisions;
 pub use disk::{Disk, DiskFile, DiskLock, SECTOR_BYTES};
 pub use error::{Error, Pressure};
 pub use lock::{FolderLock, LOCK_FILE};
-pub use log::{Log, stats_dir, verify_dir};
+pub use log::{BlobCheck, Log, stats_dir, verify_dir};
 pub use position::{Entry, Position};
 pub use real::RealDisk;
 pub use report::{
-    Damage, KindCount, LogCounts, LogStats, Opened, RetentionReport, SegmentStats, VerifyReport,
+    BodyDamage, Damage, KindCount, LogCounts, LogStats, Opened, RetentionReport, SegmentStats,
+    VerifyReport,
 };
 pub use scan::{EffectLimit, EffectLimits, Effects, Origin, Scanned};
 pub use tail::Tail;

@@ -11,7 +11,7 @@ use nexus_model::record::{
 };
 use nexus_model::view::InvocationRow;
 use nexus_model::{
-    Clock, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Page, Timestamp,
+    Clock, Cursor, Digest, EventFilter, EventId, InvocationFilter, InvocationId, Page, Timestamp,
 };
 
 use crate::activity::{self, Activity, ActivityQuery};
@@ -88,11 +88,8 @@ impl Log {
     /// [`Error::TooLarge`], [`Error::TooMany`] and [`Error::Id`] for records that can never be
     /// stored; [`Error::NoSpace`], [`Error::Stopped`] and [`Error::Busy`] may pass by themselves.
     pub async fn append(&self, records: Vec<Record>) -> Result<Vec<Position>, Error> {
-        let tail = &self.handle.tail;
-        let batch = tail.prepare(&records)?;
-        let count = records.len() as u64;
-        let first = tail.append(batch, tail.epoch()).await?;
-        Ok((first..first + count).map(position).collect())
+        let first = self.append_all(&records).await?;
+        Ok((first..first + records.len() as u64).map(position).collect())
     }
 
     /// Records behind the response: never blocks, costs a push onto a list. The record is on disk
@@ -167,9 +164,13 @@ impl Log {
     /// # Errors
     /// Like [`append`](Self::append).
     pub async fn append_one(&self, record: &Record) -> Result<Position, Error> {
+        Ok(position(self.append_all(std::slice::from_ref(record)).await?))
+    }
+
+    async fn append_all(&self, records: &[Record]) -> Result<u64, Error> {
         let tail = &self.handle.tail;
-        let batch = tail.prepare(std::slice::from_ref(record))?;
-        Ok(position(tail.append(batch, tail.epoch()).await?))
+        let batch = tail.prepare(records)?;
+        tail.append(batch, tail.epoch()).await
     }
 
     /// Returns when every recording that was buffered before the call is on disk.
@@ -424,6 +425,15 @@ impl Log {
         Some(Timestamp::from_unix_ns(first.bounds().time_min))
     }
 
+    /// The moment before which nothing is left because retention removed it; `None` while it has
+    /// removed nothing.
+    pub fn removed_before(&self) -> Option<Timestamp> {
+        match self.shared().first_sequence() {
+            1 => None,
+            _ => self.oldest(),
+        }
+    }
+
     /// Returns when a durable record lies after `position`, or the log is closed. Cancel safe.
     pub async fn wait_past(&self, position: Position) {
         let mut durable = self.shared().durable.subscribe();
@@ -444,13 +454,17 @@ impl Log {
         blocking(move || retention::enforce(&shared, floor)).await
     }
 
-    /// Reads everything and recomputes every checksum, hash and link of the chain.
+    /// Reads everything and recomputes every checksum, hash and link of the chain; `blob` looks at
+    /// the large bodies that records refer to, each once, on a thread that may block.
     ///
     /// # Errors
     /// A file cannot be read at all. Damage is no error: it is in the report.
-    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+    pub async fn verify(
+        &self,
+        blob: impl Fn(Digest) -> Result<u64, String> + Send + 'static,
+    ) -> Result<VerifyReport, Error> {
         let shared = self.shared().clone();
-        blocking(move || verify::verify(&shared.segments(), Some(&shared.key))).await
+        blocking(move || verify::verify(&shared.segments(), Some(&shared.key), &blob)).await
     }
 
     /// What was counted since the log was opened. Reads no file.
@@ -515,12 +529,20 @@ fn begin_closing(shared: &Shared) {
     shared.sealer_wake.notify_all();
 }
 
-/// Checks every file of the log in `dir`, which no process may have open.
+/// Looks at the file of a large body: its size where it is sound, otherwise what is wrong with it.
+pub type BlobCheck<'a> = &'a dyn Fn(Digest) -> Result<u64, String>;
+
+/// Checks every file of the log in `dir`, which no process may have open, and by `blob` the large
+/// bodies that its records refer to.
 ///
 /// # Errors
 /// The folder is locked or cannot be read. Damage is no error: it is in the report.
-pub fn verify_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<VerifyReport, Error> {
-    verify::verify_dir(dir, disk)
+pub fn verify_dir(
+    dir: &Path,
+    disk: Arc<dyn Disk>,
+    blob: BlobCheck<'_>,
+) -> Result<VerifyReport, Error> {
+    verify::verify_dir(dir, disk, blob)
 }
 
 /// Numbers about the log in `dir`, which no process may have open. Changes nothing.

@@ -47,11 +47,17 @@ pub(crate) struct Found {
 
 /// Reads the folder. Changes nothing.
 pub(crate) fn find(dir: &Path, disk: &dyn Disk) -> Result<Found, Error> {
+    find_below(dir, disk, u64::MAX)
+}
+
+/// Reads the folder as if it had no segment of this number or a higher one.
+pub(crate) fn find_below(dir: &Path, disk: &dyn Disk, end: u64) -> Result<Found, Error> {
     let mut found = Found { next_sequence: 1, next_segment: 1, ..Found::default() };
     let mut numbers: BTreeMap<u64, (bool, bool)> = BTreeMap::new();
     for (kind, number) in files::list(dir, disk)? {
         let path = path_of(dir, kind, number);
         match kind {
+            FileKind::Tail | FileKind::Sealed if number >= end => {}
             FileKind::Tail => numbers.entry(number).or_default().0 = true,
             FileKind::Sealed => numbers.entry(number).or_default().1 = true,
             FileKind::Sealing => found.half_sealed.push(path),
@@ -171,7 +177,7 @@ fn read_tail(
             Step::Torn(what) if limit.is_some() => return Err(reader.corrupt(what)),
             end => {
                 let what = if let Step::Torn(what) = end { Some(what) } else { None };
-                if reader.later_group()?.is_some() {
+                if reader.has_later_group()? {
                     return Err(reader.corrupt(what.unwrap_or("group header")));
                 }
                 torn = what.map(|what| torn_message(&reader, what));

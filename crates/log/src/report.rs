@@ -1,6 +1,6 @@
 //! What the log says about itself.
 
-use nexus_model::Timestamp;
+use nexus_model::{Digest, Timestamp};
 use serde::Serialize;
 
 /// What opening found and did.
@@ -106,15 +106,36 @@ pub struct VerifyReport {
     pub unkeyed_records: u64,
     /// The last link of the hash chain, in hexadecimal.
     pub chain: String,
-    /// Everything that is wrong; empty for a sound log.
+    /// Large bodies that records refer to, whose files are there and have their digests.
+    pub bodies: u64,
+    /// Bytes of these files.
+    pub body_bytes: u64,
+    /// Everything that is wrong with the log's own files; empty for a sound log.
     pub damage: Vec<Damage>,
+    /// Large bodies whose files are missing or damaged; empty where all are there.
+    pub body_damage: Vec<BodyDamage>,
 }
 
 impl VerifyReport {
     /// Whether nothing is wrong.
     pub fn sound(&self) -> bool {
-        self.damage.is_empty()
+        self.damage.is_empty() && self.body_damage.is_empty()
     }
+}
+
+/// A large body that a record refers to, and that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct BodyDamage {
+    /// What it is about: an event's or an invocation's id.
+    pub record: String,
+    /// Which part of the record it is.
+    pub part: String,
+    /// The number of the first record that refers to it.
+    pub sequence: u64,
+    /// The digest that it was written under.
+    pub digest: Digest,
+    /// What is wrong with its file.
+    pub what: String,
 }
 
 /// One place where stored bytes are not what was written.

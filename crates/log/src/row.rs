@@ -1,6 +1,7 @@
 //! The catalogue: one fixed-width row per record, the same bytes in the tail, in the hash chain and
 //! in the footer of a sealed segment.
 
+use bytes::Bytes;
 use nexus_model::record::{
     EventRecord, InvocationRecord, Level, Meta, Record, RecordKind, Status, Trigger, input,
 };
@@ -14,6 +15,8 @@ pub(crate) const NAMES_MAX: usize = NO_NAME as usize;
 /// Strings are kept up to this length in bytes; longer ones as a prefix and a hash.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 const NAME_PREFIX_BYTES: usize = 223;
+/// The bit of `flags` that says that an attempt delivered a batch.
+const BATCH: u8 = 1 << 5;
 
 /// One row. The fields, little-endian:
 ///
@@ -27,6 +30,10 @@ const NAME_PREFIX_BYTES: usize = 223;
 ///                         58  flags     u8
 ///                         59  attempt   u8
 /// ```
+///
+/// Of an attempt to deliver a batch, bytes 64 to 71 say between which times its events came: the
+/// latest in milliseconds before `time_ns` (i32), and by how much the earliest was before that (u32).
+/// The ends of these types stand for anything beyond.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row(pub(crate) [u8; ROW_BYTES]);
 
@@ -124,6 +131,25 @@ impl Row {
     pub(crate) fn subject(&self) -> u32 {
         self.u32_at(68)
     }
+    /// Between which times (milliseconds of ids) the events of a batch came; `None` where there is no
+    /// batch. Rows of older builds say nothing of it.
+    pub(crate) fn batch_ms(&self) -> Option<std::ops::RangeInclusive<u64>> {
+        if self.0[58] & BATCH == 0 {
+            return None;
+        }
+        let (late, span) = (self.u32_at(64) as i32, self.u32_at(68));
+        let last = unix_ms(self.time_ns()).saturating_add_signed(-i64::from(late));
+        let latest = if late == i32::MIN { u64::MAX } else { last };
+        let open = late == i32::MAX || span == u32::MAX;
+        let earliest = if open { 0 } else { last.saturating_sub(u64::from(span)) };
+        Some(earliest..=latest)
+    }
+
+    /// Whether an event with an id of this time may have been in a batch of this attempt.
+    pub(crate) fn may_have_delivered(&self, event_ms: u64) -> bool {
+        self.batch_ms().is_some_and(|times| times.contains(&event_ms))
+    }
+
     pub(crate) fn payload_len(&self) -> u32 {
         self.u32_at(72)
     }
@@ -161,6 +187,7 @@ impl Row {
                 row.0[57] = Status::Running as u8;
                 row.0[59] = record.attempt.min(255) as u8;
                 row.put(60, &hash_of(&record.meta.cause_event).to_le_bytes());
+                row.put_batch((&record.meta.cause_event, &record.batch), record.started_ns);
             }
             Record::Config(record) => row.put(16, &record.at_ns.to_le_bytes()),
             Record::Delivery(record) => {
@@ -203,6 +230,8 @@ impl Row {
 
     fn fill_invocation(&mut self, record: &InvocationRecord) {
         let duration_ns = match record.timings.total_ns {
+            // Nothing ran.
+            0 if !record.was_tried() => 0,
             0 => u64::try_from(record.ended_ns.saturating_sub(record.accepted_ns)).unwrap_or(0),
             total_ns => total_ns,
         };
@@ -217,6 +246,24 @@ impl Row {
             | (record.level.clamp(0, 3) as u8) << 3;
         self.0[59] = record.attempt.min(255) as u8;
         self.put(60, &hash_of(handled_event(record)).to_le_bytes());
+        self.put_batch((&record.meta.cause_event, &record.batch), record.accepted_ns);
+    }
+
+    fn put_batch(&mut self, (first, others): (&[u8], &[Bytes]), at_ns: i64) {
+        if others.is_empty() {
+            return;
+        }
+        let ids = std::iter::once(first).chain(others.iter().map(|id| &id[..]));
+        let times = ids.filter_map(|id| Some(id_ms(id.try_into().ok()?)));
+        let (earliest, latest) =
+            times.fold((u64::MAX, 0), |(low, high), ms| (low.min(ms), high.max(ms)));
+        // The clock may have been set back in between: then it is negative.
+        let late = unix_ms(at_ns).cast_signed().saturating_sub(latest.cast_signed());
+        let late = late.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+        let span = u32::try_from(latest.saturating_sub(earliest)).unwrap_or(u32::MAX);
+        self.0[58] |= BATCH;
+        self.put(64, &late.to_le_bytes());
+        self.put(68, &span.to_le_bytes());
     }
 }
 
@@ -247,6 +294,10 @@ pub(crate) fn names(record: &Record) -> Names<'_> {
 /// The milliseconds at the front of an id.
 pub(crate) fn id_ms(id: &[u8; 16]) -> u64 {
     u64::from_be_bytes([0, 0, id[0], id[1], id[2], id[3], id[4], id[5]])
+}
+
+fn unix_ms(ns: i64) -> u64 {
+    u64::try_from(ns / 1_000_000).unwrap_or(0)
 }
 
 /// A short hash that stands for a value in rows: equal values have equal hashes, and a hit is

@@ -1,8 +1,9 @@
 //! Reading many records: page by page for searches that look into payloads, and forward for what an
 //! event or invocation led to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use bytes::Bytes;
 use nexus_model::record::{EventRecord, InvocationRecord, Record, RecordKind};
 use nexus_model::{Cursor, EventFilter, InvocationFilter};
 
@@ -122,6 +123,7 @@ pub(crate) fn effects(
         trace: origin.trace,
         depths: HashMap::from([(origin.id, 0)]),
         hashes: HashSet::from([hash_of(&origin.id)]),
+        times: BTreeSet::from([id_ms(&origin.id)]),
         places: HashMap::new(),
         found: Effects::default(),
         rows: 0,
@@ -160,6 +162,8 @@ struct Pass {
     /// What is known, with its distance from the beginning.
     depths: HashMap<[u8; 16], u32>,
     hashes: HashSet<u32>,
+    /// The times of the ids: batches say between which times their events came.
+    times: BTreeSet<u64>,
     /// Where invocations that began lie in what was found: their end takes their place.
     places: HashMap<[u8; 16], usize>,
     found: Effects,
@@ -175,6 +179,7 @@ impl Pass {
             return false;
         }
         (row.cause() != 0 && self.hashes.contains(&row.cause()))
+            || row.batch_ms().is_some_and(|times| self.times.range(times).next().is_some())
             || (self.trace != [0; 16] && row.trace_id() == self.trace)
     }
 
@@ -203,6 +208,7 @@ impl Pass {
         }
         self.depths.insert(id, depth);
         self.hashes.insert(hash_of(&id));
+        self.times.insert(id_ms(&id));
         self.places.insert(id, self.found.records.len());
         self.found.records.push((depth, record));
         Ok(Go::On)
@@ -211,16 +217,17 @@ impl Pass {
     /// How far a record is from the beginning; `None` when nothing known led to it.
     fn depth(&self, record: &Record) -> Option<u32> {
         let known = |id: &[u8]| self.depths.get(<&[u8; 16]>::try_from(id).ok()?);
+        let first_known = |batch: &[Bytes]| batch.iter().find_map(|id| known(id));
         let cause = match record {
             Record::Event(event) => {
                 known(&event.meta.cause_invocation).or_else(|| known(&event.meta.cause_event))
             }
-            Record::Started(started) => {
-                known(&started.meta.cause_event).or_else(|| known(&started.meta.cause_invocation))
-            }
-            Record::Invocation(ended) => {
-                known(handled_event(ended)).or_else(|| known(&ended.meta.cause_invocation))
-            }
+            Record::Started(started) => known(&started.meta.cause_event)
+                .or_else(|| known(&started.meta.cause_invocation))
+                .or_else(|| first_known(&started.batch)),
+            Record::Invocation(ended) => known(handled_event(ended))
+                .or_else(|| known(&ended.meta.cause_invocation))
+                .or_else(|| first_known(&ended.batch)),
             _ => None,
         };
         cause.map(|depth| depth + 1)

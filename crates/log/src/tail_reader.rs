@@ -166,8 +166,26 @@ impl TailReader {
     /// Whether a sound group header of this life of the file lies after the place where reading
     /// ended. Groups are written one at a time and synced before the next begins, so one that comes
     /// later proves that the place was whole once.
-    pub(crate) fn later_group(&mut self) -> Result<Option<u64>, Error> {
-        let mut at = self.offset + GROUP_ALIGN as u64;
+    pub(crate) fn has_later_group(&mut self) -> Result<bool, Error> {
+        let at = self.offset + GROUP_ALIGN as u64;
+        Ok(self.next_header(at)?.is_some())
+    }
+
+    /// The header of the newest group that was begun at or after the place where reading ended.
+    pub(crate) fn newest_group(&mut self) -> Result<Option<GroupHeader>, Error> {
+        let mut newest: Option<GroupHeader> = None;
+        let mut at = self.offset;
+        while let Some((place, header)) = self.next_header(at)? {
+            at = place + GROUP_ALIGN as u64;
+            if newest.as_ref().is_none_or(|it| it.first_sequence <= header.first_sequence) {
+                newest = Some(header);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// The next sound header of a group of this life of the file, with its place.
+    fn next_header(&mut self, mut at: u64) -> Result<Option<(u64, GroupHeader)>, Error> {
         let size = self.size()?;
         let step = WINDOW_BYTES as u64 / 4;
         while at < size {
@@ -182,8 +200,8 @@ impl TailReader {
                     continue;
                 }
                 let sound = GroupHeader::parse(&bytes[from..]);
-                if sound.is_some_and(|header| header.first_sequence >= expected) {
-                    return Ok(Some(at + from as u64));
+                if let Some(header) = sound.filter(|header| header.first_sequence >= expected) {
+                    return Ok(Some((at + from as u64, header)));
                 }
             }
             at += step;

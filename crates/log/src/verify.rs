@@ -1,4 +1,5 @@
-//! Verification: every byte is read, every checksum, payload hash and link of the chain recomputed.
+//! Verification: every byte is read, every checksum, payload hash and link of the chain recomputed,
+//! and every large body that a record refers to is looked at.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use crate::sealed::{Chain, ChainGroup, SealedSegment};
 use crate::segment::Segment;
 use crate::tail_reader::{Step, TailReader, wrong_run};
 use crate::tail_segment::{PAGE_ROWS, Placed, TailSegment};
-use crate::{Error, FolderLock, files, recover};
+use crate::{BlobCheck, Error, FolderLock, bodies, files, recover};
 
 /// Verifies the segments of a running log as they are now.
 pub(crate) fn verify(
     segments: &[Segment],
     key: Option<&PayloadKey>,
+    blob: BlobCheck<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut check = Check { key, report: VerifyReport::default(), link: None, next_sequence: 0 };
     for (index, segment) in segments.iter().enumerate() {
@@ -28,15 +30,20 @@ pub(crate) fn verify(
             Segment::Sealed(sealed) => check.sealed(sealed)?,
         }
     }
+    bodies::check(segments, blob, &mut check.report)?;
     Ok(check.finish())
 }
 
 /// Verifies a folder that nobody has open. Damage that stops the log from opening is named as well.
-pub(crate) fn verify_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<VerifyReport, Error> {
+pub(crate) fn verify_dir(
+    dir: &Path,
+    disk: Arc<dyn Disk>,
+    blob: BlobCheck<'_>,
+) -> Result<VerifyReport, Error> {
     let _lock = FolderLock::acquire(dir, &*disk)?;
     let key = recover::read_payload_key(dir, &*disk)?;
     match recover::find(dir, &*disk) {
-        Ok(found) => verify(&found.segments, key.as_ref()),
+        Ok(found) => verify(&found.segments, key.as_ref(), blob),
         Err(error) => {
             // The log cannot be opened as a whole: check each sealed file alone, so that all damage
             // is named and not only the first.
@@ -47,11 +54,13 @@ pub(crate) fn verify_dir(dir: &Path, disk: Arc<dyn Disk>) -> Result<VerifyReport
                 next_sequence: 0,
             };
             check.damage(error)?;
+            let mut readable = Vec::new();
             for (kind, number) in files::list(dir, &*disk)? {
                 if kind == FileKind::Sealed {
-                    check.file(dir, &*disk, number)?;
+                    readable.extend(check.file(dir, &*disk, number)?);
                 }
             }
+            bodies::check(&readable, blob, &mut check.report)?;
             Ok(check.finish())
         }
     }
@@ -92,13 +101,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn file(&mut self, dir: &Path, disk: &dyn Disk, number: u64) -> Result<(), Error> {
+    /// Checks a sealed file alone; the segment where it can be read.
+    fn file(&mut self, dir: &Path, disk: &dyn Disk, number: u64) -> Result<Option<Segment>, Error> {
         let path = path_of(dir, FileKind::Sealed, number);
         let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
         self.link = None;
         match SealedSegment::open(file, path, number) {
-            Ok(segment) => self.sealed(&segment),
-            Err(error) => self.damage(error),
+            Ok(segment) => {
+                self.sealed(&segment)?;
+                Ok(Some(Segment::Sealed(Arc::new(segment))))
+            }
+            Err(error) => self.damage(error).map(|()| None),
         }
     }
 

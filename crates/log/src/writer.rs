@@ -203,13 +203,7 @@ impl Writer {
             Err(error) => {
                 self.carried = recordings;
                 pending.into_iter().for_each(|one| answer(one, Err(error.clone())));
-                if matches!(error, Error::Stopped { .. }) {
-                    self.restart(error);
-                } else if self.carried.is_some() {
-                    // No new file could be made (a full disk): try again soon, nobody else asks.
-                    lock(&self.shared.queue).recordings_due =
-                        Some(Instant::now() + RESTART_WAIT_MIN);
-                }
+                self.go_on_after(&error);
                 false
             }
         }
@@ -304,47 +298,55 @@ impl Writer {
         Ok(())
     }
 
-    /// After a failed write or sync: nobody knows what the disk has beyond the last acknowledged
-    /// group. Checks that everything acknowledged is there, gives the file up and begins a new one,
-    /// which says where the old one ends. Never syncs the same file again.
-    fn restart(&mut self, error: Error) {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "the log stopped; it starts again"
-        );
-        self.shared.counters.restarts.fetch_add(1, Ordering::Relaxed);
+    /// Begins a new segment after an error, however long that takes.
+    ///
+    /// After a failed write or sync nobody knows what the disk has beyond the last acknowledged
+    /// group: it is checked that everything acknowledged is there, and the file is given up; the new
+    /// one says where it ends. The same file is never synced again. After a roll-over for which
+    /// there was no room nothing is in doubt: all that is missing is the new segment.
+    fn go_on_after(&mut self, error: &Error) {
+        if matches!(error, Error::Stopped { .. }) {
+            self.shared.counters.restarts.fetch_add(1, Ordering::Relaxed);
+        } else if self.active.is_some() {
+            return;
+        }
+        tracing::error!(error = error as &dyn std::error::Error, "the log takes no appends");
         let mut wait = RESTART_WAIT_MIN;
         let mut suspect = self.active.take().map(|active| active.segment);
+        // At once after a broken file; a full disk needs time.
+        let mut at_once = matches!(error, Error::Stopped { .. });
+        let mut latest = error.clone();
         loop {
-            let tried = match &suspect {
-                Some(segment) => self.check_acknowledged(segment),
-                None => Ok(()),
-            };
-            let tried = tried.and_then(|()| {
-                if let Some(segment) = suspect.take() {
-                    self.shared.seal_later(segment, self.link);
-                }
-                self.roll_over()
-            });
-            let latest = match tried {
-                Ok(()) => {
-                    let mut queue = lock(&self.shared.queue);
-                    if matches!(queue.state, State::Stopped(_)) {
-                        queue.state = State::Open;
-                    }
-                    if self.carried.is_some() {
-                        queue.recordings_due = Some(Instant::now());
-                    }
-                    tracing::info!(segment = self.next_segment - 1, "the log goes on");
+            if !at_once {
+                if !self.wait_stopped(&latest, wait) {
                     return;
                 }
-                Err(error) => error,
-            };
-            if !self.wait_stopped(&latest, wait) {
-                return;
+                wait = (wait * 2).min(RESTART_WAIT_MAX);
             }
-            wait = (wait * 2).min(RESTART_WAIT_MAX);
+            at_once = false;
+            match self.begin_after(&mut suspect) {
+                Ok(()) => break,
+                Err(error) => latest = error,
+            }
         }
+        let mut queue = lock(&self.shared.queue);
+        if matches!(queue.state, State::Stopped(_)) {
+            queue.state = State::Open;
+        }
+        if self.carried.is_some() {
+            queue.recordings_due = Some(Instant::now());
+        }
+        tracing::info!(segment = self.next_segment - 1, "the log goes on");
+    }
+
+    fn begin_after(&mut self, suspect: &mut Option<Arc<TailSegment>>) -> Result<(), Error> {
+        if let Some(segment) = suspect {
+            self.check_acknowledged(segment)?;
+        }
+        if let Some(segment) = suspect.take() {
+            self.shared.seal_later(segment, self.link);
+        }
+        self.roll_over()
     }
 
     /// Refuses appends for a while; `false` when the log is being closed meanwhile.

@@ -36,6 +36,22 @@ impl Digest {
     }
 }
 
+/// Computes the digest of bytes that come piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct DigestHasher(blake3::Hasher);
+
+impl DigestHasher {
+    /// Adds the next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces so far, one after the other.
+    pub fn digest(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
 impl TryFrom<&[u8]> for Digest {
     type Error = String;
 
@@ -107,6 +123,9 @@ mod tests {
         let digest = Digest::of(b"nexus");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.hex().parse(), Ok(digest));
+        let mut hasher = DigestHasher::default();
+        [&b"ne"[..], b"", b"xus"].into_iter().for_each(|piece| hasher.add(piece));
+        assert_eq!(hasher.digest(), digest);
         for wrong in ["", "blake3:12", &"g".repeat(64)] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
         }

@@ -21,7 +21,7 @@ pub mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use code::{Code, Problem};
-pub use digest::Digest;
+pub use digest::{Digest, DigestHasher};
 pub use event::{AttributeValue, Event, EventError};
 pub use filter::{
     Cursor, CursorError, EventFilter, InvocationFilter, Page, TimeRange, parse_trace_id,
@@ -29,6 +29,6 @@ pub use filter::{
 pub use id::{
     EventId, IdError, IdMint, InvocationId, Partition, PrincipalId, ResourceUid, VersionId,
 };
-pub use name::{Name, NameError};
+pub use name::{Name, NameError, check_signal_name};
 pub use principal::{OpContext, Principal, PrincipalKind, Scope};
 pub use sources::{Sources, SourcesError, is_own_source};

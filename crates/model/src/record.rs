@@ -167,6 +167,17 @@ impl Record {
         }
     }
 
+    /// The bodies that may lie in the blob store, each with what it is of the record.
+    pub fn bodies(&self) -> Vec<(&'static str, &Body)> {
+        match self {
+            Record::Event(event) => event.event.data.iter().map(|data| ("data", data)).collect(),
+            Record::Invocation(invocation) => invocation.bodies(),
+            Record::Journal(piece) => vec![("piece of the journal", &piece.bytes)],
+            Record::Signal(signal) => vec![("data of a signal", &signal.data)],
+            _ => Vec::new(),
+        }
+    }
+
     /// The size of [`encode`](Self::encode)'s output in bytes.
     pub fn encoded_len(&self) -> usize {
         match self {

@@ -2,21 +2,26 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use nexus_model::{Digest, Timestamp};
+use nexus_model::{Digest, DigestHasher, Timestamp};
 
 use crate::Error;
 
 /// One blob, in bytes.
 pub const BLOB_BYTES_MAX: usize = 1 << 30;
 
+/// The folder of the blobs inside a data folder.
+pub const BLOBS_DIR: &str = "blobs";
+
 const INCOMING: &str = "incoming";
+/// How much of a blob is read at once to compute its digest, in bytes.
+const CHECK_BYTES: usize = 1 << 20;
 /// How old a blob may look although it is in use: reading it makes it young again, not each time.
 const USE_NOTED_AFTER: Duration = Duration::from_secs(600);
 
@@ -98,6 +103,15 @@ impl Blobs {
         self.blocking("read blob", move |inner| inner.get(digest)).await
     }
 
+    /// Reads a blob's file through, a piece at a time: its size, or `None` when there is none.
+    /// Blocks, and does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::CorruptBlob`] when the bytes on disk have another digest; [`Error::Io`].
+    pub fn check(&self, digest: Digest) -> Result<Option<u64>, Error> {
+        check_blob(&self.inner.dir, digest)
+    }
+
     /// Where the blob's file is, or would be: for memory mapping. Nobody has checked its digest.
     pub fn path(&self, digest: Digest) -> PathBuf {
         self.inner.path(digest)
@@ -152,8 +166,7 @@ impl Blobs {
 
 impl Inner {
     fn path(&self, digest: Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.dir.join(&hex[..2]).join(hex)
+        path_in(&self.dir, digest)
     }
 
     fn put(&self, bytes: &[u8]) -> Result<Digest, Error> {
@@ -277,6 +290,48 @@ impl Inner {
         let used_at = Timestamp::EPOCH.after(since_epoch);
         Ok(Some(BlobInfo { digest, size_bytes: metadata.len(), used_at }))
     }
+}
+
+/// The name of a blob's file inside a data folder: for people who look for it.
+pub fn blob_file(digest: Digest) -> String {
+    path_in(Path::new(BLOBS_DIR), digest).to_string_lossy().into_owned()
+}
+
+/// [`Blobs::check`] for the blobs in a folder that nobody has open. Changes nothing.
+///
+/// # Errors
+/// As there.
+pub fn check_blob(dir: &Path, digest: Digest) -> Result<Option<u64>, Error> {
+    let path = path_in(dir, digest);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read blob", &path)(error)),
+    };
+    let mut hasher = DigestHasher::default();
+    let mut buffer = vec![0; CHECK_BYTES];
+    let mut size_bytes = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.add(&buffer[..count]);
+                size_bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(io_error("read blob", &path)(error)),
+        }
+    }
+    let found = hasher.digest();
+    match found == digest {
+        true => Ok(Some(size_bytes)),
+        false => Err(Error::CorruptBlob { digest, found, path }),
+    }
+}
+
+fn path_in(dir: &Path, digest: Digest) -> PathBuf {
+    let hex = digest.hex();
+    dir.join(&hex[..2]).join(hex)
 }
 
 fn write_and_rename(

@@ -19,7 +19,7 @@ mod statement;
 mod store;
 mod writer;
 
-pub use blobs::{BLOB_BYTES_MAX, BlobInfo, Blobs};
+pub use blobs::{BLOB_BYTES_MAX, BLOBS_DIR, BlobInfo, Blobs, blob_file, check_blob};
 pub use change::{
     Applied, AppliedResource, Change, ChangeEntry, Effect, Expect, Lease, Op, OutboxEntry,
 };

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nexus_log::{Disk, Error, Log, Position, RealDisk, verify_dir};
-use nexus_model::record::Record;
-use nexus_testkit::{Seeded, SimDisk};
+use nexus_log::{
+    Disk, Error, Log, Position, RealDisk, VerifyReport, cut_dir, damage_dir, verify_dir,
+};
+use nexus_model::Digest;
+use nexus_model::record::{Body, Output, Record, Status};
+use nexus_testkit::{Faults, Seeded, SimDisk};
 
-use crate::kit::{Maker, open, run, small};
+use crate::kit::{Maker, no_blobs, open, run, small, start};
 
 /// A closed log with sealed segments and a tail, and its records.
 fn filled() -> (SimDisk, Vec<Record>) {
@@ -80,7 +83,7 @@ fn every_flipped_bit_is_named_or_means_nothing() {
             let copy = sim.copy(1);
             copy.tamper(&path, |bytes| bytes[at] ^= 1 << bit);
             let disk: Arc<dyn Disk> = Arc::new(copy.clone());
-            let report = verify_dir(Path::new("/log"), disk.clone()).unwrap();
+            let report = verify_dir(Path::new("/log"), disk.clone(), &no_blobs).unwrap();
             let name = path.file_name().unwrap().to_str().unwrap();
             let detected = report.damage.iter().any(|damage| damage.file == name);
             match read(disk) {
@@ -139,7 +142,7 @@ fn no_bytes_make_opening_panic() {
             }
         });
         let disk: Arc<dyn Disk> = Arc::new(copy);
-        let _ = verify_dir(Path::new("/log"), disk.clone());
+        let _ = verify_dir(Path::new("/log"), disk.clone(), &no_blobs);
         let _ = read(disk);
     }
 }
@@ -165,7 +168,7 @@ fn the_fixture_of_version_1_is_readable() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
-    let report = verify_dir(folder.path(), Arc::new(RealDisk)).unwrap();
+    let report = verify_dir(folder.path(), Arc::new(RealDisk), &no_blobs).unwrap();
     assert!(report.sound(), "{report:?}");
     assert_eq!((report.records, report.unkeyed_records), (180, 0));
     let mut maker = Maker::new(9);
@@ -178,4 +181,146 @@ fn the_fixture_of_version_1_is_readable() {
         }
         log.close().await.unwrap();
     });
+}
+
+/// The names of the files in a folder of a disk, and below it.
+fn names_below(sim: &SimDisk, folder: &Path) -> Vec<String> {
+    let below = sim
+        .paths()
+        .into_iter()
+        .filter_map(|path| Some(path.strip_prefix(folder).ok()?.to_string_lossy().into_owned()));
+    below.filter(|name| !name.ends_with(".spare")).collect()
+}
+
+/// Wherever the log is damaged so that it cannot be opened: cut there, it opens with what lay before.
+#[test]
+fn a_cut_log_opens_with_everything_before_the_damage() {
+    let (sim, records) = filled();
+    let mut random = Seeded::new(31);
+    let (mut refused, mut shortened) = (0, 0);
+    for path in segment_files(&sim) {
+        let bytes = sim.contents(&path).unwrap();
+        let length = used(&path, &bytes);
+        for _ in 0..40 {
+            let at = random.below(length as u64) as usize;
+            let copy = sim.copy(1);
+            copy.tamper(&path, |bytes| bytes[at] ^= 0x40);
+            let damaged = copy.contents(&path).unwrap();
+            let planned = match damage_dir(Path::new("/log"), &copy, start()) {
+                Ok(planned) => planned,
+                // Nothing is cut off that a newer build can read.
+                Err(Error::NewerFormat { .. }) => continue,
+                Err(other) => panic!("{} byte {at}: {other}", path.display()),
+            };
+            let Some(planned) = planned else {
+                assert_eq!(cut_dir(Path::new("/log"), &copy, start()).unwrap(), None);
+                continue;
+            };
+            refused += 1;
+            let cut = cut_dir(Path::new("/log"), &copy, start()).unwrap();
+            assert_eq!(cut.as_ref(), Some(&planned), "what was said is what is done");
+            let kept = usize::try_from(planned.last_kept).unwrap();
+            shortened += usize::from(kept > 0 && kept < records.len());
+            let lost = usize::try_from(planned.records_lost).unwrap();
+            assert!(kept + lost <= records.len(), "{planned:?}");
+            let found = read(Arc::new(copy.clone())).unwrap();
+            assert!(found[..kept] == records[..kept], "{planned:?}");
+            assert!(found[kept..].iter().all(|it| matches!(it, Record::Note(_))), "{planned:?}");
+            // The damaged file is there as it was, with all that lay behind it.
+            let name = path.file_name().unwrap();
+            assert_eq!(copy.contents(&planned.aside.join(name)), Some(damaged), "{planned:?}");
+            assert_eq!(names_below(&copy, &planned.aside), planned.files);
+        }
+    }
+    assert!(refused > 20 && shortened > 10, "{refused} {shortened}");
+}
+
+/// The power may fail at every operation of a cut.
+#[test]
+fn a_cut_that_a_crash_interrupts_can_be_made_again() {
+    let (sim, records) = filled();
+    let files = segment_files(&sim);
+    let path = files.iter().rev().find(|path| path.extension().unwrap() == "tail").unwrap();
+    let used = used(path, &sim.contents(path).unwrap());
+    let earlier = &files[files.len() - 2];
+    let damages: [(&Path, usize); 2] = [(path, used / 2), (earlier, 3)];
+    for (path, at) in damages {
+        let whole = sim.copy(1);
+        whole.tamper(path, |bytes| bytes[at] ^= 1);
+        let planned = damage_dir(Path::new("/log"), &whole, start()).unwrap().unwrap();
+        let mut power_after = 0;
+        loop {
+            let copy = whole.copy(power_after);
+            copy.set_faults(Faults { power_after: Some(power_after), ..Faults::default() });
+            let done = cut_dir(Path::new("/log"), &copy, start()).is_ok();
+            copy.restart();
+            cut_dir(Path::new("/log"), &copy, start()).unwrap();
+            let found = read(Arc::new(copy)).unwrap();
+            let kept = usize::try_from(planned.last_kept).unwrap();
+            let events = found.iter().filter(|record| !matches!(record, Record::Note(_)));
+            assert!(events.eq(&records[..kept]), "power failed after {power_after}: {planned:?}");
+            if done {
+                break;
+            }
+            power_after += 1;
+        }
+        assert!(power_after > 2, "{power_after}");
+    }
+}
+
+#[test]
+fn verification_looks_at_the_bodies_that_records_refer_to() {
+    let sim = SimDisk::new(4);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let mut maker = Maker::new(4);
+    let body = |digest: Digest| Body {
+        blob: digest.as_bytes().to_vec().into(),
+        size: 7,
+        ..Body::default()
+    };
+    let [sound, missing, also] = [b"a", b"b", b"c"].map(|bytes| Digest::of(bytes));
+    let mut event = maker.event_of("p", "t", Vec::new());
+    event.event.data = Some(body(missing));
+    let mut invocation = maker.invocation_of("p", "f", Status::Succeeded);
+    invocation.journal = Some(body(also));
+    let output = Output { body: Some(body(sound)), ..Output::default() };
+    invocation.output = Some(output);
+    let ids =
+        [event.event_id().unwrap().to_string(), invocation.invocation_id().unwrap().to_string()];
+    let again = Record::Event(event.clone());
+    let records = vec![Record::Event(event), Record::Invocation(Box::new(invocation)), again];
+    let blob = move |digest| match digest == sound {
+        true => Ok(7),
+        false => Err("it is missing".to_owned()),
+    };
+    let check = |report: VerifyReport| {
+        assert_eq!((report.bodies, report.body_bytes), (1, 7));
+        assert!(report.damage.is_empty() && !report.sound());
+        let mut found: Vec<_> = report
+            .body_damage
+            .iter()
+            .map(|at| (at.record.as_str(), at.part.as_str(), at.sequence, at.digest, &at.what[..]))
+            .collect();
+        found.sort_by_key(|(_, _, sequence, ..)| *sequence);
+        assert_eq!(
+            found,
+            [
+                (&ids[0][..], "data", 1, missing, "it is missing"),
+                (&ids[1][..], "journal", 2, also, "it is missing"),
+            ]
+        );
+    };
+    run(async {
+        let (log, _) = open(&small("/log"), &disk, &maker);
+        log.append(records).await.unwrap();
+        check(log.verify(blob).await.unwrap());
+        // Until the segment is sealed.
+        while log.stats().await.unwrap().segments_sealed == 0 {
+            log.append_one(&maker.event(2_000)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        check(log.verify(blob).await.unwrap());
+        log.close().await.unwrap();
+    });
+    check(verify_dir(Path::new("/log"), disk, &blob).unwrap());
 }

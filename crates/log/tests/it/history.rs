@@ -278,3 +278,45 @@ fn a_schedule_is_found_and_the_event_that_it_became() {
         log.close().await.unwrap();
     });
 }
+
+#[test]
+fn every_event_of_a_batch_leads_to_its_attempts() {
+    run(async {
+        let (log, mut maker) = log(26);
+        let mut events: Vec<EventRecord> = Vec::new();
+        let mut batches: Vec<InvocationRecord> = Vec::new();
+        for round in 0..40 {
+            let batch: Vec<_> = (0..3).map(|_| maker.event_of("p", "t", vec![1])).collect();
+            let mut call = maker.invocation_of("p", "f", Status::Succeeded);
+            call.meta.cause_event = batch[0].id.clone();
+            call.batch = batch[1..].iter().map(|event| event.id.clone()).collect();
+            if round % 4 == 0 {
+                // The clock was set back before it was delivered, far beyond what a row can say.
+                call.accepted_ns -= i64::from(round) * 86_400_000_000_000;
+            }
+            let mut records: Vec<_> = batch.iter().cloned().map(Record::Event).collect();
+            records.push(Record::Invocation(call.clone().into()));
+            log.append(records).await.unwrap();
+            events.extend(batch);
+            batches.push(call);
+        }
+        for (index, event) in events.iter().enumerate() {
+            let id = event.event_id().unwrap();
+            let filter = InvocationFilter { event: Some(id), ..InvocationFilter::default() };
+            let own = &batches[index / 3];
+            let rows = log.invocations(&filter, None, 10).await.unwrap().items;
+            let found: Vec<_> = rows.iter().map(|row| row.id).collect();
+            assert_eq!(found, [own.invocation_id().unwrap()]);
+            assert_eq!(log.count_invocations(&filter).await.unwrap(), 1);
+            let scanned = log.invocation_records(&filter, None, 10).await.unwrap().items;
+            assert_eq!(scanned.len(), 1);
+            let origin = Origin { id: *id.as_bytes(), trace: [0; 16] };
+            let limits = EffectLimits { depth: 5, nodes: 100, rows: 10_000, reads: 10 };
+            let effects = log.effects(origin, limits).await.unwrap();
+            let led: Vec<_> = effects.records.iter().map(|(_, record)| record.id()).collect();
+            // Ten records are read at most: what cannot have been in a batch is not read.
+            assert_eq!((led, effects.cut), (vec![&own.id[..]], None));
+        }
+        log.close().await.unwrap();
+    });
+}

@@ -34,13 +34,16 @@ pub struct EventRecord {
     /// function's own.
     #[prost(string, tag = "7")]
     pub trigger: String,
-    /// How many invocations led to it (a function that calls a function that…), against endless
-    /// chains.
+    /// Of a call: how many functions wait for one another down to it. Older builds counted here
+    /// what [`chain`](Self::chain) counts, and calls as well.
     #[prost(uint32, tag = "8")]
     pub depth: u32,
     /// The dead letter whose place it takes, with other data; empty otherwise. 16 bytes.
     #[prost(bytes = "bytes", tag = "9")]
     pub replaces: Bytes,
+    /// How many links led to it: see [`links`](Self::links).
+    #[prost(uint32, tag = "10")]
+    pub chain: u32,
 }
 
 /// The attributes and data of a CloudEvent.
@@ -96,6 +99,12 @@ impl EventRecord {
     /// The id, where it has its 16 bytes.
     pub fn event_id(&self) -> Option<EventId> {
         EventId::try_from(&self.id[..]).ok()
+    }
+
+    /// How many links led to it, one after the other: each event that a function sends, each call, and
+    /// each outcome or fallback is one link further than what it follows from.
+    pub fn links(&self) -> u32 {
+        self.chain.max(self.depth)
     }
 }
 

@@ -264,7 +264,7 @@ pub struct InvocationRecord {
     /// The hash of the engine's semantics (decision 25).
     #[prost(bytes = "bytes", tag = "7")]
     pub semantics: Bytes,
-    /// 1 for the first attempt.
+    /// 1 for the first attempt; 0 for a call that was decided without one: nothing ran.
     #[prost(uint32, tag = "8")]
     pub attempt: u32,
     /// What set it off.
@@ -339,9 +339,43 @@ pub struct InvocationRecord {
     /// longest wait first.
     #[prost(string, repeated, tag = "31")]
     pub waited_for: Vec<String>,
+    /// How many links led to it: see [`EventRecord::links`](super::EventRecord::links).
+    #[prost(uint32, tag = "32")]
+    pub chain: u32,
 }
 
 impl InvocationRecord {
+    /// Whether an attempt was made. A call that was cancelled, dropped or given up before that has a
+    /// record all the same, because its caller knows its id.
+    pub fn was_tried(&self) -> bool {
+        self.attempt > 0
+    }
+
+    /// The bodies that may lie in the blob store.
+    pub fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Body> {
+        let input = match self.input.as_mut().and_then(|input| input.form.as_mut()) {
+            Some(input::Form::Http(http)) => Some(&mut http.body),
+            Some(input::Form::Command(command)) => Some(&mut command.stdin),
+            Some(input::Form::Event(event)) => event.data.as_mut(),
+            Some(input::Form::EventRef(_)) | None => None,
+        };
+        let output = self.output.as_mut().and_then(|output| output.body.as_mut());
+        input.into_iter().chain(output).chain(self.journal.as_mut())
+    }
+
+    /// [`bodies_mut`](Self::bodies_mut) to look at, each with what it is of the record.
+    pub fn bodies(&self) -> Vec<(&'static str, &Body)> {
+        let input = match self.input.as_ref().and_then(|input| input.form.as_ref()) {
+            Some(input::Form::Http(http)) => Some(&http.body),
+            Some(input::Form::Command(command)) => Some(&command.stdin),
+            Some(input::Form::Event(event)) => event.data.as_ref(),
+            Some(input::Form::EventRef(_)) | None => None,
+        };
+        let output = self.output.as_ref().and_then(|output| output.body.as_ref());
+        let parts = [("input", input), ("output", output), ("journal", self.journal.as_ref())];
+        parts.into_iter().filter_map(|(part, body)| Some((part, body?))).collect()
+    }
+
     /// The id, where it has its 16 bytes.
     pub fn invocation_id(&self) -> Option<InvocationId> {
         InvocationId::try_from(&self.id[..]).ok()

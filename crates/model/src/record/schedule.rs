@@ -33,6 +33,9 @@ pub struct ScheduleRecord {
     /// The cron trigger that made it (`function` or `function/trigger`), or empty.
     #[prost(string, tag = "7")]
     pub cron: String,
+    /// As in [`EventRecord`](super::EventRecord::chain).
+    #[prost(uint32, tag = "8")]
+    pub chain: u32,
 }
 
 /// A piece of the journal of a durable invocation that still runs.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_model::{Clock as _, Digest, SystemClock, Timestamp};
-use nexus_store::{BLOB_BYTES_MAX, Blobs, Error};
+use nexus_store::{BLOB_BYTES_MAX, Blobs, Error, blob_file, check_blob};
 use proptest::prelude::*;
 
 fn blobs() -> (tempfile::TempDir, Blobs) {
@@ -34,6 +34,22 @@ async fn bytes_go_in_and_come_out() {
 }
 
 #[tokio::test]
+async fn a_check_reads_all_and_changes_nothing() {
+    let (dir, blobs) = blobs();
+    // More than is read at once.
+    let bytes = Bytes::from(vec![7; (5 << 20) / 2]);
+    let digest = blobs.put(bytes.clone()).await.unwrap();
+    let before = blobs.list(None, 10).await.unwrap();
+    assert_eq!(blobs.check(digest).unwrap(), Some(bytes.len() as u64));
+    assert_eq!(blobs.check(Digest::of(b"unknown")).unwrap(), None);
+    assert_eq!(blobs.list(None, 10).await.unwrap(), before, "it is no use");
+    assert_eq!(dir.path().join(blob_file(digest)), blobs.path(digest));
+    let nowhere = dir.path().join("nowhere");
+    assert_eq!(check_blob(&nowhere, digest).unwrap(), None);
+    assert!(!nowhere.exists());
+}
+
+#[tokio::test]
 async fn a_deleted_blob_is_gone() {
     let (_dir, blobs) = blobs();
     let digest = blobs.put(Bytes::from_static(b"nexus")).await.unwrap();
@@ -52,6 +68,11 @@ async fn a_corrupt_blob_is_named_and_never_returned() {
     let digest = blobs.put(bytes.clone()).await.unwrap();
     for damage in [&b"nexuS"[..], b"nexu", b"", b"nexus!"] {
         fs::write(blobs.path(digest), damage).unwrap();
+        let checked = blobs.check(digest).unwrap_err();
+        assert!(
+            matches!(&checked, Error::CorruptBlob { found, .. } if *found == Digest::of(damage)),
+            "{checked}"
+        );
         match blobs.get(digest).await.unwrap_err() {
             Error::CorruptBlob { digest: named, found, path } => {
                 assert_eq!((named, found), (digest, Digest::of(damage)));

@@ -1,0 +1,283 @@
+//! Cutting: a log that is damaged before its end goes on without what lies behind the damage.
+//!
+//! Nothing is destroyed. What does not stay is set aside in a folder inside the log's:
+//!
+//! ```text
+//! 0000000000000006.sealed                     stays
+//! 0000000000000007.tail                       stays up to the damage
+//! cut-1795000000000/0000000000000007.tail     as it was
+//! cut-1795000000000/0000000000000008.tail     lay behind it
+//! ```
+//!
+//! The newest files move first and the damaged one is replaced last, so that a crash anywhere leaves
+//! a log that can be cut again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nexus_model::Timestamp;
+use serde::Serialize;
+
+use crate::disk::{Disk, DiskFile, read_up_to};
+use crate::files::{FileKind, path_of};
+use crate::recover::{self, Found};
+use crate::sealed::SealedSegment;
+use crate::segment::Segment;
+use crate::tail_reader::{Step, TailReader};
+use crate::{Error, FolderLock, files};
+
+/// How much is copied at once, in bytes.
+const COPY_BYTES: usize = 1 << 20;
+
+/// Where a log is damaged so that it cannot be opened, and what cutting it there means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// The file that is damaged.
+    pub file: String,
+    /// Where in it.
+    pub offset: u64,
+    /// Which check failed.
+    pub what: String,
+    /// The newest record that stays; 0 where none does.
+    pub last_kept: u64,
+    /// When it was written.
+    pub last_kept_at: Option<Timestamp>,
+    /// Records that do not stay, as far as can still be told.
+    pub records_lost: u64,
+    /// When the newest of them was written.
+    pub last_lost_at: Option<Timestamp>,
+    /// The files that do not stay, or not whole.
+    pub files: Vec<String>,
+    /// The folder into which these files go as they are.
+    pub aside: PathBuf,
+}
+
+/// What the log in `dir`, which no process may have open, would be cut to; `None` where it can be
+/// opened. Changes nothing.
+///
+/// # Errors
+/// The folder is locked or cannot be read, or a newer version has written it.
+pub fn damage_dir(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Cut>, Error> {
+    let _lock = FolderLock::acquire(dir, disk)?;
+    Ok(plan(dir, disk, now)?.map(|plan| plan.cut))
+}
+
+/// Cuts the log in `dir`, which no process may have open, where it cannot be read on; `None` where
+/// it can. What was acknowledged and lies behind is gone from the log then.
+///
+/// # Errors
+/// As [`damage_dir`]; or a file cannot be copied or moved. Then it can be tried again.
+pub fn cut_dir(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Cut>, Error> {
+    let _lock = FolderLock::acquire(dir, disk)?;
+    let Some(plan) = plan(dir, disk, now)? else { return Ok(None) };
+    let aside = &plan.cut.aside;
+    disk.create_dir_all(aside).map_err(|source| Error::io("create", aside, source))?;
+    for &(kind, number) in plan.moved.iter().rev() {
+        let path = path_of(dir, kind, number);
+        let to = path_of(aside, kind, number);
+        disk.rename(&path, &to).map_err(|source| Error::io("move", &path, source))?;
+        sync_dirs(disk, [aside.as_path(), dir])?;
+    }
+    if let Some((number, end)) = plan.shortened {
+        shorten(dir, disk, aside, (number, end))?;
+    }
+    Ok(Some(plan.cut))
+}
+
+struct Plan {
+    cut: Cut,
+    /// What goes aside whole, the oldest first.
+    moved: Vec<(FileKind, u64)>,
+    /// The tail of which only what lies before an offset stays.
+    shortened: Option<(u64, u64)>,
+}
+
+fn plan(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Plan>, Error> {
+    let Err(mut error) = recover::find(dir, disk) else { return Ok(None) };
+    // Opening stops at the damage that it meets first, which may lie behind another one.
+    loop {
+        let Error::Corrupt { segment, path, offset, what } = error else { return Err(error) };
+        match recover::find_below(dir, disk, segment) {
+            Ok(found) => {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let cut = Cut {
+                    file,
+                    offset,
+                    what: what.to_owned(),
+                    last_kept: found.next_sequence - 1,
+                    last_kept_at: newest_of(&found),
+                    records_lost: 0,
+                    last_lost_at: None,
+                    files: Vec::new(),
+                    aside: dir.join(format!("cut-{}", now.unix_ms())),
+                };
+                return plan_at(dir, disk, (segment, &found), cut).map(Some);
+            }
+            Err(earlier) => error = earlier,
+        }
+    }
+}
+
+fn newest_of(found: &Found) -> Option<Timestamp> {
+    let last = found.segments.iter().rfind(|segment| segment.len() > 0)?;
+    Some(Timestamp::from_unix_ns(last.bounds().time_max))
+}
+
+/// `found` is what lies before the damaged segment.
+fn plan_at(
+    dir: &Path,
+    disk: &dyn Disk,
+    (damaged, found): (u64, &Found),
+    mut cut: Cut,
+) -> Result<Plan, Error> {
+    let mut behind = Behind::default();
+    let mut moved: Vec<(FileKind, u64)> = files::list(dir, disk)?;
+    moved.retain(|(kind, number)| {
+        *number >= damaged && matches!(kind, FileKind::Tail | FileKind::Sealed)
+    });
+    moved.sort_by_key(|(_, number)| *number);
+    cut.files = moved.iter().map(|(kind, number)| name_of(*kind, *number)).collect();
+    let mut shortened = None;
+    if let Some((mut reader, newest)) = sound_part(dir, disk, damaged, found)? {
+        moved.retain(|at| *at != (FileKind::Tail, damaged));
+        shortened = Some((damaged, reader.offset()));
+        cut.last_kept = reader.next_sequence() - 1;
+        cut.last_kept_at = Some(newest);
+        behind.tail(&mut reader)?;
+    }
+    for &(kind, number) in &moved {
+        behind.file(dir, disk, (kind, number))?;
+    }
+    cut.records_lost = behind.next_sequence.saturating_sub(cut.last_kept + 1);
+    cut.last_lost_at = behind.newest;
+    Ok(Plan { cut, moved, shortened })
+}
+
+fn name_of(kind: FileKind, number: u64) -> String {
+    let path = path_of(Path::new(""), kind, number);
+    path.to_string_lossy().into_owned()
+}
+
+/// The damaged tail, read up to the damage, with the time of its last sound group; `None` where
+/// nothing of it is sound, or it is no tail.
+fn sound_part(
+    dir: &Path,
+    disk: &dyn Disk,
+    number: u64,
+    found: &Found,
+) -> Result<Option<(TailReader, Timestamp)>, Error> {
+    let path = path_of(dir, FileKind::Tail, number);
+    // A sealed segment of that number counts, and its tail is what it was made of.
+    if disk.open(&path_of(dir, FileKind::Sealed, number)).is_ok() {
+        return Ok(None);
+    }
+    let Ok(file) = disk.open(&path) else { return Ok(None) };
+    let mut reader = match TailReader::open(file, path, number) {
+        Ok(reader) => reader,
+        Err(Error::Corrupt { .. }) => return Ok(None),
+        Err(other) => return Err(other),
+    };
+    let follows = number == found.next_segment
+        && reader.header.first_sequence == found.next_sequence
+        && reader.header.link == found.link;
+    if !follows && !found.segments.is_empty() {
+        return Ok(None);
+    }
+    let mut newest = None;
+    while let Step::Group(group) = reader.step()? {
+        newest = Some(Timestamp::from_unix_ns(group.header.committed_ns));
+    }
+    Ok(newest.map(|newest| (reader, newest)))
+}
+
+/// What can still be told about records that do not stay.
+#[derive(Default)]
+struct Behind {
+    next_sequence: u64,
+    newest: Option<Timestamp>,
+}
+
+impl Behind {
+    fn note(&mut self, next_sequence: u64, newest_ns: i64) {
+        if next_sequence > self.next_sequence {
+            self.next_sequence = next_sequence;
+            self.newest = Some(Timestamp::from_unix_ns(newest_ns));
+        }
+    }
+
+    fn tail(&mut self, reader: &mut TailReader) -> Result<(), Error> {
+        if let Some(header) = reader.newest_group()? {
+            self.note(header.first_sequence + u64::from(header.count), header.committed_ns);
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        dir: &Path,
+        disk: &dyn Disk,
+        (kind, number): (FileKind, u64),
+    ) -> Result<(), Error> {
+        let path = path_of(dir, kind, number);
+        let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
+        let read = match kind {
+            FileKind::Sealed => SealedSegment::open(file, path, number).map(|segment| {
+                let next = segment.footer.first_sequence + segment.footer.count;
+                self.note(next, Segment::Sealed(Arc::new(segment)).bounds().time_max);
+            }),
+            _ => TailReader::open(file, path, number).and_then(|mut reader| self.tail(&mut reader)),
+        };
+        match read {
+            // What cannot be read tells nothing.
+            Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Replaces a tail by what lies before `end`, and puts the file as it was aside.
+fn shorten(
+    dir: &Path,
+    disk: &dyn Disk,
+    aside: &Path,
+    (number, end): (u64, u64),
+) -> Result<(), Error> {
+    let path = path_of(dir, FileKind::Tail, number);
+    let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
+    let size = file.size().map_err(|source| Error::io("read", &path, source))?;
+    copy(disk, (&*file, &path), &path_of(aside, FileKind::Tail, number), (size, size))?;
+    sync_dirs(disk, [aside])?;
+    // Opening removes what is half made under this name.
+    let beside = path_of(dir, FileKind::Sealing, number);
+    copy(disk, (&*file, &path), &beside, (end, size))?;
+    disk.rename(&beside, &path).map_err(|source| Error::io("rename", &beside, source))?;
+    sync_dirs(disk, [dir])
+}
+
+/// Copies a file up to `end`; zeros follow up to `size`.
+fn copy(
+    disk: &dyn Disk,
+    (from, path): (&dyn DiskFile, &Path),
+    to: &Path,
+    (end, size): (u64, u64),
+) -> Result<(), Error> {
+    let file = disk.create(to).map_err(|source| Error::io("create", to, source))?;
+    let mut at = 0;
+    while at < size {
+        let count = COPY_BYTES.min((size - at) as usize);
+        let wanted = count.min(end.saturating_sub(at) as usize);
+        let mut bytes =
+            read_up_to(from, at, wanted).map_err(|source| Error::io("read", path, source))?;
+        bytes.resize(count, 0);
+        file.write_at(at, &[&bytes]).map_err(|source| Error::io("write", to, source))?;
+        at += count as u64;
+    }
+    file.sync().map_err(|source| Error::io("sync", to, source))
+}
+
+fn sync_dirs<'a>(disk: &dyn Disk, dirs: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
+    for dir in dirs {
+        disk.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))?;
+    }
+    Ok(())
+}
