@@ -74,6 +74,8 @@ struct Guarded {
     timeout: Duration,
     /// Made at the first wait: most bodies come with their head.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the timer runs: only while somebody waits for the next piece.
+    waiting: bool,
     outcome: Outcome,
 }
 
@@ -96,6 +98,7 @@ pub(crate) fn guard(
         left: limits.bytes_max,
         timeout: limits.timeout,
         timer: None,
+        waiting: false,
         outcome: outcome.clone(),
     };
     Request::from_parts(head, guarded.boxed_unsync())
@@ -144,18 +147,18 @@ impl http_body::Body for Guarded {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Pending => {
-                let timeout = self.timeout;
+                let (timeout, waiting) = (self.timeout, std::mem::replace(&mut self.waiting, true));
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                if !waiting {
+                    timer.as_mut().reset(Instant::now() + timeout);
+                }
                 match timer.as_mut().poll(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => self.broke(BodyBroken::TooSlow),
                 }
             }
             Poll::Ready(Some(Ok(frame))) => {
-                let timeout = self.timeout;
-                if let Some(timer) = &mut self.timer {
-                    timer.as_mut().reset(Instant::now() + timeout);
-                }
+                self.waiting = false;
                 let size = frame.data_ref().map_or(0, Bytes::len);
                 match self.left.checked_sub(size) {
                     None => self.broke(BodyBroken::TooLarge),

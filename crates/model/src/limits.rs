@@ -69,6 +69,8 @@ pub const SCRATCH_BYTES_MAX: usize = 64 << 20;
 pub const RESOURCE_BYTES_MAX: usize = 1 << 20;
 /// Resources in one apply.
 pub const APPLY_RESOURCES_MAX: usize = 1_000;
+/// Functions in one deployment.
+pub const DEPLOY_FUNCTIONS_MAX: usize = 200;
 /// Items on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 /// Items on one page of a list where nothing was asked for.
@@ -104,6 +106,8 @@ pub const SESSION_LINK_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 pub const RECORDING_DELAY_MAX: Duration = Duration::from_millis(50);
 /// …or this many bytes.
 pub const RECORDING_BUFFER_BYTES: usize = 4 << 20;
+/// A server whose data folder has less free space than this is not ready, in bytes.
+pub const DISK_FREE_BYTES_MIN: u64 = 16 << 20;
 /// Attempts of a delivery before it is dead, by default.
 pub const ATTEMPTS_DEFAULT: u32 = 3;
 /// Attempts of a delivery at most.
@@ -160,6 +164,13 @@ pub const CRON_CATCH_UP_MAX: usize = 1_000;
 pub const TRIGGERS_MAX: usize = 100_000;
 /// Functions that call functions that call functions: how deep.
 pub const CALL_DEPTH_MAX: u32 = 16;
+/// Functions and events that lead to one another: so many links by default, before what a function
+/// sends is refused.
+pub const CHAIN_LINKS_DEFAULT: u32 = 256;
+/// What a function starts with so long a delay, or a longer one, begins a new chain.
+pub const CHAIN_DELAY_MIN: Duration = Duration::from_secs(1);
+/// What an invocation sends after it has been there for so long begins a new chain.
+pub const CHAIN_AGE_MIN: Duration = Duration::from_secs(60);
 /// Calls to other functions of one invocation.
 pub const CALLS_MAX: usize = 1_000;
 /// The data of one signal, in bytes.

@@ -130,6 +130,10 @@ pub struct EventView {
     /// What it was scheduled as: the id by which it was known before it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<EventId>,
+    /// How many links led to it, one after the other: events that functions send, calls, outcomes and
+    /// fallbacks. 0 for an event that comes from outside.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub chain: u32,
     /// W3C `traceparent`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
@@ -138,6 +142,9 @@ pub struct EventView {
     pub event: Event,
     /// The size of the data in bytes.
     pub data_bytes: u64,
+    /// Why the data is not there although it was kept: its file is missing or damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_problem: Option<String>,
 }
 
 /// One row of a list of invocations: what the catalogue of the log knows.
@@ -159,7 +166,8 @@ pub struct InvocationRow {
     /// The HTTP status it answered, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// The attempt: 1 for the first.
+    /// The attempt: 1 for the first; 0 for a call that was cancelled, given up or counted as handled
+    /// before it began.
     pub attempt: u32,
     /// When Nexus accepted it.
     pub accepted: Timestamp,
@@ -245,6 +253,10 @@ pub struct InvocationView {
     /// Further events of a batch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub batch: Vec<EventId>,
+    /// How many links led to it, one after the other: events that functions send, calls, outcomes and
+    /// fallbacks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub chain: u32,
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -382,6 +394,9 @@ pub struct Deployed {
     pub unchanged: bool,
     /// How long compiling took in this deploy; 0 when the machine code was stored before.
     pub compile_ms: u64,
+    /// What calls it: Trigger resources, and what it states itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<TriggerView>,
     /// What the user should know: code was reused, memory will grow in each call…
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

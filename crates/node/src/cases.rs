@@ -14,6 +14,7 @@ use nexus_model::view::{CompareRules, Comparison, Verdict, VersionRef};
 use nexus_model::{Code, InvocationId, Name, OpContext, Scope};
 
 use crate::compare::{Rules, hold};
+use crate::replay::refused;
 use crate::{Error, Node};
 use cover::Cover;
 
@@ -30,14 +31,16 @@ impl Node {
         id: InvocationId,
         redact: bool,
     ) -> Result<Case, Error> {
-        let refused = |reason: String| Error::new(Code::NotReplayable, reason).with_invocation(id);
         let recorded = self.recorded(ctx, id).await?;
         let (record, project) = (&recorded.record, recorded.project.clone());
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(&project))?;
         let (spec, prepared) = self.prepare_recorded(&project, record).await?;
         let (replayed, mut scene) = prepared.witness(record, recorded.event.clone()).await?;
         if replayed.view.verdict != Verdict::Identical {
-            return Err(refused(format!("it does not replay itself: {}", replayed.view.summary)));
+            return Err(refused(
+                id,
+                &format!("it does not replay itself: {}", replayed.view.summary),
+            ));
         }
         scene.mask_secrets();
         let mut cover = Cover::new(redact.then_some(&spec.config.redact));
@@ -50,7 +53,7 @@ impl Node {
                 true => "it asks for something else".to_owned(),
                 false => format!("it ends with {now} instead of {then}"),
             };
-            return Err(refused(format!("without what is redacted {reason}"))
+            return Err(refused(id, &format!("without what is redacted {reason}"))
                 .with_hint("unredacted, everything but the values of secrets is kept"));
         }
         let mut rules = CompareRules::default();
@@ -69,7 +72,7 @@ impl Node {
             },
             rules,
             redacted: cover.places,
-            input: input.ok_or_else(|| refused("its input was not kept".to_owned()))?,
+            input: input.ok_or_else(|| refused(id, "its input was not kept"))?,
             world: convert::world_of(&scene),
             expect,
         })

@@ -284,7 +284,8 @@ impl Snapshot {
         project.refresh_triggers(&function);
         let hosts = function.doors.iter().filter_map(|door| door.host.clone());
         for host in hosts {
-            self.hosts.insert(host, project.name.clone());
+            // Whose it was stays: `conflict` finds it then.
+            self.hosts.entry(host).or_insert_with(|| project.name.clone());
         }
         project.functions.set(function.name.clone(), function);
         self.forget_unused_hosts(name.project);
@@ -308,7 +309,7 @@ impl Snapshot {
         let door = doors::of_trigger(name.trigger, spec, mode).map(Arc::new);
         if let Some(door) = &door {
             if let Some(host) = &door.host {
-                self.hosts.insert(host.clone(), project.name.clone());
+                self.hosts.entry(host.clone()).or_insert_with(|| project.name.clone());
             }
             if let Some(function) = project.functions.get(spec.function.as_str()).cloned() {
                 project.open(&function, door);
@@ -341,45 +342,34 @@ impl Snapshot {
         });
     }
 
-    /// Whether something else answers where this function wants to.
-    pub(crate) fn conflict(
-        &self,
-        name: FunctionName<'_>,
-        declared: Declared<'_>,
-    ) -> Result<(), Error> {
-        let doors =
-            doors::of_function(name.function, &declared.spec.on, (declared.current, declared.mode));
-        doors.iter().try_for_each(|door| {
-            let own = |entry: &RouteEntry| {
-                entry.door.trigger.is_none() && entry.function.name == *name.function
-            };
-            self.door_conflict(name.project, door, own)
-        })
+    /// Whether something else answers where a function of this snapshot wants to.
+    pub(crate) fn conflict(&self, name: FunctionName<'_>) -> Result<(), Error> {
+        let Some(project) = self.projects.get(name.project) else { return Ok(()) };
+        let Some(function) = project.functions.get(name.function.as_str()) else { return Ok(()) };
+        let own = |entry: &RouteEntry| {
+            entry.door.trigger.is_none() && entry.function.name == *name.function
+        };
+        function.doors.iter().try_for_each(|door| self.door_conflict(project, door, own))
     }
 
-    /// Whether something else answers where this trigger wants to.
-    pub(crate) fn trigger_conflict(
-        &self,
-        name: TriggerName<'_>,
-        spec: &TriggerSpec,
-        mode: Mode,
-    ) -> Result<(), Error> {
-        let Some(door) = doors::of_trigger(name.trigger, spec, mode) else { return Ok(()) };
+    /// Whether something else answers where a trigger of this snapshot wants to.
+    pub(crate) fn trigger_conflict(&self, name: TriggerName<'_>) -> Result<(), Error> {
+        let Some(project) = self.projects.get(name.project) else { return Ok(()) };
+        let known = project.triggers.get(name.trigger.as_str());
+        let Some(door) = known.and_then(|at| at.door.as_deref()) else { return Ok(()) };
         let own = |entry: &RouteEntry| entry.door.trigger.as_ref() == Some(name.trigger);
-        self.door_conflict(name.project, &door, own)
+        self.door_conflict(project, door, own)
     }
 
     fn door_conflict(
         &self,
-        project: &Name,
+        project: &Project,
         door: &Door,
         own: impl Fn(&RouteEntry) -> bool,
     ) -> Result<(), Error> {
-        let Some(project) = self.projects.get(project) else { return Ok(()) };
         let (field, path) = (door.field(), &door.path);
         if let Some(host) = &door.host
-            && let Some(owner) = self.hosts.get(host)
-            && *owner != project.name
+            && self.hosts.get(host) != Some(&project.name)
         {
             // Whose it is, is not for this caller to know.
             return Err(Error::bad_resource(

@@ -31,7 +31,8 @@ pub struct Collected {
 }
 
 impl Node {
-    /// Removes blobs and machine code that neither a resource nor a record refers to. To be called
+    /// Removes versions of deleted functions of which there are no recordings any more, and blobs and
+    /// machine code that neither a resource nor a record refers to. To be called
     /// after [`enforce_retention`](Self::enforce_retention): what the log still holds keeps its
     /// blobs.
     ///
@@ -41,6 +42,8 @@ impl Node {
         let now = self.parts.clock.now();
         let oldest = self.parts.log.oldest().map_or(now, |oldest| oldest.min(now));
         let since = oldest.before(GRACE);
+        // What ran when a function was deleted has been recorded meanwhile.
+        self.forget_versions(now.before(GRACE)).await?;
         let used = self.digests_in_resources().await?;
         let mut collected = Collected::default();
         let mut after = None;

@@ -6,15 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_exec::{Compiled, Inspected};
-use nexus_model::resource::{
-    EnvValue, FunctionConfig, FunctionSpec, Kind, ProjectSpec, Resource, ResourceKey, VersionSpec,
-};
+use nexus_exec::Compiled;
+use nexus_model::resource::{EnvValue, FunctionConfig, FunctionSpec, Resource, VersionSpec, World};
 use nexus_model::view::Deployed;
-use nexus_model::{Code, Digest, Name, OpContext, Partition, Scope, VersionId, limits};
-use nexus_store::{Change, Op};
+use nexus_model::{Code, Digest, Name, OpContext, Partition, VersionId, limits};
+use nexus_store::Op;
 
-use crate::functions::version_of;
+use crate::deployment::{Plan, Step};
 use crate::loaded::version_key;
 use crate::node::lock;
 use crate::versions::{FunctionStatus, Live, carry_aliases, function_key, function_spec};
@@ -25,16 +23,24 @@ const IDLE: Duration = Duration::from_secs(600);
 /// How often that is looked at.
 const UNLOAD_EVERY: Duration = Duration::from_secs(60);
 
+/// A function on its way: its code was looked at, stored and compiled; nothing runs it yet.
+pub(crate) struct Staged {
+    /// What was asked for, without the bytes.
+    pub(crate) deploy: Deploy,
+    pub(crate) artifact: Artifact,
+}
+
 /// An artifact that was looked at, stored and compiled.
-struct Artifact {
-    inspected: Inspected,
+pub(crate) struct Artifact {
+    world: World,
+    imports: Vec<String>,
     component: Digest,
     executed: Option<Digest>,
     bytes: u64,
     bundle: Option<Digest>,
     sources: Option<Digest>,
-    compiled: Compiled,
-    notes: Vec<String>,
+    pub(crate) compiled: Compiled,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Node {
@@ -49,19 +55,35 @@ impl Node {
         ctx: &OpContext,
         deploy: Deploy,
     ) -> Result<Deployed, Error> {
-        nexus_policy::authorize(ctx, Scope::Write, Some(&deploy.project))?;
+        let project = deploy.project.clone();
+        let staged = self.stage(ctx, deploy).await?;
+        let mut view = self.let_live(ctx, &project, &[staged], None).await?;
+        let deployed = view.functions.pop();
+        deployed.ok_or_else(|| Error::new(Code::Internal, "the function was not deployed"))
+    }
+
+    /// Everything about a deploy that needs no lock and changes nothing that runs.
+    pub(crate) async fn stage(&self, ctx: &OpContext, mut deploy: Deploy) -> Result<Staged, Error> {
+        self.may_deploy(ctx, &deploy.project)?;
         if let Some(spec) = &deploy.config {
             validate::function(spec, self.config.mode)?;
         }
-        self.ensure_project(ctx, &deploy.project).await?;
         let artifact = self.artifact(&deploy).await?;
-        let _alone = self.changes.lock().await;
+        (deploy.component, deploy.bundle, deploy.sources) = (Bytes::new(), None, None);
+        Ok(Staged { deploy, artifact })
+    }
+
+    /// Plans one function of a deployment. The caller holds the lock of changes.
+    pub(crate) async fn plan_function(
+        &self,
+        plan: &mut Plan,
+        Staged { deploy, artifact }: &Staged,
+    ) -> Result<Step, Error> {
         let key = function_key(&deploy.project, &deploy.name);
         let known = self.parts.store.get(&key).await?;
-        let mut spec = self.wanted(&deploy, known.as_ref())?;
+        let mut spec = self.wanted(deploy, known.as_ref())?;
         self.check_secrets(&deploy.project, &spec.config).await?;
         self.check_webhooks(&deploy.project, &spec.on.webhooks, None).await?;
-        let absent = self.notes_of_followers((&deploy.project, &deploy.name), &spec.delivery);
         let status = known.as_ref().map(FunctionStatus::of).unwrap_or_default();
         if deploy.candidate && status.current.is_none() {
             let detail =
@@ -70,55 +92,21 @@ impl Node {
                 Error::new(Code::BadRequest, detail).with_hint("deploy it without candidate first")
             );
         }
-        let (version, is_new) = self.version(&deploy, &artifact, (&spec.config, &status)).await?;
-        let mut ops = Vec::with_capacity(3);
+        let (version, is_new) = self.version(deploy, artifact, (&spec.config, &status)).await?;
+        let (begin, delivery) = (plan.ops.len(), spec.delivery.clone());
         if is_new {
             let made = Resource::new(&version_key(&deploy.project, version.id)?, json(&version)?);
-            ops.push(Op::create(made));
+            plan.ops.push(Op::create(made));
         }
-        let stored = match (deploy.candidate, known) {
-            (true, Some(known)) => {
-                let status = FunctionStatus { latest: status.latest_with(&version), ..status };
-                ops.push(Op::set_status(key, json(&status)?));
-                let applied =
-                    self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
-                self.publish(&applied).await?;
-                (known, applied.changed())
-            }
-            (_, known) => {
-                carry_aliases(&mut spec, known.as_ref());
-                let next = Live { key, known, spec, version: &version, status };
-                self.let_live(ctx, next, ops).await?
-            }
-        };
-        let mut notes = artifact.notes;
-        notes.extend(absent);
-        if artifact.compiled.cached && stored.1 {
-            notes.push("its machine code was stored already".to_owned());
+        if deploy.candidate {
+            let status = FunctionStatus { latest: status.latest_with(&version), ..status };
+            plan.ops.push(Op::set_status(key, json(&status)?));
+        } else {
+            carry_aliases(&mut spec, known.as_ref());
+            let live = Live { key, known, spec, version: &version, status };
+            self.plan_live(&mut plan.snapshot, live, &mut plan.ops)?;
         }
-        let function = self.function_view(&stored.0).await?;
-        Ok(Deployed {
-            version: version_of(&version, &function),
-            function,
-            unchanged: !stored.1,
-            compile_ms: artifact.compiled.took_ms,
-            notes,
-        })
-    }
-
-    /// Projects are made by their first deploy, for those who may make projects.
-    async fn ensure_project(&self, ctx: &OpContext, project: &Name) -> Result<(), Error> {
-        if self.catalog.project(project).is_some() {
-            return Ok(());
-        }
-        nexus_policy::authorize(ctx, Scope::Write, None)
-            .map_err(|_| Error::not_found(format_args!("project '{project}'")))?;
-        let key = ResourceKey { kind: Kind::Project, project: None, name: project.clone() };
-        match self.apply(ctx, vec![Resource::new(&key, json(&ProjectSpec::default())?)]).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Code::Conflict => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok(Step { version, delivery, ops: begin..plan.ops.len() })
     }
 
     /// Inspects, stores and compiles, without a lock: this takes seconds for large components.
@@ -151,8 +139,9 @@ impl Node {
             bundle,
             sources,
             compiled,
-            notes: inspected.notes.clone(),
-            inspected,
+            world: inspected.world,
+            imports: inspected.imports,
+            notes: inspected.notes,
         })
     }
 
@@ -195,8 +184,8 @@ impl Node {
             component: artifact.component,
             executed: artifact.executed,
             component_bytes: artifact.bytes,
-            world: artifact.inspected.world,
-            imports: artifact.inspected.imports.clone(),
+            world: artifact.world,
+            imports: artifact.imports.clone(),
             language: deploy.language.clone(),
             bundle: artifact.bundle,
             sources: artifact.sources,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use nexus_model::{Code, InvocationId};
+use nexus_model::{Code, Digest, InvocationId};
 
 /// What to do about a full disk.
 const FREE_SPACE: &str = "free space on the disk of the data folder";
@@ -68,6 +68,13 @@ impl Error {
         self
     }
 
+    /// Says before what was wrong which of several things it is about.
+    #[must_use]
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.0.detail.insert_str(0, &format!("{what}: "));
+        self
+    }
+
     /// The stable code; its HTTP status is [`Code::http_status`].
     pub fn code(&self) -> Code {
         self.0.code
@@ -96,6 +103,18 @@ impl Error {
     /// Something that does not exist, or that the caller may not know of.
     pub(crate) fn not_found(what: impl fmt::Display) -> Self {
         Error::new(Code::NotFound, format!("{what} does not exist"))
+    }
+
+    /// Stored bytes whose file is `missing` or `damaged`: something else than what was not kept.
+    pub(crate) fn lost(digest: Digest, how: &str) -> Self {
+        let file = nexus_store::blob_file(digest);
+        let detail = format!("stored bytes are lost: the file {file} of the data folder is {how}");
+        let mut error = Error::new(Code::Storage, detail).with_hint(
+            "put the file back from a backup of the data folder; what else is lost: nexus log verify",
+        );
+        // Nothing comes back by itself.
+        error.0.retry_after = None;
+        error
     }
 
     /// A defect, or a layer below that failed in a way the caller cannot help.
@@ -156,6 +175,9 @@ impl From<nexus_policy::Denied> for Error {
 impl From<nexus_store::Error> for Error {
     fn from(error: nexus_store::Error) -> Self {
         use nexus_store::Error as E;
+        if let E::CorruptBlob { digest, .. } = error {
+            return Error::lost(digest, "damaged").with_source(error);
+        }
         let code = match &error {
             E::Conflict { .. } => Code::Conflict,
             E::NotFound { .. } => Code::NotFound,
@@ -169,15 +191,11 @@ impl From<nexus_store::Error> for Error {
         let hint = match &error {
             E::Conflict { .. } => Some("read the resource again and repeat the change on it"),
             E::DiskFull { .. } => Some(FREE_SPACE),
-            E::CorruptBlob { .. } => Some("put the file back from a backup of the data folder"),
             _ => None,
         };
         // Paths of the server are nobody's business.
         let detail = match &error {
             E::DiskFull { .. } => error.to_string(),
-            E::CorruptBlob { digest, found, .. } => {
-                format!("a stored body is damaged: expected {digest}, found {found}")
-            }
             _ if code == Code::Storage => "the store failed".to_owned(),
             _ => error.to_string(),
         };
@@ -245,7 +263,11 @@ impl From<nexus_engine::Error> for Error {
             E::QueueFull { .. } => Error::new(Code::QueueFull, error.to_string())
                 .with_hint("raise `delivery.queue.max`, or find out why it is slow: nexus why"),
             E::TooFarAhead { .. } => Error::new(Code::BadRequest, error.to_string()),
-            E::SignalsFull { .. } => Error::new(Code::Throttled, error.to_string()),
+            E::SignalsFull { invocation, .. } => Error::new(Code::Throttled, error.to_string())
+                .with_hint(format!(
+                    "a signal waits until the function asks for its name: see what it waits for with \
+                     nexus why {invocation}, and send it again when it has taken some"
+                )),
             E::NoInvocation { .. } => Error::new(Code::NotDurable, error.to_string()),
             E::NotDead { .. } => Error::new(Code::NotFound, error.to_string()),
             E::Stopped => Error::new(Code::ShuttingDown, "the server is shutting down"),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use nexus_log::Position;
 use nexus_model::record::{EventRecord, InvocationRecord, Record};
 use nexus_model::view::{EventView, InvocationRow, LogView, ProgressView};
@@ -15,7 +15,7 @@ use nexus_model::{
 
 use crate::history::{log_invocations, payloads, reach};
 use crate::trace::trace_id;
-use crate::{Error, Followed, LogFilter, Node, views};
+use crate::{Error, Followed, Following, LogFilter, Node, views};
 
 /// Records read at a time; all that a stream ever buffers.
 const BATCH: usize = 256;
@@ -41,7 +41,7 @@ impl Node {
         ctx: &OpContext,
         mut filter: EventFilter,
         after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<EventView>>, Error> {
+    ) -> Result<Following<EventView>, Error> {
         reach(ctx, &mut filter.project)?;
         let payloads = payloads(ctx, filter.project.as_deref());
         let select = move |record: &Record| match record {
@@ -62,7 +62,7 @@ impl Node {
         ctx: &OpContext,
         mut filter: InvocationFilter,
         after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<InvocationRow>>, Error> {
+    ) -> Result<Following<InvocationRow>, Error> {
         reach(ctx, &mut filter.project)?;
         let select = move |record: &Record| match record {
             Record::Invocation(at) if matches_invocation(&filter, at) => {
@@ -82,7 +82,7 @@ impl Node {
         ctx: &OpContext,
         (project, id): (&Name, InvocationId),
         after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<ProgressView>>, Error> {
+    ) -> Result<Following<ProgressView>, Error> {
         nexus_policy::authorize(ctx, Scope::ReadPayload, Some(project))?;
         let project = project.clone();
         let select = move |record: &Record| match record {
@@ -110,7 +110,7 @@ impl Node {
         ctx: &OpContext,
         filter: LogFilter,
         after: Option<Cursor>,
-    ) -> Result<BoxStream<'static, Followed<LogView>>, Error> {
+    ) -> Result<Following<LogView>, Error> {
         let filter = log_invocations(ctx, &filter)?;
         let select = move |record: &Record| match record {
             Record::Invocation(at) if matches_invocation(&filter, at) => {
@@ -125,7 +125,7 @@ impl Node {
         self: &Arc<Self>,
         after: Option<Cursor>,
         select: Select<T>,
-    ) -> Result<BoxStream<'static, Followed<T>>, Error> {
+    ) -> Result<Following<T>, Error> {
         let position = match after {
             None => self.parts.log.durable(),
             Some(after) => Position { shard: after.shard, sequence: after.sequence },
@@ -134,8 +134,9 @@ impl Node {
             // A place that retention has removed is said at once, not by a stream that skips.
             self.parts.log.read_from(position, 1).await?;
         }
+        let from = position.cursor().to_string();
         let state = State { node: Arc::clone(self), position, ready: VecDeque::new(), select };
-        Ok(stream::unfold(state, next).boxed())
+        Ok(Following { from, items: stream::unfold(state, next).boxed() })
     }
 }
 
@@ -162,10 +163,13 @@ async fn next<T>(mut state: State<T>) -> Option<(Followed<T>, State<T>)> {
             }
         };
         for entry in entries {
-            state.position = entry.position;
-            let cursor = entry.position.cursor().to_string();
-            let items = (state.select)(&entry.record).into_iter();
-            state.ready.extend(items.map(|item| Followed { cursor: cursor.clone(), item }));
+            let before = std::mem::replace(&mut state.position, entry.position);
+            let items = (state.select)(&entry.record);
+            let last = items.len().saturating_sub(1);
+            // Whoever goes on between two items of one record gets both of them again, not neither.
+            let cursor = |at| if at == last { entry.position } else { before }.cursor().to_string();
+            let items = items.into_iter().enumerate();
+            state.ready.extend(items.map(|(at, item)| Followed { cursor: cursor(at), item }));
         }
     }
 }

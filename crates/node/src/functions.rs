@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use nexus_model::resource::{HttpRoute, Kind, Resource, VersionSpec};
+use nexus_model::resource::{Kind, Resource, VersionSpec};
 use nexus_model::view::{FunctionView, VersionView};
 use nexus_model::{Name, OpContext, Scope, VersionId};
 
 use crate::doors::effective_routes;
 use crate::loaded::version_key;
 use crate::node::current_of;
-use crate::versions::{function_key, function_spec};
+use crate::versions::{VersionStatus, function_key, function_spec, version_spec};
 use crate::{Error, Node};
 
 /// Resources on one page of the store.
@@ -70,8 +70,8 @@ impl Node {
         Ok(versions.iter().map(|spec| version_of(spec, &function)).collect())
     }
 
-    /// Removes a function with its versions. What it did stays in the history; its invocations can
-    /// no longer be replayed.
+    /// Removes a function. What it did stays in the history; its versions stay for replays, as long
+    /// as there are recordings of them.
     ///
     /// # Errors
     /// It does not exist, or the caller may not write there.
@@ -85,6 +85,8 @@ impl Node {
         self.delete_resource(ctx, &key, None).await
     }
 
+    /// Those of the function that there is, not of one of the same name that was deleted; the newest
+    /// first.
     pub(crate) async fn versions_of(
         &self,
         project: &Name,
@@ -97,10 +99,10 @@ impl Node {
                 self.parts.store.list(Kind::Version, Some(project), after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.metadata.name.clone());
-            let specs = page.into_iter().map(|at| serde_json::from_value::<VersionSpec>(at.spec));
-            for spec in specs {
-                let spec = spec.map_err(|error| Error::internal("read a version", error))?;
-                if spec.function == *function {
+            for resource in page {
+                let deleted = VersionStatus::of(&resource).deleted.is_some();
+                let spec = version_spec(resource)?;
+                if spec.function == *function && !deleted {
                     versions.push(spec);
                 }
             }
@@ -118,17 +120,17 @@ impl Node {
             None => None,
             Some(at) => {
                 let found = self.parts.store.get(&version_key(&project, at.version)?).await?;
-                found
-                    .map(|at| serde_json::from_value::<VersionSpec>(at.spec))
-                    .transpose()
-                    .map_err(|error| Error::internal("read a version", error))?
+                found.map(version_spec).transpose()?
             }
         };
         let routes = effective_routes(&metadata.name, current, &spec.on.http);
         let live = current.map(|at| at.version);
         let version = version.map(|version| version_view(&version, (live, &spec.aliases)));
         Ok(FunctionView {
-            urls: routes.iter().map(|route| self.url(&project, route)).collect(),
+            urls: routes
+                .iter()
+                .map(|route| self.url(&project, route.host.as_deref(), &route.path))
+                .collect(),
             project,
             name: metadata.name.clone(),
             description: spec.description,
@@ -141,19 +143,19 @@ impl Node {
         })
     }
 
-    /// Where a route answers, as a browser on this machine would write it.
-    fn url(&self, project: &Name, route: &HttpRoute) -> String {
+    /// Where a way on the ingress leads in, as a browser on this machine would write it.
+    pub(crate) fn url(&self, project: &Name, host: Option<&str>, path: &str) -> String {
         let base = self.config.ingress_url.trim_end_matches('/');
         let (scheme, authority) = base.split_once("://").unwrap_or(("http", base));
         let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
         let with_port = |host: &str| match port.is_empty() {
-            true => format!("{scheme}://{host}{}", route.path),
-            false => format!("{scheme}://{host}:{port}{}", route.path),
+            true => format!("{scheme}://{host}{path}"),
+            false => format!("{scheme}://{host}:{port}{path}"),
         };
         let snapshot = self.catalog.snapshot();
-        match &route.host {
+        match host {
             Some(host) => with_port(host),
-            None if snapshot.default.as_ref() == Some(project) => format!("{base}{}", route.path),
+            None if snapshot.default.as_ref() == Some(project) => format!("{base}{path}"),
             None => with_port(&format!("{project}.localhost")),
         }
     }

@@ -26,6 +26,7 @@
 mod admission;
 mod answer;
 mod audit;
+mod bodies;
 mod buckets;
 mod cache_key;
 mod call_policy;
@@ -33,6 +34,7 @@ mod calls;
 mod cancel;
 mod cases;
 mod catalog;
+mod chain;
 mod changes;
 mod collect;
 mod compare;
@@ -41,8 +43,10 @@ mod dead_letters;
 mod debug;
 mod decisions;
 mod deferred;
+mod deleted;
 mod delivery;
 mod deploy;
+mod deployment;
 mod doors;
 mod durable;
 mod egress;
@@ -57,10 +61,12 @@ mod host;
 mod invoke;
 mod keys;
 mod loaded;
+mod missing;
 mod node;
 mod nodes;
 mod outbound;
 mod profile;
+mod readiness;
 mod record;
 mod redact;
 mod replay;
@@ -95,11 +101,13 @@ mod webhook;
 mod why;
 mod words;
 
+pub use bodies::sound_blob;
 pub use catalog::Route;
 pub use collect::Collected;
 pub use config::{Mode, NodeConfig, Parts};
 pub use dead_letters::{DeadLetterFilter, RedriveOptions};
 pub use deferred::{Later, ResultOf};
+pub use deployment::Deployment;
 pub use error::Error;
 pub use graph::GraphOptions;
 pub use keys::MasterKey;
@@ -111,6 +119,6 @@ pub use sessions::{OpenedSession, SessionLink, SignIn};
 pub use stats::StatsQuery;
 pub use tasks::Tasks;
 pub use types::{
-    AppliedView, CreatedToken, Deploy, Followed, Identity, InvokeInput, InvokeOutput, LogFilter,
-    NewToken, PageOptions, Readiness, ReplayOptions,
+    AppliedView, CreatedToken, Deploy, DeploymentView, Followed, Following, Identity, InvokeInput,
+    InvokeOutput, LogFilter, NewToken, PageOptions, Readiness, ReplayOptions,
 };

@@ -15,6 +15,7 @@ use crate::catalog::{Current, Function};
 use crate::egress::Egress;
 use crate::node::lock;
 use crate::redact::Redactor;
+use crate::versions::version_spec;
 use crate::{Error, Node};
 
 /// A version with everything that running it takes.
@@ -136,10 +137,7 @@ impl Node {
         let unit = self.unit(project, &spec, Some(secrets)).await?;
         let code = spec.executed.unwrap_or(spec.component);
         if !self.parts.runtime.is_compiled(code) {
-            let bytes = self.parts.blobs.get(code).await?.ok_or_else(|| {
-                Error::new(Code::NotReplayable, format!("component {code} is no longer stored"))
-            })?;
-            self.parts.runtime.compile(code, bytes).await?;
+            self.parts.runtime.compile(code, self.blob(code).await?).await?;
         }
         Ok((spec, self.parts.runtime.prepare(Arc::new(unit)).await?))
     }
@@ -183,8 +181,7 @@ impl Node {
             .get(&key)
             .await?
             .ok_or_else(|| Error::not_found(format_args!("version {id}")))?;
-        serde_json::from_value(resource.spec)
-            .map_err(|error| Error::internal("read a version", error))
+        version_spec(resource)
     }
 
     /// A version as the runtime needs it. `secrets` fixes the versions of secrets for a replay.
@@ -210,9 +207,7 @@ impl Node {
         }
         let bundle = match spec.bundle {
             None => None,
-            Some(digest) => Some(self.parts.blobs.get(digest).await?.ok_or_else(|| {
-                Error::new(Code::Storage, format!("the bundle {digest} is missing"))
-            })?),
+            Some(digest) => Some(self.blob(digest).await?),
         };
         Ok(Unit {
             project: project.clone(),

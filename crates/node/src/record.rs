@@ -16,6 +16,13 @@ use crate::catalog::Function;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::{Error, Node};
 
+/// Why nothing but a row was kept: nobody wanted more.
+pub(crate) const OFF: &str = "recording is off";
+/// Why nothing but a row was kept: chance.
+pub(crate) const NOT_SAMPLED: &str = "not in the sample";
+/// Why nothing but a row was kept: it succeeded.
+pub(crate) const ONLY_ERRORS: &str = "only errors are recorded";
+
 /// What the caller of an invocation knows before it begins.
 pub(crate) struct Facts {
     pub(crate) id: InvocationId,
@@ -30,7 +37,7 @@ pub(crate) struct Facts {
     /// The invocation whose function called.
     pub(crate) cause_invocation: Option<InvocationId>,
     pub(crate) depth: u32,
-    /// How many invocations led to it, through calls and events.
+    /// How many links led to it, through calls and events.
     pub(crate) chain: u32,
     pub(crate) accepted: Timestamp,
     pub(crate) deadline: Timestamp,
@@ -68,11 +75,9 @@ impl Facts {
         self.judge(&mut ended);
         let total = now.since(self.accepted);
         let kept = match (self.recording, self.loaded.record) {
-            (Recording::RowOnly, RecordPolicy::Off) => Err("recording is off"),
-            (Recording::RowOnly, _) => Err("not in the sample"),
-            (_, RecordPolicy::Errors) if ended.status == Status::Succeeded => {
-                Err("only errors are recorded")
-            }
+            (Recording::RowOnly, RecordPolicy::Off) => Err(OFF),
+            (Recording::RowOnly, _) => Err(NOT_SAMPLED),
+            (_, RecordPolicy::Errors) if ended.status == Status::Succeeded => Err(ONLY_ERRORS),
             _ => Ok(()),
         };
         let load_ns = nanos(self.load.load);
@@ -100,6 +105,7 @@ impl Facts {
             logs_dropped: ended.logs_dropped,
             failure: ended.failure.take(),
             cold: cold.to_owned(),
+            chain: self.chain,
             memory_hash: ended.memory_hash.map(|hash| bytes_of(&hash)).unwrap_or_default(),
             ..InvocationRecord::default()
         };
@@ -324,13 +330,5 @@ pub(crate) fn is_small(record: &mut InvocationRecord) -> bool {
 
 /// The parts of a record that are too large to stay in it.
 fn large_bodies(record: &mut InvocationRecord) -> impl Iterator<Item = &mut Body> {
-    let input = record.input.as_mut().and_then(|input| match input.form.as_mut()? {
-        input::Form::Http(http) => Some(&mut http.body),
-        input::Form::Command(command) => Some(&mut command.stdin),
-        input::Form::Event(event) => event.data.as_mut(),
-        input::Form::EventRef(_) => None,
-    });
-    let output = record.output.as_mut().and_then(|output| output.body.as_mut());
-    let bodies = input.into_iter().chain(output).chain(record.journal.as_mut());
-    bodies.filter(|body| body.inline.len() > limits::RECORD_INLINE_BYTES_MAX)
+    record.bodies_mut().filter(|body| body.inline.len() > limits::RECORD_INLINE_BYTES_MAX)
 }

@@ -9,6 +9,8 @@ use nexus_model::resource::VersionSpec;
 use nexus_model::view::ReplayView;
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope};
 
+use crate::bodies::Lost;
+use crate::record::{NOT_SAMPLED, OFF, ONLY_ERRORS};
 use crate::redact;
 use crate::views::output_value;
 use crate::{Error, Node, ReplayOptions};
@@ -62,8 +64,8 @@ impl Node {
         if !record.not_replayable.is_empty() && !record.not_replayable.starts_with("not exact") {
             return Err(refused(id, &record.not_replayable));
         }
-        self.fetch_bodies(&mut record).await?;
-        let event = self.input_event(&record).await?;
+        self.fetch_bodies(&mut record, Lost::Fails).await?;
+        let event = self.input_event(&record, Lost::Fails).await?;
         self.unsealed(record, event).await
     }
 
@@ -123,6 +125,42 @@ pub(crate) fn has_secrets(record: &InvocationRecord) -> bool {
     recorded_secrets(record).is_ok_and(|secrets| !secrets.is_empty())
 }
 
-fn refused(id: InvocationId, reason: &str) -> Error {
-    Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id)
+/// Says why an invocation cannot be replayed, and what would have helped.
+pub(crate) fn refused(id: InvocationId, reason: &str) -> Error {
+    let error = Error::new(Code::NotReplayable, reason.to_owned()).with_invocation(id);
+    match hint_for_lost(reason) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// What would have kept a recording whole. Its code alone does not say: most of what is lost is lost
+/// with `record = "always"` as well.
+fn hint_for_lost(reason: &str) -> Option<&'static str> {
+    let reason = reason.strip_prefix("not exact: ").unwrap_or(reason);
+    let begins = |words: &[&str]| words.iter().any(|word| reason.starts_with(word));
+    if begins(&[OFF, NOT_SAMPLED, ONLY_ERRORS]) {
+        Some("set `record = \"always\"` for the function and call it again")
+    } else if begins(&["redacted at"]) {
+        Some("redact with `mode = \"seal\"`, which a replay can read, and call it again")
+    } else if begins(&["body >", "journal >"]) {
+        Some("`nexus limits` lists how much of a call is kept")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_about_recording_stands_only_where_it_helps() {
+        let id = InvocationId::from_bytes([0; 16]);
+        let hint = |reason| refused(id, reason).hint().unwrap_or_default().to_owned();
+        assert!(hint("recording is off").contains("record = \"always\""));
+        assert!(hint("not exact: redacted at input field n").contains("seal"));
+        assert!(hint("body > 8388608 bytes").contains("nexus limits"));
+        assert_eq!(hint("version ver_1 was deleted with its function"), "");
+    }
 }

@@ -34,32 +34,54 @@ impl Node {
                 ),
             ));
         }
-        for resource in &resources {
-            authorize_kind(ctx, Scope::Write, &resource.key())?;
-        }
-        let checked: Result<Vec<Resource>, Error> =
-            resources.into_iter().map(|at| validate::resource(at, self.config.mode)).collect();
-        let mut checked = checked?;
-        // Projects first, then functions, so that one apply can hold a project and what is in it.
-        checked.sort_by_key(|at| match at.kind {
-            Kind::Project => 0,
-            Kind::Trigger => 2,
-            _ => 1,
-        });
+        let checked = self.checked(ctx, resources)?;
+        let several = checked.len() > 1;
         let _alone = self.changes.lock().await;
         let mut ops = Vec::with_capacity(checked.len());
         let mut plan = Snapshot::clone(&self.catalog.snapshot());
         for resource in checked {
-            ops.push(self.plan(&mut plan, resource).await?);
+            let key = resource.key();
+            let op = self.plan(&mut plan, resource).await;
+            ops.push(op.map_err(|error| if several { error.about(key) } else { error })?);
         }
+        check_conflicts(&plan, &ops)?;
         self.check_followers(&plan, &ops).await?;
         let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
         self.publish(&applied).await?;
         Ok(applied.resources.into_iter().filter_map(applied_view).collect())
     }
 
+    /// Resources that may be written by whoever wants it, in the order in which they can be planned.
+    pub(crate) fn checked(
+        &self,
+        ctx: &OpContext,
+        resources: Vec<Resource>,
+    ) -> Result<Vec<Resource>, Error> {
+        for resource in &resources {
+            authorize_kind(ctx, Scope::Write, &resource.key())?;
+        }
+        let several = resources.len() > 1;
+        let checked = resources.into_iter().map(|at| {
+            let key = at.key();
+            validate::resource(at, self.config.mode)
+                .map_err(|error| if several { error.about(key) } else { error })
+        });
+        let mut checked = checked.collect::<Result<Vec<_>, Error>>()?;
+        // Projects first, then functions, so that one apply can hold a project and what is in it.
+        checked.sort_by_key(|at| match at.kind {
+            Kind::Project => 0,
+            Kind::Trigger => 2,
+            _ => 1,
+        });
+        Ok(checked)
+    }
+
     /// The operation for a checked resource; `plan` is what the catalogue would be after it.
-    async fn plan(&self, plan: &mut Snapshot, mut resource: Resource) -> Result<Op, Error> {
+    pub(crate) async fn plan(
+        &self,
+        plan: &mut Snapshot,
+        mut resource: Resource,
+    ) -> Result<Op, Error> {
         let key = resource.key();
         let mut expect = resource.metadata.revision.map_or(Expect::Any, Expect::Revision);
         if let Some(project) = &key.project
@@ -98,7 +120,6 @@ impl Node {
             self.check_aliases(project, &key.name, &spec).await?;
             let name = FunctionName { project, function: &key.name };
             let declared = Declared { spec: &spec, current, mode: self.config.mode };
-            plan.conflict(name, declared)?;
             plan.set_function(name, declared);
             if let (Expect::Any, Some(revision)) =
                 (expect, known.and_then(|at| at.metadata.revision))
@@ -210,8 +231,8 @@ impl Node {
         Ok(found)
     }
 
-    /// Removes a resource, if it is at `revision` where one is given. A function goes with its
-    /// versions; a project only when it is empty; history stays.
+    /// Removes a resource, if it is at `revision` where one is given. The versions of a function stay
+    /// for replays, as long as there are recordings of them; a project only when it is empty; history stays.
     ///
     /// # Errors
     /// It does not exist; the caller may not write there; the revision is another one.
@@ -247,13 +268,12 @@ impl Node {
             }
             (Kind::Function, Some(project)) => {
                 self.refuse_referenced(ctx, project, &key.name).await?;
-                for version in self.versions_of(project, &key.name).await? {
-                    ops.push(Op::delete(crate::loaded::version_key(project, version.id)?));
-                }
-                ops.truncate(limits::APPLY_RESOURCES_MAX);
+                ops.extend(self.versions_without_function(project, &key.name).await?);
             }
             _ => {}
         }
+        // A function of so many versions that they are no one change is gone first.
+        let rest = ops.split_off(ops.len().min(limits::APPLY_RESOURCES_MAX));
         let applied = match self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await {
             Err(
                 nexus_store::Error::Conflict { found: None, .. }
@@ -266,7 +286,13 @@ impl Node {
         if let (Kind::Secret, Some(project)) = (key.kind, &key.project) {
             self.forget_loaded(project);
         }
-        self.publish(&applied).await
+        self.publish(&applied).await?;
+        for ops in rest.chunks(limits::APPLY_RESOURCES_MAX) {
+            let change = Change::new(ctx.principal.clone(), ops.to_vec());
+            let applied = self.parts.store.apply(change).await?;
+            self.publish(&applied).await?;
+        }
+        Ok(())
     }
 
     /// Makes a token. Its text is in the answer and nowhere else.
@@ -341,6 +367,31 @@ impl Node {
     }
 }
 
+/// Every way on the ingress leads to one function once all of this is applied.
+pub(crate) fn check_conflicts(plan: &Snapshot, ops: &[Op]) -> Result<(), Error> {
+    let with_ways = ops.iter().filter_map(|op| match op {
+        Op::Put { resource, .. } => {
+            matches!(resource.kind, Kind::Function | Kind::Trigger).then_some(resource)
+        }
+        _ => None,
+    });
+    let several = with_ways.clone().count() > 1;
+    for resource in with_ways {
+        let name = &resource.metadata.name;
+        let checked = match (resource.kind, &resource.metadata.project) {
+            (Kind::Function, Some(project)) => {
+                plan.conflict(FunctionName { project, function: name })
+            }
+            (Kind::Trigger, Some(project)) => {
+                plan.trigger_conflict(TriggerName { project, trigger: name })
+            }
+            _ => Ok(()),
+        };
+        checked.map_err(|error| if several { error.about(resource.key()) } else { error })?;
+    }
+    Ok(())
+}
+
 /// Tokens reach everything that they say, so only those who reach the whole server may change them.
 fn authorize_kind(ctx: &OpContext, scope: Scope, key: &ResourceKey) -> Result<(), Error> {
     let project = match key.kind {
@@ -380,7 +431,7 @@ fn shown(mut resource: Resource) -> Resource {
     resource
 }
 
-fn applied_view(applied: nexus_store::AppliedResource) -> Option<AppliedView> {
+pub(crate) fn applied_view(applied: nexus_store::AppliedResource) -> Option<AppliedView> {
     let effect = match applied.effect {
         Effect::Created => "created",
         Effect::Updated => "updated",

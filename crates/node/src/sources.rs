@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nexus_model::record::InvocationRecord;
 use nexus_model::resource::VersionSpec;
 use nexus_model::view::FrameView;
-use nexus_model::{Code, Digest, Name, OpContext, Scope, Sources};
+use nexus_model::{Code, Digest, Name, OpContext, Scope, Sources, VersionId};
 
 use crate::{Error, Node};
 
@@ -22,14 +22,31 @@ impl Node {
         selector: &str,
     ) -> Result<Sources, Error> {
         nexus_policy::authorize(ctx, Scope::Replay, Some(project))?;
-        let function = self.function_resource(project, name).await?;
-        let version = self.select_version(project, &function, selector).await?;
+        let version = self.recorded_version(project, name, selector).await?;
         let sources = self.read_sources(&version).await?;
         sources.ok_or_else(|| {
             let number = version.number;
             Error::not_found(format_args!("source text of version {number} of '{name}'"))
                 .with_hint("`nexus deploy` and `nexus dev` keep it, unless sources = false")
         })
+    }
+
+    /// The version that is meant; an id also names one whose function was deleted, for those who
+    /// look at its recordings.
+    async fn recorded_version(
+        &self,
+        project: &Name,
+        name: &Name,
+        selector: &str,
+    ) -> Result<VersionSpec, Error> {
+        if let Ok(id) = selector.parse::<VersionId>()
+            && let Ok(version) = self.version_spec(project, id).await
+            && version.function == *name
+        {
+            return Ok(version);
+        }
+        let function = self.function_resource(project, name).await?;
+        self.select_version(project, &function, selector).await
     }
 
     /// Writes the text of a deployment.

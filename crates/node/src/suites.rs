@@ -10,9 +10,10 @@ use nexus_model::{Code, InvocationId, Name, OpContext, Scope, limits};
 use nexus_store::{Change, Op};
 use prost::Message as _;
 
+use crate::bodies::Lost;
 use crate::compare::Rules;
 use crate::deploy::json;
-use crate::replay::Recorded;
+use crate::replay::{Recorded, refused};
 use crate::replays::Selected;
 use crate::{Error, Node};
 
@@ -93,10 +94,10 @@ impl Node {
                 true => "only its row was kept".to_owned(),
                 false => record.not_replayable.clone(),
             };
-            return Err(Error::new(Code::NotReplayable, reason).with_invocation(id));
+            return Err(refused(id, &reason));
         }
-        self.fetch_bodies(&mut record).await?;
-        let event = self.input_event(&record).await?;
+        self.fetch_bodies(&mut record, Lost::Fails).await?;
+        let event = self.input_event(&record, Lost::Fails).await?;
         let function =
             Name::new(&record.function).map_err(|error| Error::internal("read a record", error))?;
         let saved = SavedRecording { format: FORMAT, record: Some(record), event };
@@ -161,8 +162,8 @@ impl Node {
     /// A recording of a suite.
     pub(crate) async fn saved(&self, case: &SuiteCase) -> Result<Saved, Error> {
         let lost = |what: String| Error::new(Code::Storage, what).with_invocation(case.invocation);
-        let bytes = self.parts.blobs.get(case.recording).await?;
-        let bytes = bytes.ok_or_else(|| lost(format!("recording {} is gone", case.recording)))?;
+        let bytes = self.blob(case.recording).await;
+        let bytes = bytes.map_err(|error| error.with_invocation(case.invocation))?;
         let saved = SavedRecording::decode(bytes)
             .map_err(|error| lost("a saved recording is damaged".to_owned()).with_source(error))?;
         if saved.format > FORMAT {

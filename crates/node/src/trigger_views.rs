@@ -32,6 +32,13 @@ impl Node {
     ) -> Result<Vec<TriggerView>, Error> {
         nexus_policy::authorize(ctx, Scope::Read, Some(project))?;
         self.require_project(project)?;
+        let mut views = self.known_triggers(project).await?;
+        self.add_last_calls(project, &mut views).await?;
+        Ok(views)
+    }
+
+    /// As [`triggers`](Self::triggers), without what they set off last.
+    pub(crate) async fn known_triggers(&self, project: &Name) -> Result<Vec<TriggerView>, Error> {
         let mut views = Vec::new();
         for resource in self.all_of(Kind::Trigger, project).await? {
             views.push(self.trigger_view(&resource)?);
@@ -41,7 +48,6 @@ impl Node {
             let own = own_triggers(&resource.metadata.name, spec);
             views.extend(own.into_iter().map(|spec| self.view(project, (None, None), spec)));
         }
-        self.add_last_calls(project, &mut views).await?;
         Ok(views)
     }
 
@@ -156,7 +162,12 @@ impl Node {
     ) -> Result<TriggerView, Error> {
         nexus_policy::authorize(ctx, Scope::Write, key.project.as_ref())?;
         let found = self.parts.store.get(key).await?;
-        let mut resource = found.ok_or_else(|| Error::not_found(key))?;
+        let mut resource = found.ok_or_else(|| {
+            Error::not_found(key).with_hint(
+                "only Trigger resources can be paused: nexus triggers shows them with a name; what a \
+                 function states itself cannot",
+            )
+        })?;
         let mut spec = read(&resource)?;
         change(&mut spec);
         resource.spec = serde_json::to_value(&spec)
@@ -186,8 +197,11 @@ impl Node {
             let schedule = CronSchedule::parse(&cron.schedule, cron.zone.as_deref()).ok()?;
             schedule.next(self.parts.clock.now())
         });
+        let way = spec.http.as_ref().map(|at| (at.host.as_deref(), &at.path));
+        let way = way.or(spec.webhook.as_ref().map(|at| (at.host.as_deref(), &at.path)));
+        let url = way.map(|(host, path)| self.url(project, host, path));
         let project = project.clone();
-        TriggerView { project, name, spec, next, last: None, pending: 0, revision }
+        TriggerView { project, name, spec, url, next, last: None, pending: 0, revision }
     }
 
     /// Every resource of a kind in a project, by name.

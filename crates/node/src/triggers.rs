@@ -4,7 +4,7 @@ use nexus_model::resource::{DeliveryConfig, Destination, Kind, Resource, SchemaS
 use nexus_model::{Code, Name, OpContext, PrincipalKind, limits};
 use nexus_store::Op;
 
-use crate::catalog::{Snapshot, TriggerName};
+use crate::catalog::Snapshot;
 use crate::versions::function_spec;
 use crate::{Error, Node, schemas};
 
@@ -12,7 +12,7 @@ use crate::{Error, Node, schemas};
 const NAMES_MAX: usize = 5;
 
 impl Node {
-    /// The function exists, and nothing else answers where the trigger wants to.
+    /// The functions that the trigger names exist.
     pub(crate) fn check_trigger(&self, plan: &Snapshot, resource: &Resource) -> Result<(), Error> {
         let Some(project) = &resource.metadata.project else { return Ok(()) };
         let spec: TriggerSpec = serde_json::from_value(resource.spec.clone())
@@ -25,9 +25,7 @@ impl Node {
                     .with_hint("deploy it first, or apply it together with the trigger"));
             }
         }
-        let name = TriggerName { project, trigger: &resource.metadata.name };
-        plan.trigger_conflict(name, &spec, self.config.mode)?;
-        if !known.has_trigger(name.trigger) && known.triggers() >= limits::TRIGGERS_MAX {
+        if !known.has_trigger(&resource.metadata.name) && known.triggers() >= limits::TRIGGERS_MAX {
             return Err(Error::new(
                 Code::TooLarge,
                 format!("project '{project}' has {} triggers, the limit", limits::TRIGGERS_MAX),
@@ -61,22 +59,6 @@ impl Node {
             }
         }
         Ok(())
-    }
-
-    /// What whoever deploys a function should know: functions that it names and that are not there.
-    /// Functions that name each other are deployed one after the other.
-    pub(crate) fn notes_of_followers(
-        &self,
-        (project, function): (&Name, &Name),
-        delivery: &DeliveryConfig,
-    ) -> Vec<String> {
-        let missing = missing(&self.catalog.snapshot(), project, delivery);
-        let others = missing.into_iter().filter(|(_, name)| *name != function);
-        let note = |(field, name): (&str, &Name)| {
-            let field = field.trim_start_matches("spec.");
-            format!("{field}: there is no function '{name}' in project '{project}' yet")
-        };
-        others.map(note).collect()
     }
 
     /// One schema resource for one type, compatible with what it replaces.
@@ -168,6 +150,20 @@ fn followers(delivery: &DeliveryConfig) -> impl Iterator<Item = (&'static str, &
 
 fn function_of(destination: &Option<Destination>) -> Option<&Name> {
     destination.as_ref().and_then(|at| at.function.as_ref())
+}
+
+/// What whoever deploys a function should know: functions that it names and that are not there once
+/// everything is deployed. Functions that name each other may be deployed one after the other.
+pub(crate) fn notes_of_followers(
+    plan: &Snapshot,
+    project: &Name,
+    delivery: &DeliveryConfig,
+) -> Vec<String> {
+    let note = |(field, name): (&str, &Name)| {
+        let field = field.trim_start_matches("spec.");
+        format!("{field}: there is no function '{name}' in project '{project}' yet")
+    };
+    missing(plan, project, delivery).into_iter().map(note).collect()
 }
 
 /// Those that do not exist.

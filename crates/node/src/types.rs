@@ -1,8 +1,10 @@
 //! What goes into use cases and comes out of them, where the model has no shape for it.
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use nexus_model::record::Status;
 use nexus_model::resource::{FunctionSpec, Resource};
+use nexus_model::view::Deployed;
 use nexus_model::{Event, InvocationId, Name, Principal, Scope, Timestamp};
 use serde::Serialize;
 
@@ -82,6 +84,16 @@ pub struct AppliedView {
     pub resource: Resource,
 }
 
+/// What became of a deployment.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, schemars::JsonSchema)]
+pub struct DeploymentView {
+    /// The functions, in the order in which they came.
+    pub functions: Vec<Deployed>,
+    /// The project, schemas and triggers that were declared, and those that were deleted because
+    /// they are declared no more.
+    pub resources: Vec<AppliedView>,
+}
+
 /// Who a token stands for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Identity {
@@ -117,10 +129,25 @@ pub struct CreatedToken {
     pub token: String,
 }
 
+/// A live stream.
+pub struct Following<T> {
+    /// Where it begins: pass it as `after` to go on from there, when nothing has come yet.
+    pub from: String,
+    /// The items. They end when the node stops.
+    pub items: BoxStream<'static, Followed<T>>,
+}
+
+impl<T> std::fmt::Debug for Following<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Following").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
 /// An item of a live stream with the place to go on from after a broken connection.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Followed<T> {
-    /// Pass it as `after` to go on behind this item.
+    /// Pass it as `after` to go on behind this item. Where several come from one record, all but the
+    /// last lead to before that record.
     pub cursor: String,
     /// The item.
     pub item: T,

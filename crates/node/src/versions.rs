@@ -3,7 +3,7 @@
 use nexus_content::{DiffRules, differences};
 use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, VersionSpec};
 use nexus_model::view::{DifferenceView, FunctionView, Part, VersionDiff};
-use nexus_model::{Code, Name, OpContext, Scope, VersionId};
+use nexus_model::{Code, Name, OpContext, Scope, Timestamp, VersionId};
 use nexus_store::{Change, Expect, Op};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::catalog::{Current, Declared, FunctionName, Snapshot};
 use crate::deploy::json;
 use crate::functions::version_of;
 use crate::loaded::version_key;
+use crate::resources::check_conflicts;
 use crate::{Error, Node};
 
 /// Versions that were live and to which a rollback may go.
@@ -60,6 +61,22 @@ impl FunctionStatus {
     }
 }
 
+/// The status of a Version resource.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct VersionStatus {
+    /// When its function was deleted: from then on it is there for replays only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted: Option<Timestamp>,
+}
+
+impl VersionStatus {
+    /// That of a stored version.
+    pub(crate) fn of(resource: &Resource) -> Self {
+        serde_json::from_value(resource.status.clone()).unwrap_or_default()
+    }
+}
+
 /// A function with the version that is to be live.
 pub(crate) struct Live<'a> {
     pub(crate) key: ResourceKey,
@@ -84,14 +101,14 @@ pub(crate) fn carry_aliases(spec: &mut FunctionSpec, known: Option<&Resource>) {
 }
 
 impl Node {
-    /// Lets new calls run a version. What ran before is remembered for a rollback. The caller holds
-    /// the lock of changes; the function as it is then, and whether anything changed.
-    pub(crate) async fn let_live(
+    /// Plans that new calls run a version; what ran before is remembered for a rollback. `plan`
+    /// becomes what the catalogue is after it.
+    pub(crate) fn plan_live(
         &self,
-        ctx: &OpContext,
+        plan: &mut Snapshot,
         live: Live<'_>,
-        mut ops: Vec<Op>,
-    ) -> Result<(Resource, bool), Error> {
+        ops: &mut Vec<Op>,
+    ) -> Result<(), Error> {
         let Live { key, known, mut spec, version, mut status } = live;
         let current = Current {
             version: version.id,
@@ -101,10 +118,10 @@ impl Node {
             executed: version.executed,
         };
         let project = key.project.clone().ok_or_else(|| Error::not_found(&key))?;
+        spec.version = Some(version.id);
         let name = FunctionName { project: &project, function: &key.name };
         let declared = Declared { spec: &spec, current: Some(current), mode: self.config.mode };
-        Snapshot::clone(&self.catalog.snapshot()).conflict(name, declared)?;
-        spec.version = Some(version.id);
+        plan.set_function(name, declared);
         let mut resource = Resource::new(&key, json(&spec)?);
         let expect = match &known {
             None => Expect::Absent,
@@ -123,13 +140,7 @@ impl Node {
         status.current = Some(current);
         ops.push(Op::Put { resource, expect });
         ops.push(Op::set_status(key, json(&status)?));
-        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
-        self.publish(&applied).await?;
-        let changed = applied.changed();
-        let stored = applied.resources.into_iter().rev().find_map(|at| at.resource);
-        let stored =
-            stored.ok_or_else(|| Error::new(Code::Internal, "the function was not stored"))?;
-        Ok((stored, changed))
+        Ok(())
     }
 
     /// Lets new calls run another version, with the configuration that it was deployed with. Without
@@ -175,8 +186,12 @@ impl Node {
                 false => status,
             },
         };
-        let (stored, _) = self.let_live(ctx, live, Vec::new()).await?;
-        self.function_view(&stored).await
+        let (mut plan, mut ops) = (Snapshot::clone(&self.catalog.snapshot()), Vec::new());
+        self.plan_live(&mut plan, live, &mut ops)?;
+        check_conflicts(&plan, &ops)?;
+        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
+        self.publish(&applied).await?;
+        self.function_view(&self.function_resource(project, name).await?).await
     }
 
     /// Gives a version an own name, or moves the name.
@@ -310,12 +325,8 @@ impl Node {
             },
         };
         if let Some(id) = id {
-            let found = self.version_spec(project, id).await;
-            let found = found.map_err(|_| missing(&format!("version {selector}")))?;
-            return match found.function == *name {
-                true => Ok(found),
-                false => Err(missing(&format!("version {selector}"))),
-            };
+            let found = self.own_version(project, name, id).await?;
+            return found.ok_or_else(|| missing(&format!("version {selector}")));
         }
         let number: Option<u64> = selector.parse().ok();
         let fits = |version: &VersionSpec| match number {
@@ -324,6 +335,21 @@ impl Node {
         };
         let versions = self.versions_of(project, name).await?;
         versions.into_iter().find(fits).ok_or_else(|| missing(&format!("version '{selector}'")))
+    }
+
+    /// A version of a function that was not deleted.
+    async fn own_version(
+        &self,
+        project: &Name,
+        function: &Name,
+        id: VersionId,
+    ) -> Result<Option<VersionSpec>, Error> {
+        let Some(found) = self.parts.store.get(&version_key(project, id)?).await? else {
+            return Ok(None);
+        };
+        let deleted = VersionStatus::of(&found).deleted.is_some();
+        let spec = version_spec(found)?;
+        Ok(Some(spec).filter(|spec| spec.function == *function && !deleted))
     }
 
     /// A label is a semantic version, and means the same for ever.
@@ -362,10 +388,7 @@ impl Node {
     ) -> Result<(), Error> {
         for (alias, id) in &spec.aliases {
             check_alias(alias)?;
-            let known = self.parts.store.get(&version_key(project, *id)?).await?;
-            let known = known.map(|at| serde_json::from_value::<VersionSpec>(at.spec));
-            let known = known.transpose().map_err(|at| Error::internal("read a version", at))?;
-            if known.is_none_or(|known| known.function != *function) {
+            if self.own_version(project, function, *id).await?.is_none() {
                 return Err(Error::bad_resource(
                     "spec.aliases",
                     format!("'{alias}': {id} is no version of '{function}'"),
@@ -380,6 +403,11 @@ impl Node {
 pub(crate) fn function_spec(resource: &Resource) -> Result<FunctionSpec, Error> {
     serde_json::from_value(resource.spec.clone())
         .map_err(|error| Error::internal("read a function", error))
+}
+
+/// The spec of a stored version.
+pub(crate) fn version_spec(resource: Resource) -> Result<VersionSpec, Error> {
+    serde_json::from_value(resource.spec).map_err(|error| Error::internal("read a version", error))
 }
 
 fn check_alias(alias: &Name) -> Result<(), Error> {

@@ -199,12 +199,12 @@ impl Prepared for FakeUnit {
             () = tokio::time::sleep(timeout) => Done::Stopped(Status::TimedOut, "it took too long"),
         };
         if verb == "log" {
-            let line = LogLine {
+            let line = |text: &str| LogLine {
                 at_ns: context.accepted.unix_ns(),
-                text: rest.to_owned(),
+                text: text.to_owned(),
                 ..LogLine::default()
             };
-            ended.logs.push(line);
+            ended.logs.extend(rest.split("; ").map(line));
         }
         match done {
             Done::Answer(status, bytes) => {

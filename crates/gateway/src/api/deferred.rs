@@ -12,10 +12,10 @@ use nexus_node::{InvokeInput, ResultOf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::{Caller, Reader};
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, invocation_id, name, whole};
+use super::extract::{Path, Query, invocation_id, name, whole};
 use super::invoke::{RESULT_CODES, answer};
-use super::session::Reader;
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::{Fault, INVOCATION_HEADER};
 
@@ -133,7 +133,7 @@ async fn progress(
     let (project, id) = ids(path)?;
     let after = sse::resume(&headers, query.after.as_deref())?;
     let items = app.node.follow_progress(&ctx, (&project, id), after).await?;
-    Ok(sse::stream((&app, reader), "progress", items))
+    Ok(sse::live((&app, reader), "progress", items))
 }
 
 /// Why it is stopped.

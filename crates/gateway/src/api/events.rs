@@ -12,10 +12,10 @@ use nexus_node::{GraphOptions, PageOptions, Wanted};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::{Caller, Reader};
 use super::deferred::CancelQuery;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Project, Query, cursor, name, page_limit, whole};
-use super::session::Reader;
+use super::extract::{Path, Project, Query, cursor, name, page_limit, whole};
 use super::{App, sse};
 use crate::cloudevents;
 use crate::fault::Fault;
@@ -351,5 +351,5 @@ async fn follow(
         ..EventFilter::default()
     };
     let events = app.node.follow_events(&ctx, filter, after).await?;
-    Ok(sse::stream((&app, reader), "event", events))
+    Ok(sse::live((&app, reader), "event", events))
 }

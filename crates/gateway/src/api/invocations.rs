@@ -16,12 +16,12 @@ use nexus_node::{PageOptions, ReplayOptions, Wanted};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::{Caller, Reader};
 use super::endpoint::Endpoint;
 use super::events::GraphQuery;
 use super::extract::{
-    Caller, Path, Project, Query, cursor, duration_ns, invocation_id, invocations_in, page_limit,
+    Path, Project, Query, cursor, duration_ns, invocation_id, invocations_in, page_limit,
 };
-use super::session::Reader;
 use super::{App, sse};
 use crate::fault::Fault;
 
@@ -288,7 +288,7 @@ async fn follow(
     let after = sse::resume(&headers, query.after.as_deref())?;
     let filter = query.conditions(&project)?;
     let rows = app.node.follow_invocations(&ctx, filter, after).await?;
-    Ok(sse::stream((&app, reader), "invocation", rows))
+    Ok(sse::live((&app, reader), "invocation", rows))
 }
 
 /// How to replay.

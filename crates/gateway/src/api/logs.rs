@@ -9,9 +9,9 @@ use nexus_node::LogFilter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::{Caller, Reader};
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Project, Query, name, page_limit};
-use super::session::Reader;
+use super::extract::{Project, Query, name, page_limit};
 use super::{App, Items, Listing, listing, sse};
 use crate::fault::Fault;
 
@@ -86,5 +86,5 @@ async fn follow(
     let after = sse::resume(&headers, query.after.as_deref())?;
     let filter = filter(project, query.function.as_deref(), None)?;
     let lines = app.node.follow_logs(&ctx, filter, after).await?;
-    Ok(sse::stream((&app, reader), "log", lines))
+    Ok(sse::live((&app, reader), "log", lines))
 }

@@ -12,13 +12,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, essence, name, unsupported, whole};
+use super::extract::{Path, Query, essence, name, unsupported, whole};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 
 /// One apply, in bytes.
-const APPLY_BYTES_MAX: usize = 16 << 20;
+pub(super) const APPLY_BYTES_MAX: usize = 16 << 20;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const APPLY: &str = "/api/v1/apply";

@@ -14,6 +14,8 @@ use crate::world::{Send, World, open};
 struct Messages {
     body: Incoming,
     buffer: BytesMut,
+    /// Where the stream began.
+    begin: String,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,10 @@ impl Messages {
                 if text.starts_with(':') {
                     continue;
                 }
+                if field("data").is_empty() {
+                    self.begin = field("id");
+                    continue;
+                }
                 let data = serde_json::from_str(&field("data")).unwrap();
                 return Some(Message { id: field("id"), event: field("event"), data });
             }
@@ -52,7 +58,7 @@ impl World {
         let answer = open(self.gateway.admin_address(), Method::GET, path, send).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Messages { body: answer.into_body(), buffer: BytesMut::new() }
+        Messages { body: answer.into_body(), buffer: BytesMut::new(), begin: String::new() }
     }
 
     async fn emit(&self, id: &str, ty: &str) {
@@ -79,7 +85,10 @@ async fn a_stream_of_events_goes_on_where_it_broke() {
     let first = messages.next().await.unwrap();
     assert_eq!((first.event.as_str(), &first.data["event"]["id"]), ("event", &Value::from("1")));
     assert_eq!(messages.next().await.unwrap().data["event"]["id"], "3");
-    drop(messages);
+    // Whoever has seen nothing yet goes on from where the stream began.
+    let mut again = world.follow(path, Some(&messages.begin)).await;
+    assert_eq!(again.next().await.unwrap().data["event"]["id"], "1");
+    drop((messages, again));
     world.emit("4", "com.shop.d").await;
     for (path, last) in
         [(path.to_owned(), Some(first.id.as_str())), (format!("{path}&after={}", first.id), None)]

@@ -131,6 +131,7 @@ pub const ALL: &[Limit] = &[
     ),
     limit("resource-bytes-max", RESOURCE_BYTES_MAX as u64, "bytes", "one resource"),
     limit("apply-resources-max", APPLY_RESOURCES_MAX as u64, "resources", "one apply"),
+    limit("deploy-functions-max", DEPLOY_FUNCTIONS_MAX as u64, "functions", "one deployment"),
     limit("page-items-max", PAGE_ITEMS_MAX as u64, "items", "one page of a list"),
     limit(
         "recording-delay-max",
@@ -143,6 +144,12 @@ pub const ALL: &[Limit] = &[
         RECORDING_BUFFER_BYTES as u64,
         "bytes",
         "recordings a crash may lose, by size",
+    ),
+    limit(
+        "disk-free-bytes-min",
+        DISK_FREE_BYTES_MIN,
+        "bytes",
+        "free space of the data folder below which a server is not ready",
     ),
     limit(
         "attempts-default",
@@ -217,6 +224,24 @@ pub const ALL: &[Limit] = &[
         CALL_DEPTH_MAX as u64,
         "calls",
         "functions that call functions: how deep",
+    ),
+    limit(
+        "chain-links-default",
+        CHAIN_LINKS_DEFAULT as u64,
+        "links",
+        "functions and events that lead to one another, by default (`events.chain-max`)",
+    ),
+    limit(
+        "chain-delay-min",
+        CHAIN_DELAY_MIN.as_millis() as u64,
+        "ms",
+        "the delay with which a function starts another one outside of its chain",
+    ),
+    limit(
+        "chain-age-min",
+        CHAIN_AGE_MIN.as_millis() as u64,
+        "ms",
+        "how long an invocation was there when what it sends is outside of its chain",
     ),
     limit("calls-max", CALLS_MAX as u64, "calls", "calls to other functions of an invocation"),
     limit("signal-bytes-max", SIGNAL_BYTES_MAX as u64, "bytes", "the data of a signal"),

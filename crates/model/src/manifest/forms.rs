@@ -9,66 +9,67 @@ use serde::{Deserialize, Deserializer};
 use crate::resource::{CronTrigger, EnvValue, EventTrigger, HttpRoute, WebhookTrigger};
 use crate::{Name, limits, units};
 
+/// A quantity that is written as a text with a unit, or as a number.
+struct Quantity {
+    expected: &'static str,
+    text: fn(&str) -> Result<u64, String>,
+    number: fn(i64) -> Result<u64, String>,
+}
+
+impl Visitor<'_> for Quantity {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+        (self.text)(text).map_err(E::custom)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+        (self.number)(number).map_err(E::custom)
+    }
+}
+
 /// The limits are the server's; told here, they are told with the key and the words of the file.
 pub(super) fn timeout_ms<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
-    struct Timeout;
-
-    impl Visitor<'_> for Timeout {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a duration such as \"30s\"")
+    fn text(text: &str) -> Result<u64, String> {
+        let duration = units::parse_duration(text)?;
+        if duration.as_millis() == 0 || duration > limits::TIMEOUT_MAX {
+            let max = units::exact_duration(limits::TIMEOUT_MAX);
+            return Err(format!("'{text}' is not between 1ms and {max}"));
         }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-            let duration = units::parse_duration(text).map_err(E::custom)?;
-            if duration.as_millis() == 0 || duration > limits::TIMEOUT_MAX {
-                let max = units::exact_duration(limits::TIMEOUT_MAX);
-                return Err(E::custom(format!("'{text}' is not between 1ms and {max}")));
-            }
-            u64::try_from(duration.as_millis()).map_err(E::custom)
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
-            Err(E::custom(format!(
-                "{number} has no unit: write \"{number}s\", or another duration such as \"250ms\""
-            )))
-        }
+        u64::try_from(duration.as_millis()).map_err(|error| error.to_string())
     }
 
-    deserializer.deserialize_any(Timeout).map(Some)
+    let number = |number| {
+        Err(format!(
+            "{number} has no unit: write \"{number}s\", or another duration such as \"250ms\""
+        ))
+    };
+    let timeout = Quantity { expected: "a duration such as \"30s\"", text, number };
+    deserializer.deserialize_any(timeout).map(Some)
 }
 
 pub(super) fn memory_bytes<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
-    struct Memory;
-
-    impl Visitor<'_> for Memory {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a size such as \"64MiB\", or a number of bytes")
+    fn text(text: &str) -> Result<u64, String> {
+        let bytes = units::parse_size(text)?;
+        let (min, max) = (limits::MEMORY_BYTES_MIN as u64, limits::MEMORY_BYTES_MAX as u64);
+        if !(min..=max).contains(&bytes) {
+            let (min, max) = (units::exact_size(min), units::exact_size(max));
+            return Err(format!("'{text}' is not between {min} and {max}"));
         }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-            let bytes = units::parse_size(text).map_err(E::custom)?;
-            let (min, max) = (limits::MEMORY_BYTES_MIN as u64, limits::MEMORY_BYTES_MAX as u64);
-            if !(min..=max).contains(&bytes) {
-                let (min, max) = (units::exact_size(min), units::exact_size(max));
-                return Err(E::custom(format!("'{text}' is not between {min} and {max}")));
-            }
-            Ok(bytes)
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<u64, E> {
-            self.visit_str(&bytes.to_string())
-        }
+        Ok(bytes)
     }
 
-    deserializer.deserialize_any(Memory).map(Some)
+    let expected = "a size such as \"64MiB\", or a number of bytes";
+    let memory = Quantity { expected, text, number: |bytes| text(&bytes.to_string()) };
+    deserializer.deserialize_any(memory).map(Some)
 }
 
 /// An [`EnvValue`] whose errors say what may stand there.

@@ -19,6 +19,9 @@ pub struct TriggerView {
     /// What it is.
     #[serde(flatten)]
     pub spec: TriggerSpec,
+    /// Where a route or webhook answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// When a cron trigger fires next, jitter left aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,

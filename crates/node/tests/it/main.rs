@@ -4,11 +4,15 @@
 
 mod calls;
 mod cases;
+mod chains;
 mod collect;
 mod declare;
 mod deliver;
+mod deployments;
 mod durable;
 mod guarded;
+mod kept;
+mod lists;
 mod replays;
 mod serve;
 mod triggers;

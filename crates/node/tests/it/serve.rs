@@ -374,8 +374,9 @@ async fn lists_follow_logs_and_streams_show_what_ran() {
     let world = World::new().await;
     world.deploy("f", "http log hello", None).await;
     let filter = InvocationFilter { project: Some("shop".into()), ..InvocationFilter::default() };
-    let mut rows = world.node.follow_invocations(&admin(), filter.clone(), None).await.unwrap();
-    let mut lines = world.node.follow_logs(&admin(), Default::default(), None).await.unwrap();
+    let rows = world.node.follow_invocations(&admin(), filter.clone(), None).await.unwrap();
+    let (begin, mut rows) = (rows.from.parse().unwrap(), rows.items);
+    let mut lines = world.node.follow_logs(&admin(), Default::default(), None).await.unwrap().items;
     let id = invocation_of(&world.post("/f", "").await.unwrap());
     let row = rows.next().await.unwrap();
     assert_eq!(row.item.id, id);
@@ -387,6 +388,32 @@ async fn lists_follow_logs_and_streams_show_what_ran() {
     assert_eq!((logs.len(), logs[0].invocation), (1, Some(id)));
     let second = invocation_of(&world.post("/f", "").await.unwrap());
     let after = row.cursor.parse().unwrap();
-    let mut resumed = world.node.follow_invocations(&admin(), filter, Some(after)).await.unwrap();
-    assert_eq!(resumed.next().await.unwrap().item.id, second);
+    for (from, expected) in [(after, vec![second]), (begin, vec![id, second])] {
+        let resumed = world.node.follow_invocations(&admin(), filter.clone(), Some(from)).await;
+        let resumed = resumed.unwrap().items.take(expected.len());
+        let ids: Vec<_> = resumed.map(|row| row.item.id).collect().await;
+        assert_eq!(ids, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_one_invocation_come_again_together_or_not_at_all() {
+    use futures::StreamExt as _;
+    let world = World::new().await;
+    world.deploy("f", "http log one; log two", None).await;
+    let follow = async |after| {
+        world.node.follow_logs(&admin(), Default::default(), after).await.unwrap().items
+    };
+    let mut lines = follow(None).await;
+    world.post("/f", "").await.unwrap();
+    let first = lines.next().await.unwrap();
+    let second = lines.next().await.unwrap();
+    world.post("/f", "").await.unwrap();
+    let (mid, end) = (first.cursor.parse().unwrap(), second.cursor.parse().unwrap());
+    for (after, expected) in [(mid, ["one", "two", "one"]), (end, ["one", "two", ""])] {
+        let mut resumed = follow(Some(after)).await;
+        for text in expected.into_iter().filter(|text| !text.is_empty()) {
+            assert_eq!(resumed.next().await.unwrap().item.text, text);
+        }
+    }
 }

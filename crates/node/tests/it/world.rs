@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use nexus_exec::{Body, full_body};
-use nexus_log::{Log, LogConfig, RealDisk};
+use nexus_log::{Disk, Log, LogConfig, RealDisk, Retention};
 use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey};
 use nexus_model::view::Deployed;
 use nexus_model::{IdMint, InvocationId, Name, OpContext, SystemClock};
@@ -22,7 +22,8 @@ pub(crate) struct World {
     pub(crate) node: Arc<Node>,
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) log: Log,
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) metrics: nexus_observe::Metrics,
     dir: TempDir,
 }
 
@@ -45,10 +46,27 @@ impl World {
 
     pub(crate) async fn with(mode: Mode, set: impl Fn(&mut NodeConfig)) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let world = World::open(dir, mode, set, FakeRuntime::new()).await;
+        World::open(dir, mode, set, FakeRuntime::new()).await.with_project().await
+    }
+
+    async fn with_project(self) -> World {
         let key = ResourceKey { kind: Kind::Project, project: None, name: name("shop") };
-        world.node.apply(&admin(), vec![Resource::new(&key, json!({}))]).await.unwrap();
-        world
+        self.node.apply(&admin(), vec![Resource::new(&key, json!({}))]).await.unwrap();
+        self
+    }
+
+    /// With a log of small segments on this disk, which keeps little.
+    pub(crate) async fn with_small_log(disk: Arc<dyn Disk>) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let retention = Retention { max_bytes: Some(256 << 10), ..Retention::default() };
+        let config = LogConfig {
+            segment_bytes: 64 << 10,
+            retention,
+            ..LogConfig::new(dir.path().join("log"))
+        };
+        let (log, _) = Log::open(config, disk, Arc::new(SystemClock)).unwrap();
+        let world = World::open_on(dir, (Mode::Dev, |_: &mut _| {}), FakeRuntime::new(), log).await;
+        world.with_project().await
     }
 
     async fn open(
@@ -57,15 +75,25 @@ impl World {
         set: impl Fn(&mut NodeConfig),
         runtime: Arc<FakeRuntime>,
     ) -> World {
+        let (log, _) = open_log(&dir.path().join("log"), Arc::new(SystemClock));
+        World::open_on(dir, (mode, set), runtime, log).await
+    }
+
+    async fn open_on(
+        dir: TempDir,
+        (mode, set): (Mode, impl Fn(&mut NodeConfig)),
+        runtime: Arc<FakeRuntime>,
+        log: Log,
+    ) -> World {
         let at = |part: &str| dir.path().join(part);
         let clock = Arc::new(SystemClock);
         let mint = Arc::new(IdMint::new(clock.clone(), 7));
-        let (log, _) = open_log(&at("log"), clock.clone());
         let store = Store::open(StoreConfig::new(at("store.sqlite")), clock.clone(), mint.clone())
             .await
             .unwrap();
         let mut config = NodeConfig::new(mode, MasterKey::from_bytes([1; 32]), dir.path());
         set(&mut config);
+        let metrics = nexus_observe::Metrics::new();
         let parts = Parts {
             log: log.clone(),
             store: store.clone(),
@@ -73,10 +101,10 @@ impl World {
             runtime: runtime.clone(),
             clock,
             mint,
-            metrics: nexus_observe::Metrics::new(),
+            metrics: metrics.clone(),
         };
         let node = Node::start(config, parts).await.unwrap();
-        World { node, runtime, log, store, dir }
+        World { node, runtime, log, store, metrics, dir }
     }
 
     /// The blobs of this node.
