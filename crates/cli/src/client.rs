@@ -102,7 +102,8 @@ impl Answer {
     }
 }
 
-/// A client of one server.
+/// A client of one server. Clones share its connections.
+#[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
     base: url::Url,
@@ -170,7 +171,7 @@ impl Client {
     pub(crate) fn json<T: DeserializeOwned>(&self, send: Send<'_>) -> Result<T, Error> {
         let what = format!("the answer to {} {}", send.method, self.url(&send.place).path());
         let answer = self.whole(send)?;
-        let answer = success(answer)?;
+        let answer = self.success(answer)?;
         let body = if answer.body.is_empty() { b"null" } else { &answer.body[..] };
         serde_json::from_slice(body)
             .map_err(|error| Error::Protocol { what, reason: error.to_string() })
@@ -179,7 +180,7 @@ impl Client {
     /// Deletes something.
     pub(crate) fn delete(&self, place: Place) -> Result<(), Error> {
         let answer = self.whole(Send { method: "DELETE", place, content_type: "", body: None })?;
-        success(answer).map(drop)
+        self.success(answer).map(drop)
     }
 
     /// Sends something and reads the whole answer, whatever its status.
@@ -258,11 +259,42 @@ impl Client {
             let mut body = Vec::new();
             let reader = response.into_body().into_reader();
             let _ = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut body);
-            return Err(refused(&Answer { status, headers, body }));
+            return Err(self.refused(&Answer { status, headers, body }));
         }
         let reader: Box<dyn std::io::Read + std::marker::Send> =
             Box::new(response.into_body().into_reader());
         Ok(Stream { lines: BufReader::new(reader), last: last.map(str::to_owned) })
+    }
+
+    /// The answer, unless it says that something went wrong.
+    pub(crate) fn success(&self, answer: Answer) -> Result<Answer, Error> {
+        match (200..300).contains(&answer.status) {
+            true => Ok(answer),
+            false => Err(self.refused(&answer)),
+        }
+    }
+
+    /// The answer of a function, whatever it is; not that of a server that has none or is away.
+    pub(crate) fn of_function(&self, answer: Answer) -> Result<Answer, Error> {
+        let between = answer.header("nexus-invocation-id").is_empty() && is_between(answer.status);
+        match between || problem(&answer).is_some() {
+            true => Err(self.refused(&answer)),
+            false => Ok(answer),
+        }
+    }
+
+    fn refused(&self, answer: &Answer) -> Error {
+        if let Some(problem) = problem(answer) {
+            return Error::Problem(Box::new(problem));
+        }
+        let (server, status) = (self.address().to_owned(), answer.status);
+        let text = String::from_utf8_lossy(&answer.body);
+        let reason: String = text.trim().chars().take(200).collect();
+        let reason = if reason.is_empty() { "no body".to_owned() } else { reason };
+        match is_between(status) {
+            true => Error::Away { server, status, reason },
+            false => Error::Protocol { what: format!("the answer with status {status}"), reason },
+        }
     }
 
     fn start(
@@ -359,6 +391,11 @@ fn is_local(base: &url::Url) -> bool {
     }
 }
 
+/// Statuses of what stands before a server and does not reach it.
+fn is_between(status: u16) -> bool {
+    matches!(status, 502..=504)
+}
+
 /// Whether the other side closed the connection while something was sent to it.
 fn closed(error: &ureq::Error) -> bool {
     use std::io::ErrorKind as Kind;
@@ -371,11 +408,6 @@ fn closed(error: &ureq::Error) -> bool {
     }
 }
 
-/// The answer, unless it says that something went wrong.
-pub(crate) fn success(answer: Answer) -> Result<Answer, Error> {
-    if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refused(&answer)) }
-}
-
 /// The problem in an answer, if it is one of Nexus.
 pub(crate) fn problem(answer: &Answer) -> Option<Problem> {
     let media_type = answer.header("content-type");
@@ -383,21 +415,6 @@ pub(crate) fn problem(answer: &Answer) -> Option<Problem> {
         return None;
     }
     serde_json::from_slice(&answer.body).ok()
-}
-
-fn refused(answer: &Answer) -> Error {
-    match problem(answer) {
-        Some(problem) => Error::Problem(Box::new(problem)),
-        None => {
-            let text = String::from_utf8_lossy(&answer.body);
-            let short: String = text.trim().chars().take(200).collect();
-            let reason = match short.is_empty() {
-                true => "no body".to_owned(),
-                false => short,
-            };
-            Error::Protocol { what: format!("the answer with status {}", answer.status), reason }
-        }
-    }
 }
 
 /// A stream of server-sent events.

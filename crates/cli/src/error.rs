@@ -84,6 +84,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something before the server answered in its place that the server cannot be reached.
+    #[error("nothing at {server} answers for Nexus now: status {status}, {reason}")]
+    Away {
+        /// The address.
+        server: String,
+        /// 502, 503 or 504.
+        status: u16,
+        /// What the body says.
+        reason: String,
+    },
     /// A file or stream cannot be read or written.
     #[error("failed to {operation} {subject}")]
     Io {
@@ -162,10 +172,9 @@ impl Error {
             ),
             Error::Unreachable { hint, .. } => Some(hint.clone()),
             Error::Connection { hint, .. } => hint.map(str::to_owned),
-            Error::Problem(problem) => problem
-                .hint
-                .clone()
-                .or_else(|| crate::hint_for(problem.code, &problem.detail).map(str::to_owned)),
+            Error::Problem(problem) => {
+                problem.hint.clone().or_else(|| crate::hint_for(problem.code).map(str::to_owned))
+            }
             _ => None,
         }
     }

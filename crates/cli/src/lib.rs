@@ -7,7 +7,9 @@
 //!
 //! Standard output is data, standard error is talk. Exit codes: [`exit`].
 
+mod address;
 mod args;
+mod away;
 mod client;
 mod commands;
 mod connection;
@@ -23,19 +25,19 @@ mod terminal;
 mod trust;
 pub mod units;
 
+pub use address::listen_address;
 pub use args::{
     Cli, Command, DataFolder, DeployArgs, DevArgs, DocsArgs, FromArgs, Globals, LogCommand,
     NewArgs, OutputFormat, ServeArgs, TestArgs,
 };
 pub use client::Client;
-pub use commands::apply::declare;
 pub use commands::cases::{CaseSource, FOLDER as CASES_FOLDER, Fetched};
 pub use commands::compare::{first_change, print as print_comparison};
-pub use commands::deploy::{Upload, upload};
+pub use commands::deploy::{Deployment, Upload, deploy};
 pub use connection::{Found, ServerFile, TOKEN_FILE, find_project};
 pub use error::{Error, HostFailure};
 pub use problem::hint_for;
-pub use render::{counted, invocation_line, log_report, verify_report};
+pub use render::{calls, counted, invocation_line, log_report, verify_report};
 pub use run::{Host, HostCommand, Ran, command, report, run};
 pub use session::Session;
 pub use terminal::{Paint, Terminal, Tone};

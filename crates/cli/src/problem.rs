@@ -2,9 +2,8 @@
 
 use nexus_model::Code;
 
-/// A hint for a code, where the server or the recording gave none. `detail` is what was said about
-/// the failure.
-pub fn hint_for(code: Code, detail: &str) -> Option<&'static str> {
+/// A hint for a code, where the server or the recording gave none.
+pub fn hint_for(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unauthenticated => {
             "pass a token with --token or NEXUS_TOKEN; `nexus dev` keeps one in .nexus/token"
@@ -23,7 +22,6 @@ pub fn hint_for(code: Code, detail: &str) -> Option<&'static str> {
         Code::EgressDenied => "add the host to the function's `allow-hosts`",
         Code::Overloaded | Code::RecordingPressure | Code::ShuttingDown => "try again in a moment",
         Code::Throttled => "raise the function's `concurrency`, or call it less often",
-        Code::NotReplayable => return hint_for_lost(detail),
         Code::TooLarge => "`nexus limits` lists the limits",
         Code::WasiP3 => "build the component for WASI 0.2, such as with the target wasm32-wasip2",
         Code::CursorExpired => "list again from the start",
@@ -34,40 +32,8 @@ pub fn hint_for(code: Code, detail: &str) -> Option<&'static str> {
     })
 }
 
-/// What would have kept a recording whole. Its code alone does not say: most of what is lost is lost
-/// with `record = "always"` as well.
-fn hint_for_lost(detail: &str) -> Option<&'static str> {
-    let reason = reason_of(detail);
-    let begins = |words: &[&str]| words.iter().any(|word| reason.starts_with(word));
-    if begins(&["recording is off", "not in the sample", "only errors are recorded"]) {
-        Some("set `record = \"always\"` for the function and call it again")
-    } else if begins(&["redacted at"]) {
-        Some("redact with `mode = \"seal\"`, which a replay can read, and call it again")
-    } else if begins(&["body >", "journal >"]) {
-        Some("`nexus limits` lists how much of a call is kept")
-    } else {
-        None
-    }
-}
-
 /// Why an invocation cannot be replayed, without the words that say that it cannot.
 pub(crate) fn reason_of(detail: &str) -> &str {
     let reason = detail.strip_prefix("not replayable: ").unwrap_or(detail);
     reason.strip_prefix("not exact: ").unwrap_or(reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hint_about_recording_stands_only_where_it_helps() {
-        let hint = |detail| hint_for(Code::NotReplayable, detail);
-        assert!(hint("recording is off").unwrap().contains("record = \"always\""));
-        assert!(
-            hint("not replayable: not exact: redacted at input field n").unwrap().contains("seal")
-        );
-        assert!(hint("body > 8388608 bytes").unwrap().contains("nexus limits"));
-        assert_eq!(hint("version ver_1 was deleted with its function"), None);
-    }
 }

@@ -1,9 +1,11 @@
-//! `nexus deploy` of a project: builds here, uploads to the server.
+//! `nexus deploy` of a project: builds everything here, then uploads it all at once.
 
 use std::path::Path;
 
-use nexus_cli::{DeployArgs, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload};
-use nexus_model::resource::Kind;
+use nexus_cli::{
+    DeployArgs, Deployment, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload,
+};
+use nexus_model::resource::{Kind, Resource};
 use nexus_toolchain::BuildOptions;
 
 use crate::project::{Artifact, BuildError, Function, Project};
@@ -28,25 +30,35 @@ pub(crate) fn run(
     let mut session =
         Session::open(globals, own, project.folder.clone()).map_err(|failed| failed.0)?;
     let cache = project.folder.join(".nexus").join("build");
-    for function in &functions {
-        let artifact = built(function, &cache, &mut session.terminal)?;
-        let upload = Upload {
-            project: globals.project.clone().unwrap_or_else(|| function.project.clone()),
-            name: function.name.clone(),
+    let declared = match args.name.is_none() && !args.candidate {
+        true => Some(declared(globals, &project)?),
+        false => None,
+    };
+    // All are built before the first one is sent: one that does not build leaves all as they are.
+    let mut uploads = Vec::with_capacity(functions.len());
+    for function in functions {
+        let artifact = built(&function, &cache, &mut session.terminal)
+            .map_err(|failure| failure.hint("nothing was deployed: every function is as it was"))?;
+        uploads.push(Upload {
+            name: function.name,
             component: artifact.component,
-            spec: Some(function.spec.clone()),
+            spec: Some(function.spec),
             language: artifact.language,
             bundle: artifact.bundle,
             sources: artifact.sources,
-            label: args.label.clone().or_else(|| function.label.clone()).unwrap_or_default(),
-            candidate: args.candidate,
-        };
-        nexus_cli::upload(&mut session, &upload)?;
+            label: args.label.clone().or(function.label).unwrap_or_default(),
+        });
     }
-    if args.name.is_none() && !args.candidate {
-        declare(globals, &project, &mut session)?;
+    if let several @ 2.. = uploads.len() {
+        session.terminal.say(Paint(Tone::Faint, format_args!("deploying {several} functions…")));
     }
-    Ok(())
+    let deployment = Deployment {
+        project: globals.project.clone().unwrap_or_else(|| project.manifest.project.clone()),
+        functions: uploads,
+        declared,
+        candidate: args.candidate,
+    };
+    nexus_cli::deploy(&mut session, deployment)
 }
 
 /// Builds a function, and says so.
@@ -54,19 +66,18 @@ pub(crate) fn built(
     function: &Function,
     cache: &Path,
     terminal: &mut Terminal,
-) -> Result<Artifact, Error> {
+) -> Result<Artifact, HostFailure> {
     terminal.say(Paint(Tone::Faint, format_args!("building {}…", function.name)));
-    let artifact = function
-        .build(&BuildOptions::new(cache))
-        .map_err(|error| failed(function, error, terminal))?;
+    let artifact =
+        function.build(&BuildOptions::new(cache)).map_err(|error| failed(error, terminal))?;
     for note in &artifact.notes {
         terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
     }
     Ok(artifact)
 }
 
-/// Applies the schemas and triggers of the manifest, and removes those that it no longer has.
-fn declare(globals: &Globals, project: &Project, session: &mut Session) -> Result<(), Error> {
+/// The schemas and triggers of the manifest, and what it says of the project.
+fn declared(globals: &Globals, project: &Project) -> Result<Vec<Resource>, Error> {
     let mut resources = project.declared()?;
     if project.states_project {
         // A manifest that says nothing of it leaves the project as it is.
@@ -81,13 +92,12 @@ fn declare(globals: &Globals, project: &Project, session: &mut Session) -> Resul
             }
         }
     }
-    nexus_cli::declare(session, &resources)
+    Ok(resources)
 }
 
-fn failed(function: &Function, error: BuildError, terminal: &mut Terminal) -> Error {
+fn failed(error: BuildError, terminal: &mut Terminal) -> HostFailure {
     if let BuildError::Build(nexus_toolchain::Error::MissingTools { tools }) = &error {
         crate::new::say_missing(tools, terminal);
     }
-    let hint = format!("there is no new version of {}", function.name);
-    Error::Host(HostFailure::new(error).hint(hint))
+    HostFailure::new(error)
 }

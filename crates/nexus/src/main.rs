@@ -51,7 +51,7 @@ fn run(
 ) -> Result<(), Error> {
     match command {
         HostCommand::New(args) => new::run(&args, terminal),
-        HostCommand::Dev(args) => dev::run(&args, terminal),
+        HostCommand::Dev(args) => dev::run(globals, &args, terminal),
         HostCommand::Test(args) => test::run(&args, terminal),
         HostCommand::Serve(args) => serve::run(&args, terminal),
         HostCommand::Deploy(args) => deploy::run(globals, &args, terminal),

@@ -63,22 +63,17 @@ pub(crate) fn log_lines(config: &Config) -> Result<(), Error> {
     telemetry::init(&config).map_err(|error| HostFailure::config(error).into())
 }
 
-/// Runs a server until it has ended. Work that still has a thread then (a compiler cannot be told to
+/// Runs a server until it has ended, with a worker for each processor. Work that still has a thread then (a compiler cannot be told to
 /// stop) gets a moment and ends with the process: no signal would be heard any more.
 pub(crate) fn run_to_end<T>(server: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = tokio_runtime()?;
-    let ended = runtime.block_on(server);
-    runtime.shutdown_timeout(LINGER);
-    ended
-}
-
-/// The runtime of a server: a worker for each processor.
-pub(crate) fn tokio_runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("nexus")
         .build()
-        .map_err(|error| HostFailure::new(error).into())
+        .map_err(HostFailure::new)?;
+    let ended = runtime.block_on(server);
+    runtime.shutdown_timeout(LINGER);
+    ended
 }
 
 async fn serve(config: Config) -> Result<(), Error> {

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TestArgs, terminal: &mut Terminal) -> Result<(), Error>
         built.push((function, artifact));
     }
     dev::ignore_in_git(&own);
-    serve::tokio_runtime()?.block_on(async {
+    serve::run_to_end(async {
         let start = Start { config, mode: Mode::Dev, project: None };
         let server = Server::start(start).await?;
         let test = Test { node: server.node.clone(), project };

@@ -55,8 +55,8 @@ pub struct BuildOptions {
     pub sink: Sink,
     /// Ends the build early.
     pub cancel: Cancel,
-    /// How long JavaScript modules may take to load: what they do then is done at build time, and
-    /// code that never ends would keep the builder for ever.
+    /// How long modules of JavaScript and Python may take to load: what they do then is done at build
+    /// time, and code that never ends would keep the builder for ever.
     pub load_time_max: Duration,
 }
 
@@ -159,7 +159,7 @@ fn build_custom(
 ) -> Result<Vec<u8>, Error> {
     let mut command = Command::new("sh");
     command.arg("-c").arg(&custom.command).current_dir(&source.dir);
-    let ran = process::run(command, Stdout::Stream, &options.sink, &options.cancel)?;
+    let ran = process::run(command, Stdout::Stream, options)?;
     if !ran.success {
         return Err(Error::Failed { function: source.name.clone(), output: ran.stderr });
     }

@@ -65,6 +65,28 @@ pub(crate) fn find_tool(dir: &Path) -> Result<PathBuf, MissingTool> {
     )
 }
 
+/// Files that say how far the load of the user's modules is: the tool says nothing of it.
+const LOADING: &str = "loading";
+const LOADED: &str = "loaded";
+
+/// A module of the builder's own, which loads the user's.
+fn main_module(user: &str, entry: &str) -> String {
+    format!(
+        r#"import os
+def mark(name):
+    try:
+        open(os.path.join(os.path.dirname(__file__), name), "w").close()
+    except OSError:
+        pass
+mark("{LOADING}")
+import {user} as user
+mark("{LOADED}")
+from nexus_sdk.{entry} import *
+register(user)
+"#
+    )
+}
+
 #[derive(Clone, Copy)]
 enum Entry {
     Http,
@@ -126,10 +148,7 @@ impl Python<'_> {
             }
         };
         // A module of its own, because the tool takes no dotted names.
-        let main = format!(
-            "import {module} as user\nfrom nexus_sdk.{entry_module} import *\nregister(user)\n",
-            module = self.module
-        );
+        let main = main_module(self.module, entry_module);
         write(&work.join("main/nexus_main.py"), &main)?;
         let mut paths = vec![work.join("main"), dir.clone(), sdk];
         paths.extend(site_packages(&dir));
@@ -148,7 +167,17 @@ impl Python<'_> {
         // Hash seeds are drawn while the interpreter starts, that is before the snapshot: a fixed
         // one makes builds repeatable, and iteration order is part of the component.
         command.arg("-o").arg(&output).current_dir(work).env("PYTHONHASHSEED", "0");
-        let ran = process::run(command, Stdout::Stream, &self.options.sink, &self.options.cancel)?;
+        let limit = self.options.load_time_max;
+        let main = work.join("main");
+        let overdue = || {
+            let began = std::fs::metadata(main.join(LOADING)).and_then(|file| file.modified());
+            let takes = began.ok().and_then(|began| began.elapsed().ok());
+            takes.is_some_and(|takes| takes >= limit) && !main.join(LOADED).exists()
+        };
+        let ran = process::run_watched(command, Stdout::Stream, self.options, Some(&overdue))?;
+        if ran.overdue {
+            return Err(Error::LoadTime { function: self.source.name.clone(), limit });
+        }
         if !ran.success {
             let output = format!("{}{}", ran.stdout, ran.stderr);
             return Err(Error::Failed { function: self.source.name.clone(), output });

@@ -27,7 +27,7 @@ pub(crate) fn build(source: &FunctionSource, options: &BuildOptions) -> Result<V
     if options.offline {
         command.arg("--offline");
     }
-    let ran = process::run(command, Stdout::Silent, &options.sink, &options.cancel)?;
+    let ran = process::run(command, Stdout::Silent, options)?;
     if !ran.success {
         return Err(Error::Failed { function: source.name.clone(), output: ran.stderr });
     }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexus_model::manifest::{MANAGED, Manifest};
-use nexus_model::resource::{Kind, Resource};
+use nexus_model::manifest::Manifest;
+use nexus_model::resource::Resource;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::client::{Place, Send};
@@ -13,8 +14,8 @@ use crate::{Error, Session};
 
 /// Create and change resources from files
 ///
-/// Files are YAML, JSON or a nexus.toml; folders stand for the YAML and JSON files in them. What is
-/// in one file is applied whole or not at all.
+/// Files are YAML, JSON or a nexus.toml; folders stand for the YAML and JSON files in them. All of
+/// them are applied, or none.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// A file, a folder, or - for standard input (repeatable)
@@ -23,12 +24,25 @@ pub struct ApplyArgs {
 }
 
 pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> {
+    let mut resources: Vec<Value> = Vec::new();
     for file in &args.files {
         for path in expand(file)? {
-            apply(session, &path)?;
+            let found = read(&path)?;
+            if found.is_empty() && !session.terminal.json() {
+                session.terminal.say(format_args!("{path}: there is nothing in it to apply"));
+            }
+            resources.extend(found);
         }
     }
-    Ok(())
+    if resources.is_empty() {
+        return Ok(());
+    }
+    // What names no project belongs to that of the command, where there is one.
+    let place = Place::api(["apply"]).maybe("project", session.project().ok());
+    let body = json(&resources)?;
+    let send = Send { method: "POST", place, content_type: "application/json", body: Some(body) };
+    let answer: Items = session.client.json(send)?;
+    answer.items.iter().try_for_each(|item| print(session, item))
 }
 
 /// A folder's files in the order of their names; anything else is itself.
@@ -53,23 +67,47 @@ fn expand(file: &str) -> Result<Vec<String>, Error> {
     Ok(found.into_iter().map(|path| path.display().to_string()).collect())
 }
 
-fn apply(session: &mut Session, file: &str) -> Result<(), Error> {
-    let mut body = input::file(file)?;
-    let mut content_type = media_type(file, &body);
-    if content_type == "text/toml" {
+/// The resources of a file. Each is looked at here, so that what is wrong is said with its file.
+fn read(file: &str) -> Result<Vec<Value>, Error> {
+    let text = input::file(file)?;
+    let wrong = |reason: String| Error::usage(format!("{file}: {reason}"));
+    let documents = match media_type(file, &text) {
         // Schemas lie in files beside the manifest, which the server cannot see.
-        body = manifest(file, &body)?;
-        content_type = "application/json";
+        "text/toml" => return manifest(file, &text),
+        "application/json" => vec![
+            serde_json::from_slice(&text).map_err(|error| wrong(format!("not JSON: {error}")))?,
+        ],
+        _ => serde_yaml_ng::Deserializer::from_slice(&text)
+            .map(Value::deserialize)
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(format!("not YAML: {error}")))?,
+    };
+    let found: Vec<Value> = documents.into_iter().flat_map(flatten).collect();
+    for (at, value) in (1..).zip(&found) {
+        if let Err(error) = serde_json::from_value::<Resource>(value.clone()) {
+            return Err(wrong(format!("resource {at}: {error}")));
+        }
     }
-    let applied = send(session, content_type, body)?;
-    if applied == 0 && !session.terminal.json() {
-        session.terminal.say(format_args!("{file}: there is nothing in it to apply"));
+    Ok(found)
+}
+
+/// A resource, an array of them, or a list object with `items`.
+fn flatten(document: Value) -> Vec<Value> {
+    match document {
+        // An empty document, as a trailing `---` makes, is nothing.
+        Value::Null => Vec::new(),
+        Value::Array(all) => all,
+        Value::Object(mut fields) if !fields.contains_key("kind") => match fields.remove("items") {
+            Some(Value::Array(all)) => all,
+            Some(one) => vec![one],
+            None => vec![Value::Object(fields)],
+        },
+        other => vec![other],
     }
-    Ok(())
 }
 
 /// The resources of a manifest, its schemas included.
-fn manifest(file: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
+fn manifest(file: &str, text: &[u8]) -> Result<Vec<Value>, Error> {
     let wrong = |reason: String| Error::usage(format!("{file}: {reason}"));
     let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
     let manifest = Manifest::parse(text).map_err(|error| wrong(error.to_string()))?;
@@ -78,53 +116,15 @@ fn manifest(file: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
         |path: &Path| std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string());
     let mut resources = manifest.resources();
     resources.extend(manifest.schema_resources(read).map_err(wrong)?);
-    json(&resources)
+    let value = |resource| serde_json::to_value(resource).map_err(|at| wrong(at.to_string()));
+    resources.iter().map(value).collect()
 }
 
-fn json(resources: &[Resource]) -> Result<Vec<u8>, Error> {
+fn json(resources: &[Value]) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(resources).map_err(|error| Error::Protocol {
         what: "the resources".to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// Applies the triggers and schemas of a manifest, and deletes those that came from one before and
-/// are in it no more.
-///
-/// # Errors
-/// The server refuses one: then none is applied, and nothing is deleted.
-pub fn declare(session: &mut Session, resources: &[Resource]) -> Result<(), Error> {
-    if !resources.is_empty() {
-        send(session, "application/json", json(resources)?)?;
-    }
-    for kind in [Kind::Trigger, Kind::Schema] {
-        let place = Place::api(["resources", kind.plural()]).with("project", session.project()?);
-        let known: Vec<Resource> = session.client.list(place)?;
-        for resource in known {
-            let managed = resource.metadata.annotations.contains_key(MANAGED);
-            let wanted = resources
-                .iter()
-                .any(|at| at.kind == kind && at.metadata.name == resource.metadata.name);
-            if managed && !wanted {
-                let name = resource.metadata.name.as_str();
-                session.client.delete(session.place([kind.plural(), name])?)?;
-                session.terminal.say(format_args!("{} deleted", resource.key()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Says how many resources were applied.
-fn send(session: &mut Session, content_type: &str, body: Vec<u8>) -> Result<usize, Error> {
-    // What names no project belongs to that of the command, where there is one.
-    let place = Place::api(["apply"]).maybe("project", session.project().ok());
-    let send = Send { method: "POST", place, content_type, body: Some(body) };
-    let answer: Items = session.client.json(send)?;
-    for item in &answer.items {
-        print(session, item)?;
-    }
-    Ok(answer.items.len())
 }
 
 /// What became of the resources.
@@ -133,7 +133,7 @@ struct Items {
     items: Vec<Value>,
 }
 
-fn print(session: &mut Session, item: &Value) -> Result<(), Error> {
+pub(crate) fn print(session: &mut Session, item: &Value) -> Result<(), Error> {
     if session.terminal.json() {
         return session.terminal.value(item);
     }

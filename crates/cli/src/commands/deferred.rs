@@ -7,13 +7,16 @@ use nexus_model::EventId;
 use nexus_model::units::{exact_duration, parse_duration};
 use nexus_model::view::{CountView, PendingView, ProgressView};
 
-use crate::client::{Answer, Send, problem};
+use crate::away::Away;
+use crate::client::{Answer, Send};
 use crate::commands::input;
 use crate::commands::invoke::{self, Show};
 use crate::{Error, Paint, Session, Tone, exit};
 
 /// How long one request waits; the server allows 60 s.
-pub(super) const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(30);
+/// How long between two tries to hear of progress.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Print the result of an asynchronous invocation
 ///
@@ -51,7 +54,8 @@ pub struct CancelArgs {
 pub struct SignalArgs {
     /// The invocation's id, or `last` for the newest
     pub id: String,
-    /// The signal's name
+    /// The signal's name: the one that the function waits for
+    #[arg(value_parser = signal_name)]
     pub name: String,
     /// Its data: text, @file or @- for standard input
     #[arg(short, long, value_name = "DATA", default_value = "", hide_default_value = true)]
@@ -63,55 +67,52 @@ pub struct SignalArgs {
 
 pub(crate) fn result(session: &mut Session, args: &ResultArgs) -> Result<(), Error> {
     let id = session.invocation(&args.id)?.to_string();
-    if args.follow {
-        follow(session, &id)?;
-    }
-    let patience = match (args.timeout, args.wait || args.follow) {
-        (Some(timeout), _) => Patience::Until(Instant::now() + timeout),
-        (None, true) => Patience::Endless,
-        (None, false) => Patience::Until(Instant::now()),
-    };
     let show = if args.quiet { Show::BodyOnly } else { Show::Status };
-    await_result(session, &id, patience).and_then(|answer| invoke::show(session, show, &answer))
-}
-
-/// How long to wait for a result.
-pub(crate) enum Patience {
-    Endless,
-    Until(Instant),
+    let end = match (args.timeout, args.wait || args.follow) {
+        (Some(timeout), _) => Some(Instant::now() + timeout),
+        (None, true) => None,
+        (None, false) => Some(Instant::now()),
+    };
+    let mut away = Away::until(end);
+    if args.follow && !follow(session, &id, &mut away)? {
+        let answer = ask(session, &id, &mut away, Duration::ZERO)?;
+        return Err(pending(session, &answer)?);
+    }
+    let answer = await_result(session, &id, away)?;
+    invoke::show(session, show, &answer)
 }
 
 /// Asks until there is a result, or patience ends.
 pub(crate) fn await_result(
     session: &mut Session,
     id: &str,
-    patience: Patience,
+    mut away: Away,
 ) -> Result<Answer, Error> {
     loop {
-        let left = match patience {
-            Patience::Endless => WAIT,
-            Patience::Until(end) => end.saturating_duration_since(Instant::now()).min(WAIT),
-        };
-        let place = session.place(["invocations", id, "result"])?;
-        let place = place.with("wait", exact_duration(left));
-        let send = Send { method: "GET", place, content_type: "", body: None };
-        let answer = session.client.whole(send)?;
-        if let Some(problem) = problem(&answer) {
-            return Err(Error::Problem(Box::new(problem)));
-        }
-        if answer.status != 202 || !is_pending(&answer) {
+        let answer = ask(session, id, &mut away, WAIT)?;
+        if !is_pending(&answer) {
             return Ok(answer);
         }
-        if let Patience::Until(end) = patience
-            && Instant::now() >= end
-        {
+        if away.is_over() {
             return Err(pending(session, &answer)?);
         }
     }
 }
 
+/// Asks for a result once, and waits for it for at most `wait`.
+fn ask(session: &mut Session, id: &str, away: &mut Away, wait: Duration) -> Result<Answer, Error> {
+    let place = session.place(["invocations", id, "result"])?;
+    let (client, end) = (&session.client, away.end());
+    away.ask(&mut session.terminal, || {
+        let left = end.map_or(wait, |end| end.saturating_duration_since(Instant::now()).min(wait));
+        let place = place.clone().with("wait", exact_duration(left));
+        let send = Send { method: "GET", place, content_type: "", body: None };
+        client.whole(send).and_then(|answer| client.of_function(answer))
+    })
+}
+
 /// Whether an answer says that there is no result yet.
-pub(super) fn is_pending(answer: &Answer) -> bool {
+fn is_pending(answer: &Answer) -> bool {
     answer.header("content-type").starts_with("application/vnd.nexus.pending+json")
 }
 
@@ -133,25 +134,29 @@ fn pending(session: &mut Session, answer: &Answer) -> Result<Error, Error> {
     Ok(Error::Told(exit::FAILED))
 }
 
-/// Prints progress until the invocation ends.
-fn follow(session: &mut Session, id: &str) -> Result<(), Error> {
+/// Prints progress until the invocation ends. Says whether it has.
+fn follow(session: &mut Session, id: &str, away: &mut Away) -> Result<bool, Error> {
     let place = session.place(["invocations", id, "progress"])?;
-    let stream = session.client.stream(place, None)?;
+    let client = session.client.clone();
+    let mut stream = client.stream(place.clone(), None)?;
     let (tell, heard) = std::sync::mpsc::channel();
     // The stream has no end of its own: it is left when the result is there, and ends with the
-    // process.
+    // process. Whoever asks for the result says when the server is away.
     std::thread::spawn(move || {
-        let mut stream = stream;
-        while let Some(data) = stream.next() {
-            if tell.send(data).is_err() {
-                return;
+        loop {
+            while let Some(data) = stream.next() {
+                if tell.send(data).is_err() {
+                    return;
+                }
+            }
+            std::thread::sleep(PROGRESS_PAUSE);
+            if let Ok(again) = client.stream(place.clone(), stream.last()) {
+                stream = again;
             }
         }
     });
     loop {
-        let place = session.place(["invocations", id, "result"])?.with("wait", "1s");
-        let send = Send { method: "GET", place, content_type: "", body: None };
-        let answer = session.client.whole(send)?;
+        let answer = ask(session, id, away, Duration::from_secs(1))?;
         while let Ok(data) = heard.try_recv() {
             let view: ProgressView = serde_json::from_str(&data).map_err(|error| {
                 Error::Protocol { what: "progress".to_owned(), reason: error.to_string() }
@@ -165,8 +170,10 @@ fn follow(session: &mut Session, id: &str) -> Result<(), Error> {
                 view.message
             ));
         }
-        if !is_pending(&answer) {
-            return Ok(());
+        match is_pending(&answer) {
+            true if away.is_over() => return Ok(false),
+            true => {}
+            false => return Ok(true),
         }
     }
 }
@@ -194,6 +201,10 @@ fn cancel_event(session: &mut Session, args: &CancelArgs) -> Result<(), Error> {
         count => session.terminal.say(format_args!("cancelled {count} deliveries of {}", args.id)),
     }
     Ok(())
+}
+
+fn signal_name(text: &str) -> Result<String, String> {
+    nexus_model::check_signal_name(text).map(|()| text.to_owned())
 }
 
 pub(crate) fn signal(session: &mut Session, args: &SignalArgs) -> Result<(), Error> {

@@ -1,21 +1,34 @@
-//! `nexus deploy --component`, and the upload that deploying sources uses as well.
+//! `nexus deploy --component`, and the upload that deploying a project uses as well.
 
-use nexus_model::resource::{EventTrigger, FunctionSpec, HttpRoute, Triggers};
+use nexus_model::resource::{EventTrigger, FunctionSpec, HttpRoute, Resource, Triggers};
 use nexus_model::view::Deployed;
-use nexus_model::{Name, Sources, limits};
+use nexus_model::{Digest, Name, Sources, limits};
+use serde_json::Value;
 
 use crate::args::DeployArgs;
 use crate::client::{Place, Send};
 use crate::commands::input;
 use crate::units::show_size;
-use crate::{Error, Paint, Session, Tone};
+use crate::{Error, Paint, Session, Tone, render};
 
-/// A component on its way to a server.
-#[derive(Clone, Debug)]
-pub struct Upload {
+/// Functions of a project on their way to a server, which takes all of them or none.
+#[derive(Debug)]
+pub struct Deployment {
     /// The project.
     pub project: Name,
-    /// The function.
+    /// The functions.
+    pub functions: Vec<Upload>,
+    /// All that the project's manifest declares beside them. What an earlier one declared and this
+    /// one does not is deleted. `None` leaves everything as it is.
+    pub declared: Option<Vec<Resource>>,
+    /// Only make the versions; calls go on running those that are live.
+    pub candidate: bool,
+}
+
+/// A function on its way to a server.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its name.
     pub name: Name,
     /// The component, or a core module.
     pub component: Vec<u8>,
@@ -29,8 +42,6 @@ pub struct Upload {
     pub sources: Option<Sources>,
     /// What the version is called, or empty.
     pub label: String,
-    /// Only make the version; calls go on running the one that is live.
-    pub candidate: bool,
 }
 
 pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error> {
@@ -51,8 +62,7 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
     };
     let stated = !triggers.http.is_empty() || !triggers.events.is_empty();
     let spec = stated.then(|| FunctionSpec { on: triggers, ..FunctionSpec::default() });
-    let upload_this = Upload {
-        project: session.project()?,
+    let function = Upload {
         name: name.clone(),
         component,
         spec,
@@ -60,9 +70,9 @@ pub(crate) fn run(session: &mut Session, args: &DeployArgs) -> Result<(), Error>
         bundle: None,
         sources: None,
         label: args.label.clone().unwrap_or_default(),
-        candidate: args.candidate,
     };
-    upload(session, &upload_this).map(drop)
+    let (project, candidate) = (session.project()?, args.candidate);
+    deploy(session, Deployment { project, functions: vec![function], declared: None, candidate })
 }
 
 /// What bytes seem to be that do not begin as WebAssembly does.
@@ -92,39 +102,47 @@ fn route(path: &str) -> HttpRoute {
     HttpRoute { path: path.to_owned(), methods: Vec::new(), host: None, auth: None }
 }
 
-/// Uploads a component and says what became of it.
+/// Uploads a deployment and says what became of it.
 ///
 /// # Errors
-/// The component is above its limit, or the server refuses it.
-pub fn upload(session: &mut Session, upload: &Upload) -> Result<Deployed, Error> {
-    let size = upload.component.len();
-    if size > limits::COMPONENT_BYTES_MAX {
-        return Err(Error::usage(format!(
-            "the component has {} and may have {}",
-            show_size(size as u64),
-            show_size(limits::COMPONENT_BYTES_MAX as u64)
-        )));
+/// A component is above its limit, or the server refuses something: then nothing has changed.
+pub fn deploy(session: &mut Session, deployment: Deployment) -> Result<(), Error> {
+    for function in &deployment.functions {
+        let (name, size) = (&function.name, function.component.len());
+        if size > limits::COMPONENT_BYTES_MAX {
+            return Err(Error::usage(format!(
+                "the component of {name} has {} and may have {}",
+                show_size(size as u64),
+                show_size(limits::COMPONENT_BYTES_MAX as u64)
+            )));
+        }
     }
-    let place = Place::api([
-        "projects",
-        upload.project.as_str(),
-        "functions",
-        upload.name.as_str(),
-        "deploy",
-    ]);
-    let stated = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-    let place = place
-        .maybe("language", stated(&upload.language))
-        .maybe("label", stated(&upload.label))
-        .maybe("candidate", upload.candidate.then_some("true"));
-    let (content_type, body) = match (&upload.spec, &upload.bundle, &upload.sources) {
-        (None, None, None) => ("application/wasm".to_owned(), upload.component.clone()),
-        _ => multipart(upload)?,
-    };
+    let several = deployment.functions.len() > 1;
+    let place = Place::api(["projects", deployment.project.as_str(), "deploy"])
+        .maybe("candidate", deployment.candidate.then_some("true"));
+    let (content_type, body) = multipart(deployment)?;
     let send = Send { method: "POST", place, content_type: &content_type, body: Some(body) };
-    let deployed: Deployed = session.client.json(send)?;
-    print(session, &deployed)?;
-    Ok(deployed)
+    let answer: Answer = session.client.json(send).map_err(|error| nothing(error, several))?;
+    answer.functions.iter().try_for_each(|deployed| print(session, deployed))?;
+    answer.resources.iter().try_for_each(|applied| super::apply::print(session, applied))
+}
+
+/// What became of a deployment.
+#[derive(serde::Deserialize)]
+struct Answer {
+    functions: Vec<Deployed>,
+    resources: Vec<Value>,
+}
+
+/// Says of a refusal that it is about all of them.
+fn nothing(error: Error, several: bool) -> Error {
+    match error {
+        Error::Problem(mut problem) if several => {
+            problem.detail.push_str("; nothing was deployed: every function is as it was");
+            Error::Problem(problem)
+        }
+        error => error,
+    }
 }
 
 fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
@@ -150,11 +168,8 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
         let (name, number) = (&function.name, deployed.version.number);
         terminal.say(format_args!("a candidate; let it run: nexus rollback {name} --to {number}"));
     }
-    for url in &function.urls {
-        terminal.line(format_args!("  {}", Paint(Tone::Key, url)))?;
-    }
-    for event in &function.on.events {
-        terminal.line(format_args!("  on {event}"))?;
+    for line in render::calls(terminal, function, &deployed.triggers) {
+        terminal.line(format_args!("  {line}"))?;
     }
     for note in &deployed.notes {
         terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
@@ -162,11 +177,12 @@ fn print(session: &mut Session, deployed: &Deployed) -> Result<(), Error> {
     Ok(())
 }
 
-/// The parts `spec`, `component`, `bundle` and `sources` as `multipart/form-data` (RFC 7578).
-fn multipart(upload: &Upload) -> Result<(String, Vec<u8>), Error> {
+/// The parts of each function and of what is declared, as `multipart/form-data` (RFC 7578).
+fn multipart(deployment: Deployment) -> Result<(String, Vec<u8>), Error> {
     // A digest of the content cannot occur inside the content by accident.
-    let boundary = format!("nexus-{}", nexus_model::Digest::of(&upload.component).short());
-    let mut body = Vec::with_capacity(upload.component.len() + 4_096);
+    let each = deployment.functions.iter().map(|at| Digest::of(&at.component).to_string());
+    let boundary = format!("nexus-{}", Digest::of(each.collect::<String>().as_bytes()).short());
+    let mut body = Vec::new();
     let mut part = |name: &str, media_type: &str, bytes: &[u8]| {
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"; \
@@ -176,15 +192,24 @@ fn multipart(upload: &Upload) -> Result<(String, Vec<u8>), Error> {
         body.extend_from_slice(bytes);
         body.extend_from_slice(b"\r\n");
     };
-    if let Some(spec) = &upload.spec {
-        part("spec", "application/json", &json("the function's spec", spec)?);
+    for function in deployment.functions {
+        let about = serde_json::json!({
+            "name": function.name, "language": function.language, "label": function.label,
+        });
+        part("function", "application/json", &json("the function's name", &about)?);
+        if let Some(spec) = &function.spec {
+            part("spec", "application/json", &json("the function's spec", spec)?);
+        }
+        part("component", "application/wasm", &function.component);
+        if let Some(bundle) = &function.bundle {
+            part("bundle", "application/x-tar", bundle);
+        }
+        if let Some(sources) = &function.sources {
+            part("sources", "application/json", &json("the source files", sources)?);
+        }
     }
-    part("component", "application/wasm", &upload.component);
-    if let Some(bundle) = &upload.bundle {
-        part("bundle", "application/x-tar", bundle);
-    }
-    if let Some(sources) = &upload.sources {
-        part("sources", "application/json", &json("the source files", sources)?);
+    if let Some(declared) = &deployment.declared {
+        part("resources", "application/json", &json("the resources", declared)?);
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     Ok((format!("multipart/form-data; boundary={boundary}"), body))

@@ -27,7 +27,9 @@ pub enum FunctionsCommand {
         /// Its name
         name: String,
     },
-    /// Delete a function; its history stays
+    /// Delete a function
+    ///
+    /// Its history stays, and its recordings can be replayed as long as retention keeps them.
     Delete {
         /// Its name
         name: String,
@@ -41,7 +43,9 @@ pub(crate) fn run(session: &mut Session, args: &FunctionsArgs) -> Result<(), Err
         Some(FunctionsCommand::Versions { name }) => super::versions::list(session, name),
         Some(FunctionsCommand::Delete { name }) => {
             session.client.delete(session.place(["functions", name])?)?;
-            session.terminal.say(format_args!("deleted function {name}"));
+            session
+                .terminal
+                .say(format_args!("deleted function {name}; its recordings can still be replayed"));
             Ok(())
         }
     }

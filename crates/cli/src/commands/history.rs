@@ -8,13 +8,12 @@ use nexus_model::view::{CountView, SearchPage};
 use nexus_model::{Code, Timestamp, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::away::Away;
 use crate::client::Place;
 use crate::{Error, Paint, Session, Terminal, Tone, units};
 
-/// How often a broken stream is opened again before giving up.
-const RECONNECTS_MAX: u32 = 60;
-/// How long between two tries.
-const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// How long before a stream that ended is opened again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Flags of every list of history.
 #[derive(Args, Clone, Debug)]
@@ -178,57 +177,117 @@ pub(crate) struct Places {
     pub(crate) past: usize,
 }
 
-/// Shows what was and then what happens, each once, oldest first, until the server stays away.
+/// Shows what was and then what happens, each once, oldest first. A server that goes away is waited
+/// for.
 pub(crate) fn follow<T: Item>(
     session: &mut Session,
     places: &Places,
     show: &mut dyn FnMut(&mut Terminal, &T) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let Session { client, terminal, .. } = session;
     // The stream is opened first, so that nothing falls between it and the list.
-    let mut stream = session.client.stream(places.stream.clone(), None)?;
+    let mut stream = client.stream(places.stream.clone(), None)?;
     let mut past: Vec<T> = Vec::new();
-    session.client.pages(places.list.clone(), places.past, &mut |item| {
+    client.pages(places.list.clone(), places.past, &mut |item| {
         past.push(item);
         Ok(())
     })?;
-    let mut seen: HashSet<String> = past.iter().map(Item::key).collect();
+    let mut listed: HashSet<String> = past.iter().map(Item::key).collect();
     if T::NEWEST_FIRST {
         past.reverse();
     }
     for item in past {
-        show(&mut session.terminal, &item)?;
+        show(terminal, &item)?;
     }
+    let mut away = Away::until(None).met();
+    let mut shown = Shown::default();
     loop {
         while let Some(data) = stream.next() {
             let item: T = serde_json::from_str(&data).map_err(|error| Error::Protocol {
                 what: "a message of the stream".to_owned(),
                 reason: error.to_string(),
             })?;
-            // Only what the list already showed can come twice.
-            if !seen.remove(&item.key()) {
-                show(&mut session.terminal, &item)?;
+            let key = item.key();
+            if shown.is_new(&key, stream.last()) && !listed.remove(&key) {
+                show(terminal, &item)?;
             }
         }
+        shown.again();
         let last = stream.last().map(str::to_owned);
-        stream = reconnect(session, &places.stream, last.as_deref())?;
+        let opened = away.ask(terminal, || {
+            // A stream that ends at once, again and again, must not be asked for without a pause.
+            std::thread::sleep(RECONNECT_PAUSE);
+            client.stream(places.stream.clone(), last.as_deref())
+        });
+        stream = match opened {
+            Err(Error::Problem(gone)) if matches!(gone.code, Code::Gone | Code::CursorExpired) => {
+                terminal.say("what happened meanwhile was removed by retention");
+                client.stream(places.stream.clone(), None)?
+            }
+            opened => opened?,
+        };
     }
 }
 
-fn reconnect(
-    session: &mut Session,
-    place: &Place,
-    last: Option<&str>,
-) -> Result<crate::client::Stream, Error> {
-    session.terminal.say(Paint(Tone::Faint, "the server closed the stream; connecting again…"));
-    let mut tries = 0;
-    loop {
-        std::thread::sleep(RECONNECT_PAUSE);
-        tries += 1;
-        match session.client.stream(place.clone(), last) {
-            Ok(stream) => return Ok(stream),
-            Err(error @ Error::Problem(_)) => return Err(error),
-            Err(error) if tries == RECONNECTS_MAX => return Err(error),
-            Err(_) => {}
+/// Which items of a stream may come again after it broke: those since the place from which it goes
+/// on, which leads to before all items of one record until the last of them has come.
+#[derive(Default)]
+struct Shown {
+    place: Option<String>,
+    since: Vec<String>,
+    again: Vec<String>,
+}
+
+impl Shown {
+    /// Whether an item, which leads to `place`, was not shown yet.
+    fn is_new(&mut self, key: &str, place: Option<&str>) -> bool {
+        if self.place.as_deref() != place {
+            self.place = place.map(str::to_owned);
+            self.since.clear();
+        }
+        self.since.push(key.to_owned());
+        match self.again.iter().position(|again| again == key) {
+            Some(at) => {
+                self.again.swap_remove(at);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// The stream broke.
+    fn again(&mut self) {
+        self.again = std::mem::take(&mut self.since);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_shown_twice_and_nothing_is_left_out() {
+        // Two records: `a` with three lines, two of them alike, and `b`. The stream breaks within `a`.
+        let stream = [("one", "0"), ("same", "0"), ("same", "a"), ("two", "b")];
+        for broken_after in 0..=stream.len() {
+            let mut shown = Shown::default();
+            let mut told = Vec::new();
+            let mut take = |shown: &mut Shown, items: &[(&'static str, &str)]| {
+                for (key, place) in items {
+                    if shown.is_new(key, Some(place)) {
+                        told.push(*key);
+                    }
+                }
+            };
+            take(&mut shown, &stream[..broken_after]);
+            shown.again();
+            let rest = match broken_after {
+                0..=2 => &stream[..],
+                3 => &stream[3..],
+                _ => &[],
+            };
+            take(&mut shown, rest);
+            assert_eq!(told, ["one", "same", "same", "two"], "broken after {broken_after}");
         }
     }
 }

@@ -1,10 +1,9 @@
 //! `nexus invoke`: calls a function and prints its answer raw.
 
 use clap::Args;
-use nexus_model::units::exact_duration;
 
-use super::deferred::{Patience, WAIT};
-use crate::client::{Answer, Place, Send, problem};
+use crate::away::Away;
+use crate::client::{Answer, Place, Send};
 use crate::commands::input;
 use crate::render::text_or_base64;
 use crate::{Error, Paint, Session, Tone, exit};
@@ -63,13 +62,10 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
     let body = input::data(&args.data)?;
     let detected = if body.is_empty() { "application/json" } else { input::media_type(&body) };
     let content_type = args.content_type.as_deref().unwrap_or(detected);
-    let wait = args.wait.then(|| exact_duration(WAIT));
-    let place = place(session, args)?.maybe("wait", wait);
+    let place = place(session, args)?;
     let send = Send { method: "POST", place, content_type, body: Some(body) };
     let answer = session.client.whole_with(send, &args.headers)?;
-    if let Some(problem) = problem(&answer) {
-        return Err(Error::Problem(Box::new(problem)));
-    }
+    let answer = session.client.of_function(answer)?;
     let id = answer.header("nexus-invocation-id").to_owned();
     if args.later {
         return match session.terminal.json() {
@@ -82,8 +78,10 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
         (false, true) => Show::BodyOnly,
         (false, false) => Show::Status,
     };
-    if args.wait && super::deferred::is_pending(&answer) {
-        let answer = super::deferred::await_result(session, &id, Patience::Endless)?;
+    if args.wait {
+        // The id is here before anything is waited for: a call that was accepted is never sent again.
+        let away = Away::until(None).met();
+        let answer = super::deferred::await_result(session, &id, away)?;
         return show(session, detail, &answer);
     }
     show(session, detail, &answer)

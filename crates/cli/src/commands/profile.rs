@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::client::{Send, success};
+use crate::client::Send;
 use crate::{Error, Session};
 
 /// Show where a past invocation spent its time and memory
@@ -82,7 +82,7 @@ pub(crate) fn run(session: &mut Session, args: &ProfileArgs) -> Result<(), Error
     let place = place.with("format", format.word());
     let answer =
         session.client.whole(Send { method: "GET", place, content_type: "", body: None })?;
-    let body = success(answer)?.body;
+    let body = session.client.success(answer)?.body;
     let Some(path) = &args.out else { return session.terminal.bytes(&body) };
     std::fs::write(path, &body).map_err(|source| Error::Io {
         operation: "write",

@@ -9,6 +9,7 @@ use nexus_model::{InvocationId, Name};
 
 use super::compare::{RulesArgs, version_of};
 use super::history::moment;
+use crate::away::Away;
 use crate::client::Send;
 use crate::render::{Cell, Column, Table};
 use crate::units::show_duration;
@@ -228,9 +229,11 @@ fn show(session: &mut Session, name: &str, wait: bool) -> Result<(), Error> {
     let place = session.place(["replays", name])?;
     let mut batch: ReplayBatch = session.client.get(place.clone())?;
     let mut said = Instant::now();
+    let mut away = Away::until(None).met();
     while wait && batch.state == ReplayState::Running {
         std::thread::sleep(ASK_EVERY);
-        batch = session.client.get(place.clone())?;
+        let Session { client, terminal, .. } = session;
+        batch = away.ask(terminal, || client.get(place.clone()))?;
         if said.elapsed() >= SAY_EVERY && !session.terminal.json() {
             session.terminal.say(Paint(Tone::Faint, progress(&batch)));
             said = Instant::now();

@@ -28,14 +28,17 @@ pub enum TriggersCommand {
         /// The trigger
         name: String,
     },
-    /// Let the events of a trigger wait; cron does not fire
+    /// Let the events of a trigger wait; its cron does not fire
+    ///
+    /// Only a Trigger resource can be paused: it has a NAME in the list, and a STATE. What a function
+    /// states itself (`[[on.events]]`, `[[on.cron]]`) has none; a route cannot be paused.
     Pause {
-        /// The trigger
+        /// The trigger, by its NAME in the list
         name: String,
     },
     /// Let a paused trigger go on
     Resume {
-        /// The trigger
+        /// The trigger, by its NAME in the list
         name: String,
     },
     /// Delete a trigger
@@ -79,7 +82,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
         Column::left("NEXT").optional(),
     ]);
     for view in &views {
-        let (kind, what) = describe(view);
+        let (kind, what) = render::describe(view);
         let name = view.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
         table.row([
             Cell::toned(Tone::Key, name),
@@ -100,7 +103,29 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
     if table.is_empty() {
         super::history::say_empty(session, "triggers", function)?;
     }
-    table.print(&mut session.terminal)
+    table.print(&mut session.terminal)?;
+    if let Some(note) = note(&views) {
+        session.terminal.say(format_args!("{}", Paint(Tone::Faint, note)));
+    }
+    Ok(())
+}
+
+/// What can be paused of it, where that is not all.
+fn note(views: &[TriggerView]) -> Option<&'static str> {
+    let waits = |view: &&TriggerView| view.spec.http.is_none();
+    let own = views.iter().filter(waits).any(|view| view.name.is_none());
+    let named = views.iter().filter(waits).any(|view| view.name.is_some());
+    match (own, named) {
+        (false, _) => None,
+        (true, true) => Some(
+            "triggers with a name can be paused (nexus triggers pause NAME); the others stand in their \
+             functions' own settings",
+        ),
+        (true, false) => Some(
+            "none of these can be paused: they stand in their functions' own settings. A Trigger \
+             resource has a name and can (nexus apply)",
+        ),
+    }
 }
 
 fn state(view: &TriggerView) -> Cell {
@@ -110,36 +135,12 @@ fn state(view: &TriggerView) -> Cell {
     }
 }
 
-fn describe(view: &TriggerView) -> (&'static str, String) {
-    let spec = &view.spec;
-    if let Some(event) = &spec.event {
-        return ("event", event.to_string());
-    }
-    if let Some(cron) = &spec.cron {
-        let zone = cron.zone.as_deref().unwrap_or("UTC");
-        return ("cron", format!("{} {zone}", cron.schedule));
-    }
-    if let Some(hook) = &spec.webhook {
-        let host = hook.host.as_deref().unwrap_or_default();
-        return ("webhook", format!("POST {host}{}", hook.path));
-    }
-    if let Some(route) = &spec.http {
-        let methods = match route.methods.is_empty() {
-            true => String::new(),
-            false => format!("{} ", route.methods.join(",")),
-        };
-        let host = route.host.as_deref().unwrap_or_default();
-        return ("http", format!("{methods}{host}{}", route.path));
-    }
-    ("", String::new())
-}
-
 fn show(session: &mut Session, view: &TriggerView) -> Result<(), Error> {
     let terminal = &mut session.terminal;
     if terminal.json() {
         return terminal.value(view);
     }
-    let (kind, what) = describe(view);
+    let (kind, what) = render::describe(view);
     let name = view.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
     terminal.line(format_args!(
         "{}  {kind}  {what}",
@@ -153,6 +154,9 @@ fn show(session: &mut Session, view: &TriggerView) -> Result<(), Error> {
     if let Some(last) = &view.last {
         let (at, ago) = (terminal.time(last.at), show_ago(last.at, terminal.now));
         facts.push(("last", format!("{at} ({ago}), {} {}", last.status.word(), last.invocation)));
+    }
+    if let Some(url) = &view.url {
+        facts.push(("url", url.clone()));
     }
     if let Some(next) = view.next {
         facts.push(("next", terminal.time(next)));

@@ -603,9 +603,12 @@ fn a_component_is_deployed_with_its_routes() {
     let done = nexus(
         &["deploy", "--component", path.to_str().unwrap(), "--name", "hello", "--path", "/hello"],
         vec![json(
-            "POST /api/v1/projects/shop/functions/hello/deploy",
-            json!({ "function": function(), "version": function()["version"], "unchanged": false,
-                    "compile_ms": 80, "notes": ["memory will grow in each call"] }),
+            "POST /api/v1/projects/shop/deploy",
+            json!({ "functions": [{
+                "function": function(), "version": function()["version"], "unchanged": false,
+                "compile_ms": 80, "notes": ["memory will grow in each call"], "triggers": triggers(),
+            }], "resources": [{ "effect": "deleted", "resource": {
+                "kind": "Trigger", "metadata": { "project": "shop", "name": "weekly" } } }] }),
         )],
     );
     expect![[r#"
@@ -613,12 +616,68 @@ fn a_component_is_deployed_with_its_routes() {
         --- out
         shop/hello  version 3, compiled in 80 ms
           http://127.0.0.1:8080/hello
+          on com.shop.order.*
+          webhook http://127.0.0.1:8080/hook  (trigger hook)
+          cron 0 2 * * * Europe/Berlin, next 2026-11-21 01:00:00.000Z  (trigger nightly)
+          http://pay.example/pay  (trigger pay)
+          on com.shop.late  (trigger late)  paused
+        Trigger shop/weekly  deleted
         --- err
         note: memory will grow in each call
     "#]]
     .assert_eq(&done.all());
     let body = String::from_utf8_lossy(&done.requests[0].1).into_owned();
-    assert!(body.contains("name=\"spec\"") && body.contains("\"path\":\"/hello\""), "{body}");
+    let parts: Vec<&str> = body
+        .lines()
+        .filter_map(|line| line.split("; filename").next()?.split("name=").nth(1))
+        .collect();
+    assert_eq!(parts, ["\"function\"", "\"spec\"", "\"component\""]);
+    assert!(body.contains("\"name\":\"hello\"") && body.contains("\"path\":\"/hello\""), "{body}");
+}
+
+/// What calls a function, in every form.
+fn triggers() -> Value {
+    json!([
+        { "project": "shop", "function": "hello", "event": { "type": "com.shop.order.*" } },
+        { "project": "shop", "function": "hello", "http": { "path": "/hello" },
+          "url": "http://127.0.0.1:8080/hello" },
+        { "project": "shop", "function": "hello", "name": "hook",
+          "webhook": { "path": "/hook", "secret": "key" }, "url": "http://127.0.0.1:8080/hook" },
+        { "project": "shop", "function": "hello", "name": "nightly",
+          "cron": { "schedule": "0 2 * * *", "zone": "Europe/Berlin" },
+          "next": "2026-11-21T01:00:00Z" },
+        { "project": "shop", "function": "hello", "name": "pay",
+          "http": { "path": "/pay", "host": "pay.example" }, "url": "http://pay.example/pay" },
+        { "project": "shop", "function": "hello", "name": "late", "paused": true,
+          "event": { "type": "com.shop.late" } },
+    ])
+}
+
+#[test]
+fn files_are_applied_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let project = "apiVersion: nexus/v1\nkind: Project\nmetadata: { name: NAME }\nspec: {}\n";
+    let list =
+        format!("{}---\n{}---\n", project.replace("NAME", "a"), project.replace("NAME", "b"));
+    let (two, one) = (file("1.yaml", &list), file("2.yaml", &project.replace("NAME", "c")));
+    let done = nexus(
+        &["apply", "-f", folder.path().to_str().unwrap()],
+        vec![json("POST /api/v1/apply", json!({ "items": [] }))],
+    );
+    assert_eq!((done.code, done.requests.len()), (0, 1), "{}", done.err);
+    let sent: Vec<Value> = serde_json::from_slice(&done.requests[0].1).unwrap();
+    let names: Vec<_> = sent.iter().map(|at| &at["metadata"]["name"]).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    // What is wrong is said with its file, and nothing is sent.
+    std::fs::write(&one, project.replace("Project", "Projekt")).unwrap();
+    let done = nexus(&["apply", "-f", &two, "-f", &one], Vec::new());
+    assert_eq!((done.code, done.requests.len()), (2, 0));
+    assert!(done.err.starts_with(&format!("error: {one}: resource 1: ")), "{}", done.err);
 }
 
 #[test]

@@ -63,24 +63,20 @@ fn an_asynchronous_call_prints_its_id() {
 }
 
 #[test]
-fn a_call_that_is_waited_for_goes_on_waiting_until_it_ends() {
-    let call = "POST /api/v1/projects/shop/functions/hello/invoke";
-    let ended = Route {
-        request: call,
-        status: 200,
-        headers: "content-type: text/plain\r\nnexus-invocation-id: inv_1\r\n",
-        body: "done".into(),
+fn a_call_that_is_waited_for_is_accepted_before_anybody_waits() {
+    let accepted = Route {
+        request: "POST /api/v1/projects/shop/functions/hello/invoke",
+        status: 202,
+        headers: "content-type: application/json\r\n\
+                  nexus-invocation-id: inv_01kagsk1s0e3s0000000000001\r\n",
+        body: json!({ "invocation": INV }).to_string(),
     };
-    let body = ended.body.clone();
-    let result = Route { request: pending().request, status: 200, headers: ended.headers, body };
-    let done = nexus(&["invoke", "hello", "--wait"], vec![ended]);
-    assert_eq!((done.code, done.out.as_str(), done.requests.len()), (0, "done", 1));
-    assert!(done.requests[0].0.ends_with("?async=true&wait=30s"), "{}", done.requests[0].0);
-    let headers = "content-type: application/vnd.nexus.pending+json\r\n\
-                   nexus-invocation-id: inv_01kagsk1s0e3s0000000000001\r\n";
-    let goes_on = Route { request: call, headers, ..pending() };
-    let done = nexus(&["invoke", "hello", "--wait"], vec![goes_on, result]);
+    let headers = "content-type: text/plain\r\nnexus-invocation-id: inv_1\r\n";
+    let result = Route { status: 200, headers, body: "done".into(), ..pending() };
+    let done = nexus(&["invoke", "hello", "--wait"], vec![accepted, result]);
     assert_eq!((done.code, done.out.as_str(), done.requests.len()), (0, "done", 2));
+    assert!(done.requests[0].0.ends_with("?async=true"), "{}", done.requests[0].0);
+    assert!(done.requests[1].0.ends_with("/result?wait=30s"), "{}", done.requests[1].0);
 }
 
 fn pending() -> Route {

@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 
 use expect_test::expect;
+use nexus_model::Code;
 
-use crate::stub::{Route, command, command_in, json, nexus};
+use crate::stub::{Route, command, command_in, json, nexus, problem};
 
 #[test]
 fn nothing_listens() {
@@ -69,13 +70,8 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     std::fs::File::create(&file).unwrap().set_len(70 << 20).unwrap();
     let data = format!("@{}", file.display());
     let line = ["invoke", "hello", "-p", "shop", "-d", &data];
-    let problem = nexus_model::Problem::new(nexus_model::Code::TooLarge, "it has too many bytes");
-    let body = serde_json::to_string(&problem).unwrap();
-    let answer = format!(
-        "HTTP/1.1 413 X\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let refusal = problem("", Code::TooLarge, "it has too many bytes");
+    let answer = format!("HTTP/1.1 {}", refusal.text());
     let (code, _, err) = command(&line, &["--server", &refusing(answer.leak())]);
     assert_eq!(code, 1);
     expect![[r#"
@@ -98,18 +94,14 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     ));
 }
 
+fn no_function() -> Route {
+    let request = "GET /api/v1/projects/shop/functions/nope";
+    problem(request, Code::NotFound, "there is no function 'nope'")
+}
+
 #[test]
 fn a_list_about_a_function_that_is_not_there_says_so() {
-    let missing = || Route {
-        request: "GET /api/v1/projects/shop/functions/nope",
-        status: 404,
-        headers: "content-type: application/problem+json\r\n",
-        body: serde_json::to_string(&nexus_model::Problem::new(
-            nexus_model::Code::NotFound,
-            "there is no function 'nope'",
-        ))
-        .unwrap(),
-    };
+    let missing = no_function;
     let empty = |request| json(request, serde_json::json!({ "items": [] }));
     for (line, request, what) in [
         (&["logs", "nope"][..], "GET /api/v1/projects/shop/logs", "log lines"),
@@ -136,7 +128,7 @@ fn what_is_empty_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.yaml").display().to_string();
     std::fs::write(&file, "").unwrap();
-    let done = nexus(&["apply", "-f", &file], vec![json("POST /api/v1/apply", none())]);
+    let done = nexus(&["apply", "-f", &file], Vec::new());
     assert_eq!((done.code, done.err), (0, format!("{file}: there is nothing in it to apply\n")));
 }
 
@@ -165,17 +157,7 @@ fn what_is_no_component_is_named() {
 
 #[test]
 fn errors_are_json_where_output_is() {
-    let route = Route {
-        request: "GET /api/v1/projects/shop/functions/nope",
-        status: 404,
-        headers: "content-type: application/problem+json\r\n",
-        body: serde_json::to_string(&nexus_model::Problem::new(
-            nexus_model::Code::NotFound,
-            "there is no function 'nope'",
-        ))
-        .unwrap(),
-    };
-    let done = nexus(&["functions", "show", "nope", "--json"], vec![route]);
+    let done = nexus(&["functions", "show", "nope", "--json"], vec![no_function()]);
     assert_eq!((done.code, done.out.as_str()), (1, ""));
     let value: serde_json::Value = serde_json::from_str(&done.err).unwrap();
     assert_eq!(value["code"], "NX3001");

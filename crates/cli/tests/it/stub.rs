@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 use nexus_cli::{Cli, Ran, Terminal, run};
-use nexus_model::Timestamp;
+use nexus_model::{Code, Problem, Timestamp};
 
 /// An answer to `METHOD /path?query` (without query: whatever the query).
 pub(crate) struct Route {
@@ -17,12 +17,34 @@ pub(crate) struct Route {
     pub(crate) body: String,
 }
 
+impl Route {
+    /// The answer without its version.
+    pub(crate) fn text(&self) -> String {
+        let Route { status, headers, body, .. } = self;
+        let length = body.len();
+        format!(
+            "{status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    }
+}
+
 pub(crate) fn json(request: &'static str, body: impl ToString) -> Route {
     Route {
         request,
         status: 200,
         headers: "content-type: application/json\r\n",
         body: body.to_string(),
+    }
+}
+
+/// An answer that says what is wrong.
+pub(crate) fn problem(request: &'static str, code: Code, detail: &str) -> Route {
+    let problem = Problem::new(code, detail);
+    Route {
+        request,
+        status: problem.status,
+        headers: "content-type: application/problem+json\r\n",
+        body: serde_json::to_string(&problem).unwrap(),
     }
 }
 
@@ -131,14 +153,11 @@ pub(crate) fn answer(
         .iter()
         .find(|route| route.request == request)
         .or_else(|| routes.iter().find(|route| route.request == path));
-    let (status, headers, body) = match found {
-        Some(route) => (route.status, route.headers, route.body.as_str()),
-        None => (404, "content-type: text/plain\r\n", "the stub has no such route"),
+    let nothing = Route {
+        request: "",
+        status: 404,
+        headers: "content-type: text/plain\r\n",
+        body: "the stub has no such route".to_owned(),
     };
-    let length = body.len();
-    write!(
-        reader.get_mut(),
-        "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
-    .unwrap();
+    write!(reader.get_mut(), "HTTP/1.1 {}", found.unwrap_or(&nothing).text()).unwrap();
 }

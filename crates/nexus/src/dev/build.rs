@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nexus_model::view::{Deployed, FunctionView};
+use nexus_model::view::{Deployed, FunctionView, TriggerView};
 use nexus_model::{Name, OpContext};
 use nexus_node::{Deploy, Node};
 use nexus_toolchain::{BuildOptions, Cancel};
@@ -31,12 +31,15 @@ pub(crate) enum Outcome {
     /// The sources have changed: a build began.
     Building,
     /// What is deployed is what the sources say.
-    Unchanged(Option<Box<FunctionView>>),
+    Unchanged(Option<Box<Standing>>),
     /// A new version runs.
     Deployed { deployed: Box<Deployed>, stamp: Option<String>, took: Duration, notes: Vec<String> },
     /// The last good version goes on.
     Failed(Failed),
 }
+
+/// A function as it is, with what calls it.
+pub(crate) type Standing = (FunctionView, Vec<TriggerView>);
 
 /// Why there is no new version.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +68,7 @@ impl Failed {
 /// The hint that the command line gives for what a node refuses.
 pub(crate) fn hint(error: &nexus_node::Error) -> Option<&str> {
     let own = error.hint().filter(|hint| !hint.is_empty());
-    own.or_else(|| nexus_cli::hint_for(error.code(), error.detail()))
+    own.or_else(|| nexus_cli::hint_for(error.code()))
 }
 
 /// One function's newest start.
@@ -274,7 +277,7 @@ impl Job {
     }
 
     /// The function as it is, when it was deployed from the very same sources.
-    async fn deployed_already(&self, stamp: Option<&Stamp>) -> Option<FunctionView> {
+    async fn deployed_already(&self, stamp: Option<&Stamp>) -> Option<Standing> {
         let known = self.known.as_ref()?;
         if known.stamp.is_none() || known.stamp.as_ref() != stamp.map(|stamp| &stamp.all) {
             return None;
@@ -283,7 +286,12 @@ impl Job {
         let view =
             self.node.function(&ctx, &self.function.project, &self.function.name).await.ok()?;
         let runs = view.version.as_ref().map(|version| version.id);
-        (runs.is_some() && runs == known.version).then_some(view)
+        if runs.is_none() || runs != known.version {
+            return None;
+        }
+        let mut triggers = self.node.triggers(&ctx, &self.function.project).await.ok()?;
+        triggers.retain(|at| at.spec.function == self.function.name);
+        Some((view, triggers))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use nexus_cli::{CaseSource, Error, Fetched, FromArgs, Globals, OutputFormat, Terminal};
+use nexus_cli::{CaseSource, Error, Fetched, FromArgs, Globals, Terminal};
 use nexus_model::case::Case;
 use nexus_model::view::{Comparison, Sameness};
 use nexus_model::{Clock as _, Name, OpContext, SystemClock};
@@ -61,15 +61,14 @@ pub(crate) struct RealCalls {
 }
 
 impl RealCalls {
-    /// Nothing where no server is named.
-    pub(crate) fn new(args: &FromArgs, node: &Arc<Node>) -> Option<Self> {
+    /// Nothing where no server is named. How it is reached and shown is said as for every command.
+    pub(crate) fn new(globals: &Globals, args: &FromArgs, node: &Arc<Node>) -> Option<Self> {
         let server = args.from.clone()?;
         let globals = Globals {
             server: Some(server),
             token: args.from_token.clone(),
             project: args.from_project.clone(),
-            output: OutputFormat::Text,
-            ..Globals::default()
+            ..globals.clone()
         };
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let source = CaseSource { globals, last: args.last };

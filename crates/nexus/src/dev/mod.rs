@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use nexus_cli::{DevArgs, Error, HostFailure, ServerFile, Terminal};
+use nexus_cli::{DevArgs, Error, Globals, HostFailure, ServerFile, Terminal};
 use nexus_model::manifest::FILE;
 use nexus_model::record::Status;
 use nexus_model::view::InvocationRow;
@@ -46,7 +46,7 @@ pub(crate) const FOLDER: &str = ".nexus";
 /// Results of builds that may wait for the loop.
 const FINISHED_MAX: usize = 64;
 
-pub(crate) fn run(args: &DevArgs, terminal: &mut Terminal) -> Result<(), Error> {
+pub(crate) fn run(globals: &Globals, args: &DevArgs, terminal: &mut Terminal) -> Result<(), Error> {
     let projects = Project::load_all(&args.folders)?;
     let Some(first) = projects.first() else {
         return Err(Error::usage("at least one folder is needed"));
@@ -62,11 +62,11 @@ pub(crate) fn run(args: &DevArgs, terminal: &mut Terminal) -> Result<(), Error> 
     for warning in warnings {
         terminal.say(warning);
     }
-    serve::run_to_end(dev(args, config, projects, terminal))
+    serve::run_to_end(dev((globals, args), config, projects, terminal))
 }
 
 async fn dev(
-    args: &DevArgs,
+    (globals, args): (&Globals, &DevArgs),
     config: Config,
     projects: Vec<Project>,
     terminal: &mut Terminal,
@@ -79,7 +79,7 @@ async fn dev(
     Report::Ready { file: &server.file, console: console.as_deref(), projects: &projects }
         .tell(terminal)?;
 
-    let mut it = Loop::new(args, &server, projects)?;
+    let mut it = Loop::new((globals, args), &server, projects)?;
     let ended = it.run(args, &mut signals, terminal).await;
     Report::Stopping.tell(terminal)?;
     it.cancel_all();
@@ -153,7 +153,11 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(args: &DevArgs, server: &Server, projects: Vec<Project>) -> Result<Self, Error> {
+    fn new(
+        (globals, args): (&Globals, &DevArgs),
+        server: &Server,
+        projects: Vec<Project>,
+    ) -> Result<Self, Error> {
         let (sender, finished) = mpsc::channel(FINISHED_MAX);
         let watcher = match args.no_watch {
             true => None,
@@ -169,7 +173,7 @@ impl Loop {
             broken: BTreeMap::new(),
             watcher,
             finished,
-            real_calls: RealCalls::new(&args.from, &server.node),
+            real_calls: RealCalls::new(globals, &args.from, &server.node),
             live: BTreeMap::new(),
         })
     }
@@ -217,7 +221,7 @@ impl Loop {
         let ctx = OpContext::system("dev");
         let followed =
             self.builder.node.follow_invocations(&ctx, InvocationFilter::default(), None).await;
-        followed.map_err(|error| HostFailure::new(error).into())
+        Ok(followed.map_err(HostFailure::new)?.items)
     }
 
     /// Makes sure that the projects exist; the first one answers on the bare host.
@@ -385,10 +389,10 @@ impl Loop {
         }
         match finished.outcome {
             Outcome::Building => Report::Building(key).tell(terminal),
-            Outcome::Unchanged(view) => {
-                let version = view.as_ref().and_then(|view| view.version.as_ref());
+            Outcome::Unchanged(standing) => {
+                let version = standing.as_ref().and_then(|at| at.0.version.as_ref());
                 self.is_live(key, version.map(|version| version.number));
-                Report::Unchanged(key, &view).tell(terminal)
+                Report::Unchanged(key, &standing).tell(terminal)
             }
             Outcome::Deployed { deployed, stamp, took, notes } => {
                 let version = deployed.function.version.as_ref();

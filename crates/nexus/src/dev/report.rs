@@ -6,10 +6,10 @@ use nexus_cli::units::show_duration;
 use nexus_cli::{Error, Paint, ServerFile, Terminal, Tone, counted, invocation_line};
 use nexus_model::Code;
 use nexus_model::manifest::FILE;
-use nexus_model::view::{Deployed, FunctionView, InvocationRow};
+use nexus_model::view::{Deployed, FunctionView, InvocationRow, TriggerView};
 use serde_json::{Value, json};
 
-use super::build::{self, Failed};
+use super::build::{self, Failed, Standing};
 use super::from::{Brought, Held};
 use crate::project::{BuildError, ManifestError, Project};
 
@@ -23,7 +23,7 @@ pub(crate) enum Report<'a> {
     /// A build began.
     Building(&'a str),
     /// A function was up to date.
-    Unchanged(&'a str, &'a Option<Box<FunctionView>>),
+    Unchanged(&'a str, &'a Option<Box<Standing>>),
     /// A new version runs.
     Live { key: &'a str, deployed: &'a Deployed, took: Duration, notes: &'a [String] },
     /// A build or deploy failed.
@@ -57,10 +57,10 @@ impl Report<'_> {
         match self {
             Report::Ready { file, console, projects } => ready(terminal, file, *console, projects),
             Report::Building(key) => say(terminal, key, Paint(Tone::Faint, "building…")),
-            Report::Unchanged(key, view) => {
+            Report::Unchanged(key, standing) => {
                 say(terminal, key, Paint(Tone::Good, "live"));
-                if let Some(view) = view {
-                    places(terminal, view);
+                if let Some(standing) = standing {
+                    say_calls(terminal, &standing.0, &standing.1);
                 }
             }
             Report::Live { key, deployed, took, notes } => {
@@ -193,15 +193,12 @@ fn live(terminal: &mut Terminal, key: &str, deployed: &Deployed, took: Duration)
             Paint(Tone::Faint, format_args!("in {took}{compiling}"))
         ),
     );
-    places(terminal, &deployed.function);
+    say_calls(terminal, &deployed.function, &deployed.triggers);
 }
 
-fn places(terminal: &mut Terminal, view: &FunctionView) {
-    for url in &view.urls {
-        terminal.say(format_args!("  {}", Paint(Tone::Key, url)));
-    }
-    for event in &view.on.events {
-        terminal.say(format_args!("  on {}", Paint(Tone::Key, event)));
+fn say_calls(terminal: &mut Terminal, view: &FunctionView, triggers: &[TriggerView]) {
+    for line in nexus_cli::calls(terminal, view, triggers) {
+        terminal.say(format_args!("  {line}"));
     }
 }
 

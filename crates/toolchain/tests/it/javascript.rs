@@ -1,12 +1,10 @@
 //! What JavaScript functions find, and what they are told when they are wrong.
 
-use std::time::Duration;
-
+use nexus_exec::full_body;
 use nexus_model::record::Status;
-use nexus_toolchain::Error;
 
 use crate::project::{Project, output};
-use crate::runner::Guest;
+use crate::runner::{Guest, request};
 
 /// (name, body of a handler, what it answers). One guest for all: compiling it is what takes time.
 const CASES: &[(&str, &str, &str)] = &[
@@ -33,6 +31,14 @@ const CASES: &[(&str, &str, &str)] = &[
         const failure = await fetch('http://other/refused').catch((error) => error.code);
         return Response.json([await answer.text(), failure]);",
         r#"["POST /x {\"a\":1}","connection-refused"]"#,
+    ),
+    (
+        "requests_are_given_up",
+        "const signal = AbortSignal.timeout(5);
+        const failure = await fetch('http://other/delay/500', { signal }).catch((error) => error.name);
+        const answer = await fetch('http://other/delay/1');
+        return Response.json([failure, await answer.text()]);",
+        r#"["TimeoutError","GET /delay/1 "]"#,
     ),
     (
         "bodies_stream",
@@ -126,6 +132,101 @@ fn failures_say_what_and_where() {
     assert!(never.contains("nothing can settle"), "{never}");
 }
 
+/// (name, body of a handler, status, what the caller gets of it).
+const FAILING: &[(&str, &str, u16, &str)] = &[
+    (
+        "behind_two_pieces",
+        "return new Response(new ReadableStream({
+            async start(it) { it.enqueue('one;'); it.enqueue('two;'); throw new Error('on purpose'); },
+        }));",
+        200,
+        "one;two;",
+    ),
+    (
+        "while_it_is_pulled",
+        "let count = 0;
+        return new Response(new ReadableStream({
+            pull(it) { if (count++ < 2) it.enqueue('piece;'); else throw new Error('on purpose'); },
+        }));",
+        200,
+        "piece;piece;",
+    ),
+    (
+        "in_a_generator",
+        "return new Response((async function* () { yield 'one;'; throw new Error('on purpose'); })());",
+        200,
+        "one;",
+    ),
+    (
+        "in_a_transformer",
+        "const source = ReadableStream.from(['one;', 'two;']);
+        return new Response(source.pipeThrough(new TransformStream({
+            transform(chunk, it) { if (chunk === 'two;') throw new Error('on purpose'); it.enqueue(chunk); },
+        })));",
+        200,
+        "one;",
+    ),
+    (
+        "before_anything_was_sent",
+        "return new Response(new ReadableStream({ pull() { throw new Error('on purpose'); } }));",
+        0,
+        "",
+    ),
+    (
+        "in_the_body_of_a_request",
+        "const body = (async function* () { yield 'one;'; throw new Error('on purpose'); })();
+        return new Response((await fetch('http://127.0.0.1:9/', { method: 'POST', body })).body);",
+        0,
+        "",
+    ),
+];
+
+#[test]
+fn bodies_that_fail_are_broken_off() {
+    let project = Project::empty();
+    let handlers =
+        FAILING.iter().map(|(name, body, ..)| format!("{name}: async () => {{ {body} }},\n"));
+    let module = format!(
+        "const handlers = {{ {} }};\n\
+        export default {{ fetch(request) {{ return handlers[new URL(request.url).pathname.slice(1)](); }} }};",
+        handlers.collect::<String>()
+    );
+    project.file("index.js", &module);
+    let guest = Guest::new(&project.build("").unwrap().component);
+    for (name, _, status, text) in FAILING {
+        let recorded = guest.record(request("GET", &format!("/{name}"), full_body("")));
+        assert_eq!((recorded.status, recorded.text.as_str()), (*status, *text), "{name}");
+        let ended = &recorded.ended;
+        assert_eq!(ended.status, Status::Failed, "{name}: {:?}", ended.failure);
+        let message = &ended.failure.as_ref().unwrap().message;
+        assert!(message.contains("on purpose") && message.contains("index.js:"), "{message}");
+        assert!(ended.logs.iter().all(|line| !line.text.contains("panicked")), "{:?}", ended.logs);
+        let replayed = guest.replay(&recorded.record).unwrap().view;
+        assert_eq!(replayed.divergence, None, "{name}");
+    }
+}
+
+#[test]
+fn a_body_that_waits_does_not_keep_the_head_back() {
+    let project = Project::empty();
+    project.file(
+        "index.js",
+        "export default { fetch() { return new Response(new ReadableStream({
+            async start(it) {
+                await new Promise((done) => setTimeout(done, 5));
+                it.enqueue('late');
+                it.close();
+            },
+        })); } };",
+    );
+    let guest = Guest::new(&project.build("").unwrap().component);
+    let recorded = guest.record(request("GET", "/", full_body("")));
+    assert_eq!((recorded.status, recorded.text.as_str()), (200, "late"));
+    let entries = nexus_exec::journal::entries(&recorded.ended.journal).unwrap();
+    let at = |name: &str| entries.iter().position(|entry| entry.function.ends_with(name)).unwrap();
+    assert!(at("response-outparam.set") < at("poll.poll"), "{entries:?}");
+}
+
 #[test]
 fn syntax_errors_name_file_and_line() {
     let project = Project::empty();
@@ -147,20 +248,6 @@ fn a_module_without_handler_is_told_what_is_expected() {
     let output = output(project.build(""));
     assert!(output.contains("the module exports no handler"), "{output}");
     assert!(output.contains("answer"), "{output}");
-}
-
-#[test]
-fn modules_that_never_end_are_stopped() {
-    let endless = "export default { fetch() {} };\nfor (;;) {}\n";
-    let project = Project::empty();
-    project.file("index.js", endless);
-    let mut options = project.options();
-    options.load_time_max = Duration::from_millis(100);
-    let stopped = nexus_toolchain::build(&project.source(""), &options).unwrap_err();
-    assert!(matches!(stopped, Error::LoadTime { .. }), "{stopped:?}");
-    let said = stopped.to_string();
-    assert!(said.contains("did not end within 100ms"), "{said}");
-    assert!(said.contains("into the handler"), "{said}");
 }
 
 #[test]

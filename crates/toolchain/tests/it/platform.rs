@@ -1,7 +1,10 @@
 //! Waiting, calls and state, by the names that each language gives them.
 
+use std::time::Duration;
+
 use nexus_model::Event;
 use nexus_model::record::Status;
+use nexus_toolchain::Error;
 use serde_json::{Value, json};
 
 use crate::project::Project;
@@ -115,4 +118,23 @@ fn javascript() {
 #[test]
 fn python() {
     check("app.py", PYTHON);
+}
+
+/// Code at the top level of a module runs when the function is built.
+#[test]
+fn modules_that_never_end_are_stopped() {
+    for (file, endless) in [
+        ("index.js", "export default { fetch() {} };\nfor (;;) {}\n"),
+        ("app.py", "while True:\n    pass\n"),
+    ] {
+        let project = Project::empty();
+        project.file(file, endless);
+        let mut options = project.options();
+        options.load_time_max = Duration::from_millis(100);
+        let stopped = nexus_toolchain::build(&project.source(""), &options).unwrap_err();
+        assert!(matches!(stopped, Error::LoadTime { .. }), "{file}: {stopped:?}");
+        let said = stopped.to_string();
+        assert!(said.contains("did not end within 100ms"), "{said}");
+        assert!(said.contains("into the handler"), "{said}");
+    }
 }
