@@ -9,7 +9,7 @@ import { JsonView } from "./JsonView";
 /** What went in, or what came out. */
 export function PayloadView({ payload, label }: { payload: Payload | undefined; label: string }) {
   if (!payload) return <p className="text-sm text-ink-3">Nothing of it was kept.</p>;
-  const { method, url, status, headers, body, event, events } = payload;
+  const { method, url, status, headers, body, event, lost, events } = payload;
   return (
     <div className="flex min-w-0 flex-col gap-3">
       {(url || status !== undefined) && (
@@ -21,6 +21,7 @@ export function PayloadView({ payload, label }: { payload: Payload | undefined; 
       )}
       {headers.length > 0 && <Headers headers={headers} />}
       {event !== undefined && <JsonView value={event} label={`${label}: the event`} />}
+      {lost && <p role="alert" className="text-sm text-bad">The data of the event is lost: {lost}.</p>}
       {body && (event === undefined || body.size > 0) && !(events && body.size === 0) && <BodyView body={body} label={label} />}
       {events && events.length > 0 && (
         <>
@@ -50,6 +51,7 @@ function Headers({ headers }: { headers: [string, string][] }) {
 
 function BodyView({ body, label }: { body: Body; label: string }) {
   const [raw, setRaw] = useState(false);
+  if (body.lost) return <p role="alert" className="text-sm text-bad">The body of {formatBytes(body.size)} is lost: {body.lost}.</p>;
   if (body.dropped) return <p className="text-sm text-ink-3">The body of {formatBytes(body.size)} was not kept.</p>;
   if (body.json !== undefined)
     return (

@@ -4,6 +4,8 @@ import type { Json } from "./diff";
 export interface Body {
   size: number;
   dropped: boolean;
+  /** Why it is not here although it was kept. */
+  lost?: string;
   json?: Json;
   text?: string;
   base64?: string;
@@ -19,6 +21,8 @@ export interface Payload {
   body?: Body;
   /** The event that was handled. */
   event?: Json;
+  /** Why the data of the event is not here although it was kept. */
+  lost?: string;
   /** The events that were returned. */
   events?: Json[];
 }
@@ -28,7 +32,7 @@ type Fields = Record<string, unknown>;
 /** Reads the free-form `input` and `output` of an invocation; nothing where nothing was kept. */
 export function payloadOf(value: unknown): Payload | undefined {
   if (!isRecord(value)) return undefined;
-  const { method, url, status, headers, contentType, body, event, events } = value;
+  const { method, url, status, headers, contentType, body, event, lost, events } = value;
   return {
     headers: Array.isArray(headers) ? headers.filter(isPair) : [],
     ...(typeof method === "string" ? { method } : {}),
@@ -37,14 +41,16 @@ export function payloadOf(value: unknown): Payload | undefined {
     ...(typeof contentType === "string" ? { contentType } : {}),
     ...(isRecord(body) ? { body: bodyOf(body) } : {}),
     ...(event === undefined ? {} : { event: event as Json }),
+    ...(typeof lost === "string" ? { lost } : {}),
     ...(Array.isArray(events) ? { events: events as Json[] } : {}),
   };
 }
 
-function bodyOf({ size, dropped, json, text, base64 }: Fields): Body {
+function bodyOf({ size, dropped, lost, json, text, base64 }: Fields): Body {
   return {
     size: typeof size === "number" ? size : 0,
     dropped: dropped === true,
+    ...(typeof lost === "string" ? { lost } : {}),
     ...(json === undefined ? {} : { json: json as Json }),
     ...(typeof text === "string" ? { text } : {}),
     ...(typeof base64 === "string" ? { base64 } : {}),

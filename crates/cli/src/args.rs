@@ -8,6 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_model::{Name, limits};
 
+use crate::address::listen_address;
 use crate::commands;
 use crate::{env, exit};
 
@@ -254,10 +255,10 @@ pub struct DataFolder {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The ingress' address, for functions [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// The API's address [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub admin_listen: Option<SocketAddr>,
     /// Set a key of the configuration, such as --set log.retention.max-age=30d
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -393,7 +394,7 @@ pub struct LogArgs {
 /// Commands about the event log.
 #[derive(Subcommand, Clone, Debug)]
 pub enum LogCommand {
-    /// Read the whole log and check every checksum and the hash chain
+    /// Read the whole log: check every checksum, the hash chain and the large bodies it refers to
     Verify {
         /// Read the data folder of a stopped server instead of asking a running one
         #[arg(long, value_name = "DIR")]
@@ -405,13 +406,26 @@ pub enum LogCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Cut the log of a stopped server where it is damaged, so that the server starts again
+    ///
+    /// Says what would stay and what would go; does it with --yes. What goes is set aside in a
+    /// folder inside the log's, whole.
+    Cut {
+        /// The data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl LogCommand {
-    /// The data folder to read, when no server is asked.
+    /// The data folder to work on, when no server is asked.
     pub fn data(&self) -> Option<&PathBuf> {
         match self {
             LogCommand::Verify { data } | LogCommand::Stats { data } => data.as_ref(),
+            LogCommand::Cut { data, .. } => Some(data),
         }
     }
 }
@@ -473,6 +487,7 @@ mod tests {
             "functions show hello",
             "apply -f a.yaml -f b.toml",
             "log verify --data .nexus",
+            "log cut --data .nexus --yes",
             "tokens create ci --scope emit --ttl 30d",
             "secrets set api-key --from-file key.txt",
             "serve --config nexus-server.toml --set log.retention.max-age=30d",

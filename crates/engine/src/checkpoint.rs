@@ -52,6 +52,15 @@ pub(crate) fn read(path: &Path) -> Result<Option<(Shard, Dedup)>, Error> {
     }
 }
 
+/// Removes a checkpoint that must not be read again.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    std::fs::remove_file(path).map_err(|source| Error::Checkpoint {
+        operation: "remove",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// The same state always gives the same bytes.
 pub(crate) fn encode(state: &Snapshot, dedup: &Dedup) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_BYTES];

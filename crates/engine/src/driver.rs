@@ -99,8 +99,15 @@ impl Driver {
     ) -> Result<Driver, Error> {
         let durable = parts.log.durable().sequence;
         let known = checkpoint::read(&config.checkpoint)?;
-        // A checkpoint from beyond the end of the log belongs to another log (a restored backup).
-        let known = known.filter(|(shard, _)| shard.position() <= durable);
+        let known = match known {
+            // It belongs to another log: a backup was restored, or what followed was cut off. Once
+            // this log had grown past it, nobody could tell.
+            Some((shard, _)) if shard.position() > durable => {
+                checkpoint::remove(&config.checkpoint)?;
+                None
+            }
+            known => known,
+        };
         let (shard, dedup) = known.unwrap_or_else(|| (Shard::default(), Dedup::new()));
         let checkpointed = shard.position();
         let shared = Shared { dedup: Arc::new(dedup), ..Shared::default() };
@@ -153,7 +160,11 @@ impl Driver {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.step().await {
-                Ok(true) => continue,
+                Ok(true) => {
+                    // However much there is to do: somebody waits for an answer.
+                    self.answer_waiting();
+                    continue;
+                }
                 Ok(false) => {}
                 Err(error) => {
                     warn_paused(&error);
@@ -418,6 +429,7 @@ impl Driver {
         while !self.attempts.tasks.is_empty() {
             let stepped = self.step_without_dispatch().await;
             if matches!(stepped, Ok(true)) {
+                self.answer_waiting();
                 continue;
             }
             // What has not ended now does not end before the next start: nobody waits for it.

@@ -31,6 +31,10 @@ pub const LOG_BYTES_MAX: usize = 256 << 10;
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 /// Result of an event function or standard output of a command, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// What a function says of its failure, in bytes; longer texts are cut.
+pub const FAILURE_BYTES_MAX: usize = 16 << 10;
+/// The media type of a result, in bytes.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 1 << 10;
 /// Events that one invocation may return or emit.
 pub const EMITTED_EVENTS_MAX: usize = 1_000;
 /// Linear memory of one instance by default, in bytes.
@@ -53,6 +57,12 @@ pub const WAITING_CALLS_MAX: usize = 10_000;
 pub const OUTBOUND_REQUESTS_MAX: usize = 1_000;
 /// Outbound requests of one invocation at the same time.
 pub const OUTBOUND_CONCURRENT_MAX: usize = 100;
+/// What a function has written of its outbound requests and the network has not taken, in bytes.
+pub const OUTBOUND_BUFFER_BYTES_MAX: usize = 64 << 20;
+/// Header fields that one invocation sets, in bytes together.
+pub const HEADERS_BYTES_MAX: usize = 64 << 20;
+/// Things of the host that one instance holds at the same time: requests, streams, open files.
+pub const HANDLES_MAX: usize = 100_000;
 /// One component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 256 << 20;
 /// Files of a function's read-only bundle, in bytes.
@@ -63,8 +73,12 @@ pub const SOURCES_BYTES_MAX: usize = 4 << 20;
 pub const SOURCE_FILE_BYTES_MAX: usize = 512 << 10;
 /// Source files that are kept beside a version.
 pub const SOURCE_FILES_MAX: usize = 2_000;
-/// Private scratch files of one invocation, in bytes.
+/// Private scratch files of one invocation, in bytes; each name counts, too.
 pub const SCRATCH_BYTES_MAX: usize = 64 << 20;
+/// The path of a file that a function opens, in bytes.
+pub const FILE_PATH_BYTES_MAX: usize = 4 << 10;
+/// Lists of folders that a function reads at the same time, in bytes.
+pub const FILE_LISTS_BYTES_MAX: usize = 16 << 20;
 /// One resource, in bytes of JSON.
 pub const RESOURCE_BYTES_MAX: usize = 1 << 20;
 /// Resources in one apply.

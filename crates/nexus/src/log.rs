@@ -1,9 +1,15 @@
 //! `nexus log … --data`: the log of a stopped server.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use nexus_cli::{Error, HostFailure, LogCommand, Terminal, log_report, verify_report};
-use nexus_log::{RealDisk, stats_dir, verify_dir};
+use nexus_cli::{
+    Error, HostFailure, LogCommand, Paint, Terminal, Tone, counted, exit, log_report, verify_report,
+};
+use nexus_log::{Cut, RealDisk, cut_dir, damage_dir, stats_dir, verify_dir};
+use nexus_model::{Clock as _, SystemClock};
+use nexus_node::sound_blob;
+use nexus_store::{BLOBS_DIR, check_blob};
 
 pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), Error> {
     let Some(data) = command.data() else { return Ok(()) };
@@ -15,24 +21,79 @@ pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), E
         });
     }
     let disk = Arc::new(RealDisk);
-    let report = match command {
-        LogCommand::Verify { .. } => verify_dir(&dir, disk).map(|report| value(&report)),
-        LogCommand::Stats { .. } => stats_dir(&dir, disk).map(|report| value(&report)),
-    };
-    let report = report.map_err(|error| {
-        let locked = matches!(error, nexus_log::Error::Locked { .. });
-        let failure = HostFailure::new(error);
-        match locked {
-            true => failure.hint("the server runs: ask it without --data, or stop it first"),
-            false => failure,
-        }
-    })?;
     match command {
-        LogCommand::Verify { .. } => verify_report(terminal, &report),
-        LogCommand::Stats { .. } => log_report(terminal, &report),
+        LogCommand::Verify { .. } => {
+            let blobs = data.join(BLOBS_DIR);
+            let blob = |digest| sound_blob(digest, check_blob(&blobs, digest));
+            let report = verify_dir(&dir, disk, &blob).map_err(failure)?;
+            verify_report(terminal, &value(&report))
+        }
+        LogCommand::Stats { .. } => {
+            let report = stats_dir(&dir, disk).map_err(failure)?;
+            log_report(terminal, &value(&report))
+        }
+        LogCommand::Cut { yes, .. } => cut(&dir, *yes, terminal),
+    }
+}
+
+fn failure(error: nexus_log::Error) -> HostFailure {
+    let locked = matches!(error, nexus_log::Error::Locked { .. });
+    let failure = HostFailure::new(error);
+    match locked {
+        true => failure.hint("the server runs: ask it without --data, or stop it first"),
+        false => failure,
     }
 }
 
 fn value(report: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(report).unwrap_or_default()
+}
+
+/// Cuts where the log is damaged, or says what that would mean.
+fn cut(dir: &Path, yes: bool, terminal: &mut Terminal) -> Result<(), Error> {
+    let now = SystemClock.now();
+    let cut = match yes {
+        true => cut_dir(dir, &RealDisk, now),
+        false => damage_dir(dir, &RealDisk, now),
+    };
+    let Some(cut) = cut.map_err(failure)? else {
+        terminal.say("The log can be opened: there is nothing to cut.");
+        return Ok(());
+    };
+    match terminal.json() {
+        true => terminal.value(&cut)?,
+        false => show_cut(&cut, yes, terminal)?,
+    }
+    if yes {
+        return Ok(());
+    }
+    let hint = "look for a backup first; --yes cuts the log";
+    terminal.say(format_args!("{} {hint}", Paint(Tone::Good, "hint:")));
+    Err(Error::Told(exit::FAILED))
+}
+
+fn show_cut(cut: &Cut, done: bool, terminal: &mut Terminal) -> Result<(), Error> {
+    let (stay, go) = if done { ("kept", "gone") } else { ("stays", "goes") };
+    let newest = |at: Option<nexus_model::Timestamp>| match at {
+        Some(at) => format!(", the newest of {}", terminal.time(at)),
+        None => String::new(),
+    };
+    let kept = match cut.last_kept {
+        0 => "nothing".to_owned(),
+        last => format!("everything up to record {last}{}", newest(cut.last_kept_at)),
+    };
+    let lost = match cut.records_lost {
+        0 => "an unknown number of records".to_owned(),
+        count => format!("about {count} records{}", newest(cut.last_lost_at)),
+    };
+    let files = counted(cut.files.len(), "file");
+    let aside = match done {
+        true => format!("{files} as they were in {}", cut.aside.display()),
+        false => format!("{files} as they are into a folder inside the log's"),
+    };
+    let damage = format!("{} is damaged at byte {}: {}", cut.file, cut.offset, cut.what);
+    terminal.line(damage)?;
+    terminal.line(format_args!("{}  {kept}", Paint(Tone::Faint, format!("{stay:<6}"))))?;
+    terminal.line(format_args!("{}  {lost}", Paint(Tone::Faint, format!("{go:<6}"))))?;
+    terminal.line(format_args!("{}  {aside}", Paint(Tone::Faint, "aside ")))
 }

@@ -15,7 +15,7 @@ use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
 use nexus_node::{Mode, NewToken, Node, NodeConfig, Parts};
 use nexus_observe::Metrics;
 use nexus_policy::Token;
-use nexus_store::{Blobs, FolderAccess, Store, StoreConfig, private_folder};
+use nexus_store::{BLOBS_DIR, Blobs, FolderAccess, Store, StoreConfig, private_folder};
 
 use crate::config::{Config, Connections, OnPressure, Retention, Tls};
 use crate::task;
@@ -24,6 +24,9 @@ use crate::task;
 const LOCAL_TOKEN: &str = "local";
 /// The resource store's file in a data folder.
 const STORE_FILE: &str = "store.sqlite";
+
+/// What to do about a full disk.
+const FREE_SPACE: &str = "free space on the disk of the data folder";
 
 /// How often retention is enforced.
 const RETENTION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
@@ -115,6 +118,20 @@ impl Error {
                 format!("choose another address with {flag}; port 0 takes a free one")
             }
             Error::KeyMissing { path } | Error::KeyOther { path } => key::hint(path),
+            Error::Log(nexus_log::Error::Corrupt { path, .. }) => {
+                let data = path.ancestors().nth(2).unwrap_or(path).display();
+                format!(
+                    "all that is damaged: nexus log verify --data {data}; put the data folder back \
+                     from a backup, or go on without what lies behind the damage: nexus log cut \
+                     --data {data}"
+                )
+            }
+            Error::Node(error) => error.hint()?.to_owned(),
+            Error::Log(nexus_log::Error::NoSpace { .. })
+            | Error::Store(nexus_store::Error::DiskFull { .. }) => FREE_SPACE.to_owned(),
+            Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                FREE_SPACE.to_owned()
+            }
             _ => return None,
         })
     }
@@ -143,6 +160,7 @@ impl Server {
             concurrency: config.functions.concurrency,
             waiting_calls_max: config.functions.waiting_max,
             deliveries: config.events.concurrency,
+            chain_max: config.events.chain_max,
             verify_memory: config.functions.verify_memory,
             ingress_url: addresses.ingress.clone(),
             ..NodeConfig::new(start.mode, master_key, data.join("engine"))
@@ -323,7 +341,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
     };
     let store =
         Store::open(store_config, clock.clone(), mint.clone()).await.map_err(Error::Store)?;
-    let blobs = Blobs::open(data.join("blobs")).map_err(Error::Store)?;
+    let blobs = Blobs::open(data.join(BLOBS_DIR)).map_err(Error::Store)?;
     let wasm = nexus_wasm::Config {
         instances: u32::try_from(config.functions.concurrency).unwrap_or(u32::MAX),
         loaded_max: config.functions.loaded_max,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use nexus_exec::{CallContext, CallError, CallFailure, FunctionCall, Payload, Started};
-use nexus_model::record::{InvocationRecord, Status, Trigger};
+use nexus_model::record::{EventRecord, InvocationRecord, Status, Trigger};
 use nexus_model::{Code, Digest, InvocationId, Name, limits};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::chain::Place;
 use crate::host::function_context;
 use crate::serve::Origin;
 use crate::waited::{Waited, key_of_call};
@@ -27,14 +28,18 @@ pub(crate) fn callee(context: &CallContext, function: &str) -> Result<Name, Call
 /// Calls a function and waits for its result. It runs as long as the caller may at most.
 pub(crate) async fn call(
     node: &Arc<Node>,
-    context: &CallContext,
+    (context, place): (&CallContext, &Place),
     call: FunctionCall,
 ) -> Result<Payload, CallError> {
     let name = callee(context, &call.function)?;
     let mut ctx = function_context(context);
     ctx.deadline = Some(context.deadline);
-    let origin =
-        Origin { trigger: Trigger::Invoke, cause: Some(context.id), depth: context.depth + 1 };
+    let origin = Origin {
+        trigger: Trigger::Invoke,
+        cause: Some(context.id),
+        depth: context.depth + 1,
+        chain: place.called(),
+    };
     let Payload { content_type, data } = call.payload;
     let content_type = (!content_type.is_empty()).then_some(content_type);
     let input = InvokeInput { data, content_type, ..InvokeInput::default() };
@@ -53,15 +58,15 @@ pub(crate) async fn call(
 /// call's key, and so its function is not run twice.
 pub(crate) async fn call_once(
     node: &Arc<Node>,
-    context: &CallContext,
+    (context, place): (&CallContext, &Place),
     call: FunctionCall,
 ) -> Result<Payload, CallError> {
     let name = callee(context, &call.function)?;
     if node.catalog.function(&context.project, &name).is_none() {
         return Err(CallError::NotFound(format!("function '{name}'")));
     }
-    let record =
-        durable::call_event(node, (context, &name), call, (String::new(), context.depth + 1))?;
+    let record = durable::call_event(node, (context, &name), call, String::new())?;
+    let record = EventRecord { depth: context.depth + 1, chain: place.called(), ..record };
     let unavailable = |error: String| CallError::Unavailable(error);
     let engine = node.engine().map_err(|error| unavailable(error.to_string()))?;
     let fresh = record.event_id().ok_or_else(|| unavailable("it has no id".to_owned()))?;
@@ -160,9 +165,8 @@ async fn result(node: &Node, record: InvocationRecord) -> Result<Payload, CallEr
     let data = match Digest::try_from(&body.blob[..]) {
         Err(_) => body.inline,
         Ok(digest) => {
-            let found = node.parts.blobs.get(digest).await;
-            let unavailable = |error: nexus_store::Error| CallError::Unavailable(error.to_string());
-            found.map_err(unavailable)?.ok_or_else(gone)?
+            let found = node.blob(digest).await;
+            found.map_err(|error| CallError::Unavailable(error.detail().to_owned()))?
         }
     };
     Ok(Payload { content_type: output.content_type, data: Bytes::clone(&data) })

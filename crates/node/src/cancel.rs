@@ -109,7 +109,7 @@ impl Node {
             },
         };
         let found = found.filter(|event| own(&event.meta.project));
-        let missing = || Error::not_found(format_args!("event {id} in project '{project}'"));
+        let missing = || self.missing(format_args!("event {id} in project '{project}'"), id.time());
         let event = found.and_then(|event| event.event_id()).ok_or_else(missing)?;
         let filter = DeliveryFilter {
             project: Some(project.to_string()),

@@ -15,7 +15,6 @@ use nexus_model::{
 
 use crate::history::{page_size, payloads, reach};
 use crate::record::bytes_of;
-use crate::views::{self, Payloads};
 use crate::{Error, Node};
 
 /// Which dead letters. Everything that is stated must hold.
@@ -104,18 +103,15 @@ impl Node {
         };
         let letters = self.dead_letters(ctx, filter, limits::PAGE_ITEMS_MAX).await?;
         if letters.is_empty() {
-            return Err(Error::not_found(format_args!("a dead letter of event {event}")));
+            return Err(self.missing(format_args!("a dead letter of event {event}"), event.time()));
         }
         let mut details = Vec::with_capacity(letters.len());
         for letter in letters {
             let content = match self.parts.log.event(event).await? {
                 None => None,
-                Some(mut record) => {
+                Some(record) => {
                     let payloads = payloads(ctx, Some(&letter.project));
-                    if payloads == Payloads::Shown {
-                        self.fetch_event(&mut record).await?;
-                    }
-                    views::event_view(&record, payloads)
+                    self.event_shown(record, payloads).await?
                 }
             };
             let mut history = Vec::new();
@@ -142,6 +138,8 @@ impl Node {
         };
         let page = self.parts.log.invocations(&filter, None, limits::PAGE_ITEMS_MAX).await?;
         let mut rows = page.items;
+        // A call that was given up at once has a row, and no attempt.
+        rows.retain(|row| row.attempt > 0);
         rows.reverse();
         Ok(rows)
     }

@@ -9,9 +9,11 @@ use nexus_exec::header_map;
 use nexus_model::record::{Body, InvocationRecord, Output, SignalRecord, Status, StoredEvent};
 use nexus_model::view::PendingView;
 use nexus_model::{
-    Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, Timestamp, limits,
+    Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, Timestamp,
+    check_signal_name, limits,
 };
 
+use crate::bodies::Lost;
 use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
 use crate::record::bytes_of;
@@ -252,7 +254,7 @@ impl Node {
             let outcome = Outcome { status: record.status(), failure: record.failure.clone() };
             return Err(guest_error(&outcome, id));
         }
-        self.fetch_bodies(&mut record).await?;
+        self.fetch_bodies(&mut record, Lost::Fails).await?;
         Ok(ResultOf::Ready(Box::new(output_of(id, record)?)))
     }
 
@@ -331,13 +333,9 @@ impl Node {
         (name, input): (&str, InvokeInput),
     ) -> Result<(), Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
-        let longest = limits::SIGNAL_NAME_BYTES_MAX;
-        if name.is_empty() || name.len() > longest || name.chars().any(char::is_control) {
-            return Err(Error::new(
-                Code::BadRequest,
-                format!("the name of a signal has 1 to {longest} bytes and no control characters"),
-            ));
-        }
+        check_signal_name(name).map_err(|rule| {
+            Error::new(Code::BadRequest, rule).with_hint(format!("see what it waits for: nexus why {id}"))
+        })?;
         if input.data.len() > limits::SIGNAL_BYTES_MAX {
             return Err(Error::new(
                 Code::TooLarge,
@@ -380,7 +378,7 @@ impl Node {
                     format!("invocation {id} has ended, or is not durable"),
                 )
                 .with_hint(format!("see how: nexus why {id}"))),
-                _ => Err(Error::not_found(format_args!("invocation {id}"))),
+                _ => Err(self.missing(format_args!("invocation {id}"), id.time())),
             };
         };
         // What has begun says itself whether it is durable: the function may have changed since.

@@ -14,12 +14,13 @@ use nexus_log::{Entry, Position};
 use nexus_model::record::{
     EventRecord, JournalRecord, Meta, ProgressRecord, Record, ScheduleRecord, StoredEvent,
 };
-use nexus_model::{Digest, Event, EventId, InvocationId, Name, Partition, Principal};
+use nexus_model::{Digest, Event, EventId, InvocationId, Name, Partition, Principal, limits};
 
-use crate::Node;
 use crate::calls::callee;
+use crate::chain::Place;
 use crate::host::CallHost;
 use crate::record::bytes_of;
+use crate::{Error, Node};
 
 /// The source of the events that start invocations.
 const CALL_SOURCE: &str = "/nexus/calls";
@@ -105,10 +106,7 @@ pub(crate) async fn signal_at(node: &Node, sequence: u64) -> Result<Signal, Unav
     let id = record.id[..].try_into().map_err(unavailable)?;
     let data = match Digest::try_from(&record.data.blob[..]) {
         Err(_) => record.data.inline,
-        Ok(digest) => {
-            let found = node.parts.blobs.get(digest).await.map_err(unavailable)?;
-            found.ok_or_else(|| Unavailable("the data of a signal is gone".to_owned()))?
-        }
+        Ok(digest) => node.blob(digest).await.map_err(unavailable)?,
     };
     let payload = Payload { content_type: record.content_type, data };
     Ok(Signal { id, payload })
@@ -118,16 +116,23 @@ pub(crate) async fn signal_at(node: &Node, sequence: u64) -> Result<Signal, Unav
 /// later. Its first attempt has the id of the event.
 pub(crate) async fn start(
     node: &Arc<Node>,
-    context: &CallContext,
+    (context, place): (&CallContext, &Place),
     (call, options): (FunctionCall, StartOptions),
 ) -> Result<InvocationId, CallError> {
     let name = callee(context, &call.function)?;
     if node.catalog.function(&context.project, &name).is_none() {
         return Err(CallError::NotFound(format!("function '{name}'")));
     }
-    // Nobody waits for it: it is not one deeper, so that an invocation can start its successor.
+    // Nobody waits for it: it is not one deeper.
     let StartOptions { delay, ordering_key } = options;
-    let record = call_event(node, (context, &name), call, (ordering_key, 0))?;
+    let chain = match delay >= limits::CHAIN_DELAY_MIN {
+        true => 0,
+        false => {
+            let told = |error: Error| CallError::TooDeep(error.detail().to_owned());
+            node.next_link(context, place).await.map_err(told)?
+        }
+    };
+    let record = EventRecord { chain, ..call_event(node, (context, &name), call, ordering_key)? };
     let failed = |error: String| CallError::Unavailable(error);
     let engine = node.engine().map_err(|error| failed(error.to_string()))?;
     let accepted = if delay.is_zero() {
@@ -150,7 +155,7 @@ pub(crate) fn call_event(
     node: &Node,
     (context, callee): (&CallContext, &Name),
     call: FunctionCall,
-    (ordering_key, depth): (String, u32),
+    ordering_key: String,
 ) -> Result<EventRecord, CallError> {
     let mut event = Event::new(call.key, CALL_SOURCE, INVOKE_TYPE);
     if !call.payload.content_type.is_empty() {
@@ -172,7 +177,6 @@ pub(crate) fn call_event(
         received_ns: node.parts.clock.now().unix_ns(),
         event: StoredEvent::from(&event),
         target: callee.to_string(),
-        depth,
         ..EventRecord::default()
     })
 }
@@ -187,6 +191,7 @@ fn schedule_of(record: EventRecord, due_ns: i64) -> ScheduleRecord {
         event: record.event,
         target: record.target,
         cron: String::new(),
+        chain: record.chain,
     }
 }
 

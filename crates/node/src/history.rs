@@ -1,16 +1,15 @@
 //! What happened and what ran: lists, single views, log lines.
 
 use nexus_engine::{DeliveryFilter, DeliveryState, INVOKE_TYPE, PendingDelivery};
-use nexus_model::record::{
-    Body, EventRecord, Input, InvocationRecord, Level, Status, Trigger, input,
-};
+use nexus_model::record::{EventRecord, InvocationRecord, Level, Status, Trigger};
 use nexus_model::resource::Kind;
 use nexus_model::view::{EventView, InvocationRow, InvocationView, LogView};
 use nexus_model::{
-    Code, Cursor, Digest, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext,
-    Page, Scope, TimeRange, Timestamp, limits,
+    Code, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page,
+    Scope, TimeRange, Timestamp, limits,
 };
 
+use crate::bodies::{Lost, lost};
 use crate::schedules::{Fate, taken_back};
 use crate::views::{self, Payloads};
 use crate::{Error, LogFilter, Node, PageOptions};
@@ -40,11 +39,8 @@ impl Node {
         };
         let found = self.parts.log.events(&filter, page.cursor, page_size(page.limit)).await?;
         let mut items = Vec::with_capacity(found.items.len());
-        for mut event in found.items {
-            if payloads == Payloads::Shown {
-                self.fetch_event(&mut event).await?;
-            }
-            items.extend(views::event_view(&event, payloads));
+        for event in found.items {
+            items.extend(self.event_shown(event, payloads).await?);
         }
         Ok(Page { items, next: found.next })
     }
@@ -54,13 +50,25 @@ impl Node {
     /// # Errors
     /// It does not exist, or not for this caller.
     pub async fn event(&self, ctx: &OpContext, id: EventId) -> Result<EventView, Error> {
-        let mut record = self.event_record_of(ctx, id).await?;
+        let record = self.event_record_of(ctx, id).await?;
         let payloads = payloads(ctx, Some(&record.meta.project));
-        if payloads == Payloads::Shown {
-            self.fetch_event(&mut record).await?;
+        let shown = self.event_shown(record, payloads).await?;
+        shown.ok_or_else(|| Error::not_found(format_args!("event {id}")))
+    }
+
+    /// An event as people see it, with its data where that may be shown.
+    pub(crate) async fn event_shown(
+        &self,
+        mut record: EventRecord,
+        payloads: Payloads,
+    ) -> Result<Option<EventView>, Error> {
+        if payloads == Payloads::Hidden {
+            return Ok(views::event_view(&record, payloads));
         }
-        views::event_view(&record, payloads)
-            .ok_or_else(|| Error::not_found(format_args!("event {id}")))
+        self.fetch_event(&mut record, Lost::IsSaid).await?;
+        let data_problem = record.event.data.as_ref().and_then(lost);
+        let view = views::event_view(&record, payloads);
+        Ok(view.map(|view| EventView { data_problem, ..view }))
     }
 
     /// The record of an event that the caller may see; of a schedule the event that it became.
@@ -69,7 +77,7 @@ impl Node {
         ctx: &OpContext,
         id: EventId,
     ) -> Result<EventRecord, Error> {
-        let missing = || Error::not_found(format_args!("event {id}"));
+        let missing = || self.missing(format_args!("event {id}"), id.time());
         let reach = |project: &str| {
             may_know(ctx, project).ok_or_else(missing)?;
             read_in(ctx, project)
@@ -195,8 +203,8 @@ impl Node {
         let payloads = payloads(ctx, Some(&record.meta.project));
         let mut event = None;
         if payloads == Payloads::Shown {
-            self.fetch_bodies(&mut record).await?;
-            event = self.input_event(&record).await?;
+            self.fetch_bodies(&mut record, Lost::IsSaid).await?;
+            event = self.input_event(&record, Lost::IsSaid).await?;
         }
         let mut view = views::invocation_view(&record, event.as_ref(), payloads)
             .ok_or_else(|| Error::not_found(format_args!("invocation {id}")))?;
@@ -213,7 +221,7 @@ impl Node {
         scope: Scope,
         id: InvocationId,
     ) -> Result<InvocationRecord, Error> {
-        let missing = || Error::not_found(format_args!("invocation {id}"));
+        let missing = || self.missing(format_args!("invocation {id}"), id.time());
         let mut record = self.parts.log.invocation(id).await?;
         if record.is_none() {
             // It may have ended a moment ago and not be on disk yet.
@@ -225,59 +233,6 @@ impl Node {
         let project = Name::new(&record.meta.project).ok();
         nexus_policy::authorize(ctx, scope, project.as_ref())?;
         Ok(record)
-    }
-
-    /// The event that an invocation's input refers to, if it is still there.
-    pub(crate) async fn input_event(
-        &self,
-        record: &InvocationRecord,
-    ) -> Result<Option<EventRecord>, Error> {
-        let Some(Input { form: Some(input::Form::EventRef(id)) }) = &record.input else {
-            return Ok(None);
-        };
-        let Ok(id) = EventId::try_from(&id[..]) else { return Ok(None) };
-        let mut event = self.parts.log.event(id).await?;
-        if let Some(event) = &mut event {
-            self.fetch_event(event).await?;
-        }
-        Ok(event)
-    }
-
-    pub(crate) async fn fetch_event(&self, event: &mut EventRecord) -> Result<(), Error> {
-        match &mut event.event.data {
-            Some(data) => self.fetch_body(data).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Brings bodies that lie in the blob store back into a record.
-    pub(crate) async fn fetch_bodies(&self, record: &mut InvocationRecord) -> Result<(), Error> {
-        match record.input.as_mut().and_then(|input| input.form.as_mut()) {
-            Some(input::Form::Http(http)) => self.fetch_body(&mut http.body).await?,
-            Some(input::Form::Command(command)) => self.fetch_body(&mut command.stdin).await?,
-            Some(input::Form::Event(event)) => {
-                if let Some(data) = &mut event.data {
-                    self.fetch_body(data).await?;
-                }
-            }
-            Some(input::Form::EventRef(_)) | None => {}
-        }
-        if let Some(body) = record.output.as_mut().and_then(|output| output.body.as_mut()) {
-            self.fetch_body(body).await?;
-        }
-        if let Some(journal) = &mut record.journal {
-            self.fetch_body(journal).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn fetch_body(&self, body: &mut Body) -> Result<(), Error> {
-        let Ok(digest) = Digest::try_from(&body.blob[..]) else { return Ok(()) };
-        match self.parts.blobs.get(digest).await? {
-            Some(bytes) => body.inline = bytes,
-            None => body.dropped = true,
-        }
-        Ok(())
     }
 
     /// The newest log lines, the oldest of them first. `limit` 0 asks for the default number.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::catalog::{Catalog, Current, Declared, FunctionName, Route, Snapshot, TriggerName};
+use crate::chain::Chains;
 use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
@@ -28,7 +29,7 @@ use crate::result_cache::ResultCache;
 use crate::sessions::identity;
 use crate::waiters::{TakenDown, Waiters};
 use crate::webhook::KnownKeys;
-use crate::{Error, Identity, NodeConfig, Parts, Readiness, Tasks};
+use crate::{Error, Identity, NodeConfig, Parts, Tasks, sound_blob};
 
 /// Resources read from the store at a time while a node starts.
 const SCAN_ITEMS: usize = 1_000;
@@ -79,6 +80,7 @@ pub struct Node {
     pub(crate) compile_due: Notify,
     pub(crate) authenticator: ArcSwap<Authenticator>,
     pub(crate) sessions: std::sync::Mutex<Sessions>,
+    pub(crate) chains: Chains,
     engine: OnceLock<Engine>,
     draining: AtomicBool,
 }
@@ -115,6 +117,7 @@ impl Node {
             compile_due: Notify::new(),
             authenticator: ArcSwap::default(),
             sessions: std::sync::Mutex::default(),
+            chains: Chains::default(),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
             config,
@@ -285,31 +288,6 @@ impl Node {
         &self.parts.metrics
     }
 
-    /// Whether the node serves everything that is declared, and if not, why.
-    pub fn ready(&self) -> Readiness {
-        let compiling = lock(&self.compiling).len() as u64;
-        let mut reasons: Vec<String> = lock(&self.failed).values().cloned().collect();
-        if compiling > 0 {
-            reasons.push(format!("{compiling} components are being compiled for this engine"));
-        }
-        if self.is_draining() {
-            reasons.push("the server is shutting down".to_owned());
-        }
-        if self.under_pressure.load(Ordering::Relaxed) {
-            reasons.push("the recording cannot keep up with the calls".to_owned());
-        }
-        let looked_through = self.looked_through.load(Ordering::Acquire);
-        if !looked_through {
-            reasons.push("the stored code is being looked through".to_owned());
-        }
-        let trouble = self.parts.log.trouble();
-        let ready = looked_through && compiling == 0 && !self.is_draining() && trouble.is_none();
-        if let Some(trouble) = trouble {
-            reasons.push(trouble.to_string());
-        }
-        Readiness { ready, compiling, reasons }
-    }
-
     /// Whether new work is refused.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
@@ -415,13 +393,15 @@ impl Node {
         Ok(report)
     }
 
-    /// Checks every record of the log.
+    /// Checks every record of the log, and the large bodies that records refer to.
     ///
     /// # Errors
     /// The caller is no administrator, or the log cannot be read at all.
     pub async fn log_verify(&self, ctx: &OpContext) -> Result<nexus_log::VerifyReport, Error> {
         nexus_policy::authorize(ctx, Scope::Admin, None)?;
-        self.parts.log.verify().await.map_err(Error::from)
+        let blobs = self.parts.blobs.clone();
+        let found = self.parts.log.verify(move |digest| sound_blob(digest, blobs.check(digest)));
+        Ok(found.await?)
     }
 
     /// Whether a project exists. For callers that may know.

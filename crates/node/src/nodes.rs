@@ -54,7 +54,7 @@ impl Node {
     }
 
     /// The disk of the data folder.
-    fn disk(&self) -> Option<DiskView> {
+    pub(crate) fn disk(&self) -> Option<DiskView> {
         let folder = self.config.engine_dir.ancestors().find(|folder| folder.is_dir())?;
         let stat = rustix::fs::statvfs(folder).ok()?;
         Some(DiskView {

@@ -273,10 +273,7 @@ impl Node {
     async fn report_rows(&self, resource: &Resource, after: u64) -> Result<Vec<ReplayRow>, Error> {
         let status: Option<Status> = serde_json::from_value(resource.status.clone()).ok();
         let Some(report) = status.and_then(|status| status.report) else { return Ok(Vec::new()) };
-        let bytes =
-            self.parts.blobs.get(report).await?.ok_or_else(|| {
-                Error::new(Code::Storage, format!("the report {report} is missing"))
-            })?;
+        let bytes = self.blob(report).await?;
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines
             .skip(usize::try_from(after).unwrap_or(usize::MAX))

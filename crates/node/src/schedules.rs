@@ -59,6 +59,7 @@ impl Node {
                 event: record.event,
                 target: String::new(),
                 cron: String::new(),
+                chain: 0,
             }
         });
         let engine = self.engine()?;
@@ -134,7 +135,8 @@ impl Node {
         let who = (ctx.principal.to_string(), NO_REASON.to_owned());
         match self.engine()?.cancel_schedule((project.as_str(), id), who).await? {
             true => Ok(()),
-            false => Err(Error::not_found(format_args!("schedule {id} in project '{project}'"))
+            false => Err(self
+                .missing(format_args!("schedule {id} in project '{project}'"), id.time())
                 .with_hint(format!("it may have happened already: nexus why {id}"))),
         }
     }

@@ -7,6 +7,7 @@ use nexus_model::{
     Code, Cursor, Event, EventFilter, Name, OpContext, Scope, TimeRange, Timestamp, limits,
 };
 
+use crate::bodies::Lost;
 use crate::{Error, Node};
 
 /// Events that one inference looks at.
@@ -89,7 +90,7 @@ impl Node {
             let page = self.parts.log.events(&filter, cursor, limits::PAGE_ITEMS_MAX).await?;
             looked_at += page.items.len();
             for mut record in page.items {
-                self.fetch_event(&mut record).await?;
+                self.fetch_event(&mut record, Lost::IsSaid).await?;
                 if let Some(data) = &mut record.event.data {
                     // It is here now.
                     data.blob.clear();

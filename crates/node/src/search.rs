@@ -12,6 +12,7 @@ use nexus_model::{
 };
 use serde_json::Value;
 
+use crate::bodies::Lost;
 use crate::history::{page_size, reach};
 use crate::views::{self, Payloads};
 use crate::{Error, Node, PageOptions};
@@ -153,8 +154,8 @@ impl Node {
         test: &Test,
         record: &mut InvocationRecord,
     ) -> Result<bool, Error> {
-        self.fetch_bodies(record).await?;
-        let event = self.input_event(record).await?;
+        self.fetch_bodies(record, Lost::IsSaid).await?;
+        let event = self.input_event(record, Lost::IsSaid).await?;
         let Some(view) = views::invocation_view(record, event.as_ref(), Payloads::Shown) else {
             return Ok(false);
         };
@@ -198,7 +199,7 @@ impl Node {
     }
 
     async fn hit_in_event(&self, test: &Test, record: &mut EventRecord) -> Result<bool, Error> {
-        self.fetch_event(record).await?;
+        self.fetch_event(record, Lost::IsSaid).await?;
         if test.text.is_some() {
             let event = serde_json::to_value(record.event.to_event()).unwrap_or_default();
             if !test.has_text(&event) {

@@ -1,5 +1,6 @@
-//! Calls without a record of an invocation: they wait for their first turn, or never got one. Their
-//! callers have the id all the same, so what is known of them is shown in the form of a record.
+//! Calls that have not begun: they wait for their first turn, or never got one. Their callers have the
+//! id all the same, so what is known of them is shown in the form of a record. Of those that never got
+//! one the log has a record, but older builds made none.
 
 use nexus_engine::{DeliveryKey, INVOKE_TYPE};
 use nexus_model::record::{
@@ -36,17 +37,20 @@ impl Node {
         scope: Scope,
         id: InvocationId,
     ) -> Result<InvocationRecord, Error> {
-        match self.invocation_record(ctx, scope, id).await {
-            Err(error) if error.code() == Code::NotFound => {
-                let unbegun = self.unbegun(id).await?;
-                let known = |at: &InvocationRecord| may_know(ctx, &at.meta.project).is_some();
-                let record = unbegun.filter(known).ok_or(error)?;
-                let project = Name::new(&record.meta.project).ok();
-                nexus_policy::authorize(ctx, scope, project.as_ref())?;
-                Ok(record)
+        let found = match self.invocation_record(ctx, scope, id).await {
+            // Why it never began stands in the decision about it.
+            Ok(record) if record.was_tried() => return Ok(record),
+            Err(error) if !matches!(error.code(), Code::NotFound | Code::Gone) => {
+                return Err(error);
             }
             found => found,
-        }
+        };
+        let unbegun = self.unbegun(id).await?;
+        let known = |at: &InvocationRecord| may_know(ctx, &at.meta.project).is_some();
+        let Some(record) = unbegun.filter(known) else { return found };
+        let project = Name::new(&record.meta.project).ok();
+        nexus_policy::authorize(ctx, scope, project.as_ref())?;
+        Ok(record)
     }
 
     pub(crate) async fn unbegun(
@@ -123,16 +127,16 @@ impl Node {
 impl Accepted<'_> {
     fn record(&self, id: InvocationId, outcome: Outcome) -> InvocationRecord {
         let Outcome { status, failure, at_ns } = outcome;
-        let reason = match status {
-            Status::Queued => "it has not begun",
-            Status::Running | Status::Suspended => "it has not ended",
-            _ => "it never began",
+        let (is_over, reason) = match status {
+            Status::Queued => (false, "it has not begun"),
+            Status::Running | Status::Suspended => (false, "it has not ended"),
+            _ => (true, "it never began"),
         };
         let mut record = InvocationRecord {
             id: bytes_of(id.as_bytes()),
             meta: self.meta.clone(),
             function: self.function.to_owned(),
-            attempt: 1,
+            attempt: u32::from(!is_over),
             accepted_ns: self.at_ns,
             ended_ns: at_ns,
             input: Some(Input { form: Some(self.input.clone()) }),

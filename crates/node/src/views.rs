@@ -10,6 +10,7 @@ use nexus_model::view::{EventView, FailureView, InvocationRow, InvocationView, L
 use nexus_model::{Digest, EventId, InvocationId, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::bodies::{is_away, lost};
 use crate::trace::trace_id;
 
 /// Whether bodies and data may be shown.
@@ -22,7 +23,7 @@ pub(crate) enum Payloads {
 pub(crate) fn event_view(record: &EventRecord, payloads: Payloads) -> Option<EventView> {
     let data_bytes = record.event.data.as_ref().map_or(0, |data| data.size);
     let mut event = record.event.to_event();
-    if payloads == Payloads::Hidden {
+    if payloads == Payloads::Hidden || record.event.data.as_ref().is_some_and(is_away) {
         event.data = None;
     }
     Some(EventView {
@@ -32,9 +33,11 @@ pub(crate) fn event_view(record: &EventRecord, payloads: Payloads) -> Option<Eve
         received: Timestamp::from_unix_ns(record.received_ns),
         cause: InvocationId::try_from(&record.meta.cause_invocation[..]).ok(),
         schedule: EventId::try_from(&record.schedule[..]).ok(),
+        chain: record.links(),
         traceparent: record.meta.traceparent.clone(),
         event,
         data_bytes,
+        data_problem: None,
     })
 }
 
@@ -64,10 +67,12 @@ pub(crate) fn invocation_view(
     payloads: Payloads,
 ) -> Option<InvocationView> {
     let shown = payloads == Payloads::Shown;
-    let journal = record.journal.as_ref().filter(|at| shown && !at.inline.is_empty());
+    let journal = record.journal.as_ref().filter(|_| shown);
+    let lost_journal = journal.and_then(lost);
+    let journal = journal.filter(|at| !at.inline.is_empty());
     let entries = journal.map(|at| nexus_exec::journal::entries(&at.inline)).transpose();
     let (journal, journal_problem) = match entries {
-        Ok(entries) => (entries.unwrap_or_default(), None),
+        Ok(entries) => (entries.unwrap_or_default(), lost_journal),
         Err(error) => {
             let invocation = record.invocation_id().map(|id| id.to_string()).unwrap_or_default();
             tracing::error!(%error, invocation, "a recorded journal cannot be read");
@@ -111,6 +116,7 @@ pub(crate) fn invocation_view(
         waited_for: record.waited_for.clone(),
         batch: record.batch.iter().filter_map(|id| EventId::try_from(&id[..]).ok()).collect(),
         payloads_hidden: !shown,
+        chain: record.chain,
     })
 }
 
@@ -157,10 +163,10 @@ fn input_value(input: &Input, event: Option<&EventRecord>) -> Value {
             "body": body_value(&http.body),
         }),
         Some(input::Form::EventRef(id)) => match event {
-            Some(event) => json!({ "event": event.event.to_event() }),
+            Some(event) => input_event_value(&event.event),
             None => json!({ "event": EventId::try_from(&id[..]).ok() }),
         },
-        Some(input::Form::Event(event)) => json!({ "event": event.to_event() }),
+        Some(input::Form::Event(event)) => input_event_value(event),
         Some(input::Form::Command(command)) => json!({
             "arguments": command.arguments,
             "stdin": body_value(&command.stdin),
@@ -194,6 +200,17 @@ pub(crate) fn output_value(output: &Output) -> Value {
     Value::Object(object)
 }
 
+fn input_event_value(stored: &StoredEvent) -> Value {
+    let mut event = stored.to_event();
+    match stored.data.as_ref().and_then(lost) {
+        None => json!({ "event": event }),
+        Some(lost) => {
+            event.data = None;
+            json!({ "event": event, "lost": lost })
+        }
+    }
+}
+
 fn stored_event_value(event: &StoredEvent) -> Value {
     // Returned events may lack an id, which they get when they are sent.
     serde_json::to_value(event.to_event()).unwrap_or_default()
@@ -206,13 +223,16 @@ fn headers_value(headers: &[Header]) -> Value {
 }
 
 /// JSON where it is JSON, else text, else base 64; always with the size, so that a body that was
-/// not kept can be told from an empty one.
+/// not kept (`dropped`) or is gone (`lost`) can be told from an empty one.
 pub(crate) fn body_value(body: &Body) -> Value {
     let mut object = Map::new();
     object.insert("size".into(), body.size.into());
     if body.dropped {
         object.insert("dropped".into(), true.into());
         return Value::Object(object);
+    }
+    if let Some(lost) = lost(body) {
+        object.insert("lost".into(), lost.into());
     }
     if body.inline.is_empty() {
         return Value::Object(object);

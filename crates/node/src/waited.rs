@@ -21,6 +21,7 @@ use nexus_model::resource::World;
 use nexus_model::units::exact_duration;
 use nexus_model::{Code, Event, EventId, InvocationId, Name, OpContext, limits};
 
+use crate::bodies::Lost;
 use crate::catalog::Function;
 use crate::deferred::{INVOKE_SOURCE, output_of};
 use crate::delivery::request::{REQUEST_MEDIA_TYPE, REQUEST_SOURCE, to_bytes};
@@ -153,7 +154,7 @@ impl Node {
             event,
             target: function.name.to_string(),
             trigger: String::new(),
-            cause: Cause { invocation: origin.cause, depth: origin.depth },
+            cause: Cause { invocation: origin.cause, depth: origin.depth, chain: origin.chain },
         };
         let accepted = self.accept_targeted((ctx, &function.project), targeted).await?;
         let key = key_of_call(&function.project, &function.name, accepted.id);
@@ -250,13 +251,13 @@ impl Node {
 
     /// The result that the record of an invocation holds, for those who called it.
     async fn kept_result(&self, project: &Name, id: InvocationId) -> Result<InvokeOutput, Error> {
-        let missing = || Error::not_found(format_args!("invocation {id}"));
+        let missing = || self.missing(format_args!("invocation {id}"), id.time());
         let mut record = self.parts.log.invocation(id).await?.ok_or_else(missing)?;
         if record.status() != Status::Succeeded {
             let outcome = Outcome { status: record.status(), failure: record.failure.clone() };
             return Err(guest_error(&outcome, id));
         }
-        self.fetch_bodies(&mut record).await?;
+        self.fetch_bodies(&mut record, Lost::Fails).await?;
         if redact::is_sealed(&record) {
             let key = self.replay_key(project, false).await?;
             redact::unseal(&mut record, &key).map_err(|error| {

@@ -114,6 +114,7 @@ function OneEvent({ project, view }: { project: string; view: EventRow }) {
 }
 
 function EventData({ view }: { view: EventRow }) {
+  if (view.data_problem) return <p role="alert" className="text-sm text-bad">Its data is lost: {view.data_problem}.</p>;
   const { data, data_base64: bytes } = view.event;
   if (data !== undefined)
     return typeof data === "string" ? <TextView text={data} label="the data" /> : <JsonView value={data as Json} label="the data" />;

@@ -18,5 +18,8 @@ pub(crate) fn run(session: &mut Session, command: &LogCommand) -> Result<(), Err
             let report: Value = session.client.json(send)?;
             render::verify_report(&mut session.terminal, &report)
         }
+        LogCommand::Cut { .. } => {
+            Err(Error::usage("the log of a running server cannot be cut: stop it first"))
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(session: &mut Session) -> Result<(), Error> {
     } else {
         let word = match is_ready {
             true => Paint(Tone::Good, "ready".to_owned()),
-            false => Paint(Tone::Bad, format!("not ready: {readiness}")),
+            false => Paint(Tone::Bad, format!("not ready: {}", reasons(&readiness))),
         };
         let mut facts =
             vec![("server", word.to_string()), ("api", session.client.address().to_owned())];
@@ -69,4 +69,12 @@ pub(crate) fn run(session: &mut Session) -> Result<(), Error> {
         }
     }
     if is_ready { Ok(()) } else { Err(Error::Told(exit::FAILED)) }
+}
+
+/// What a server that is not ready says about it; all that it says where it says it otherwise.
+fn reasons(readiness: &str) -> String {
+    let value: Value = serde_json::from_str(readiness).unwrap_or_default();
+    let reasons = value.get("reasons").and_then(Value::as_array);
+    let reasons: Vec<&str> = reasons.into_iter().flatten().filter_map(Value::as_str).collect();
+    if reasons.is_empty() { readiness.to_owned() } else { reasons.join("; ") }
 }

@@ -78,10 +78,18 @@ pub(crate) fn show_event(terminal: &mut Terminal, view: &EventView) -> Result<()
     for (name, value) in &event.extensions {
         terminal.line(format_args!("  {} {value}", Paint(Tone::Faint, format!("{name:<10}"))))?;
     }
-    show_data(terminal, event, view.data_bytes)
+    show_data(terminal, event, (view.data_bytes, view.data_problem.as_deref()))
 }
 
-fn show_data(terminal: &mut Terminal, event: &Event, bytes: u64) -> Result<(), Error> {
+fn show_data(
+    terminal: &mut Terminal,
+    event: &Event,
+    (bytes, problem): (u64, Option<&str>),
+) -> Result<(), Error> {
+    if let Some(problem) = problem {
+        block(terminal, "Data", &show_size(bytes))?;
+        return terminal.line(Paint(Tone::Bad, format_args!("  lost: {problem}")));
+    }
     match &event.data {
         Some(data) => {
             block(terminal, "Data", &show_size(bytes))?;

@@ -38,6 +38,9 @@ pub(crate) fn show_exchange(
     if let Some(event) = fields.get("event") {
         show_event(terminal, event)?;
     }
+    if let Some(lost) = lost(value) {
+        terminal.line(Paint(Tone::Bad, lost))?;
+    }
     for name in ["body", "stdin"] {
         if let Some(content) = fields.get(name).filter(|content| has_content(content)) {
             if !headers.is_empty() {
@@ -116,9 +119,17 @@ fn has_content(body: &Value) -> bool {
     body.get("size").and_then(Value::as_u64) != Some(0)
 }
 
-/// A body: its size, and `json`, `text` or `base64`, unless it was not kept.
+/// What is said of a body whose file is lost.
+fn lost(value: &Value) -> Option<String> {
+    Some(format!("  lost: {}", value.get("lost")?.as_str()?))
+}
+
+/// A body: its size, and `json`, `text` or `base64`, unless it was not kept or is lost.
 fn show_body(terminal: &mut Terminal, body: &Value) -> Result<(), Error> {
     let size = body.get("size").and_then(Value::as_u64).unwrap_or_default();
+    if let Some(lost) = lost(body) {
+        return terminal.line(Paint(Tone::Bad, lost));
+    }
     let content = ["json", "text", "base64"].into_iter().find_map(|name| body.get(name));
     match content {
         Some(content) => payload(terminal, content),

@@ -23,13 +23,24 @@ pub fn log_report(terminal: &mut Terminal, report: &Value) -> Result<(), Error> 
 /// # Errors
 /// Standard output cannot be written; [`Error::Told`] when something is damaged.
 pub fn verify_report(terminal: &mut Terminal, report: &Value) -> Result<(), Error> {
-    let sound = report.get("damage").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    let none = |list| report.get(list).and_then(Value::as_array).is_none_or(Vec::is_empty);
+    let sound = none("damage") && none("body_damage");
     if !terminal.json() {
         let (tone, word) = if sound { (Tone::Good, "sound") } else { (Tone::Bad, "damaged") };
         terminal.line(Paint(tone, word))?;
     }
     log_report(terminal, report)?;
-    if sound { Ok(()) } else { Err(Error::Told(exit::FAILED)) }
+    if sound {
+        return Ok(());
+    }
+    let mut hint = "put damaged and missing files back from a backup of the data folder".to_owned();
+    if !none("damage") {
+        hint.push_str("; without one, `nexus log cut` lets a server start that refuses the log");
+    }
+    if !terminal.json() {
+        terminal.say(format_args!("{} {hint}", Paint(Tone::Good, "hint:")));
+    }
+    Err(Error::Told(exit::FAILED))
 }
 
 fn facts(terminal: &mut Terminal, report: &Value, depth: usize) -> Result<(), Error> {

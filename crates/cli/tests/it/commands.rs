@@ -430,17 +430,18 @@ fn damage_in_the_log_fails() {
         &["log", "verify"],
         vec![json("POST /api/v1/log/verify", report)],
         expect![[r#"
-        exit 1
-        --- out
-        damaged
-        segments  1
-        bytes     2 KiB
-        chain     00
-        damage    1
-          segment  file   offset  what
-                1  1.seg     512  checksum
-        --- err
-    "#]],
+            exit 1
+            --- out
+            damaged
+            segments  1
+            bytes     2 KiB
+            chain     00
+            damage    1
+              segment  file   offset  what
+                    1  1.seg     512  checksum
+            --- err
+            hint: put damaged and missing files back from a backup of the data folder; without one, `nexus log cut` lets a server start that refuses the log
+        "#]],
     );
 }
 

@@ -52,6 +52,13 @@ pub const ALL: &[Limit] = &[
         "bytes",
         "a result, or a command's standard output",
     ),
+    limit(
+        "failure-bytes-max",
+        FAILURE_BYTES_MAX as u64,
+        "bytes",
+        "what a function says of its failure; longer texts are cut",
+    ),
+    limit("media-type-bytes-max", MEDIA_TYPE_BYTES_MAX as u64, "bytes", "media type of a result"),
     limit("emitted-events-max", EMITTED_EVENTS_MAX as u64, "events", "events of one invocation"),
     limit(
         "memory-bytes-default",
@@ -103,6 +110,24 @@ pub const ALL: &[Limit] = &[
         "requests",
         "outbound requests of an invocation at the same time",
     ),
+    limit(
+        "outbound-buffer-bytes-max",
+        OUTBOUND_BUFFER_BYTES_MAX as u64,
+        "bytes",
+        "written of outbound requests and not yet taken by the network",
+    ),
+    limit(
+        "headers-bytes-max",
+        HEADERS_BYTES_MAX as u64,
+        "bytes",
+        "header fields that one invocation sets",
+    ),
+    limit(
+        "handles-max",
+        HANDLES_MAX as u64,
+        "handles",
+        "requests, streams and open files that one instance holds at the same time",
+    ),
     limit("component-bytes-max", COMPONENT_BYTES_MAX as u64, "bytes", "one component"),
     limit("bundle-bytes-max", BUNDLE_BYTES_MAX as u64, "bytes", "a function's read-only files"),
     limit(
@@ -128,6 +153,18 @@ pub const ALL: &[Limit] = &[
         SCRATCH_BYTES_MAX as u64,
         "bytes",
         "private scratch files of an invocation",
+    ),
+    limit(
+        "file-path-bytes-max",
+        FILE_PATH_BYTES_MAX as u64,
+        "bytes",
+        "the path of a file that a function opens",
+    ),
+    limit(
+        "file-lists-bytes-max",
+        FILE_LISTS_BYTES_MAX as u64,
+        "bytes",
+        "lists of folders that a function reads at the same time",
     ),
     limit("resource-bytes-max", RESOURCE_BYTES_MAX as u64, "bytes", "one resource"),
     limit("apply-resources-max", APPLY_RESOURCES_MAX as u64, "resources", "one apply"),

@@ -110,10 +110,5 @@ impl JsonSchema for Size {
 /// Reads the address of a listener.
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| {
-        serde::de::Error::custom(format!(
-            "'{text}' is not an IP address with a port such as 127.0.0.1:8080, 0.0.0.0:8080 or \
-             [::1]:8080"
-        ))
-    })
+    nexus_cli::listen_address(&text).map_err(serde::de::Error::custom)
 }

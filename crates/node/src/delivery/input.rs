@@ -6,10 +6,11 @@ use nexus_content::{Content, Transformation};
 use nexus_engine::batch_event;
 use nexus_exec::{CallInput, full_body};
 use nexus_model::record::EventRecord;
-use nexus_model::{Code, Digest, Event, Timestamp};
+use nexus_model::{Code, Event, Timestamp};
 
 use super::attempt::Attempt;
 use super::request::{from_bytes, is_request};
+use crate::bodies::Lost;
 use crate::record::InputHead;
 use crate::{Error, Node};
 
@@ -48,7 +49,7 @@ impl Node {
 
     async fn request_input(&self, record: &EventRecord) -> Result<(CallInput, InputHead), Error> {
         let mut record = record.clone();
-        self.fetch_event(&mut record).await?;
+        self.fetch_event(&mut record, Lost::Fails).await?;
         let bytes = record.event.data.map(|data| data.inline).unwrap_or_default();
         let wrong = || Error::new(Code::BadEvent, "the event holds no request");
         let (head, body) = from_bytes(&bytes).ok_or_else(wrong)?.into_parts();
@@ -62,12 +63,9 @@ impl Node {
 
     /// The event with its data, transformed where the trigger says so.
     async fn whole_event(&self, record: &EventRecord, attempt: &Attempt) -> Result<Event, Error> {
+        let mut record = record.clone();
+        self.fetch_event(&mut record, Lost::Fails).await?;
         let mut event = record.event.to_event();
-        if let Some(data) = &record.event.data
-            && let Ok(digest) = Digest::try_from(&data.blob[..])
-        {
-            event.data = self.parts.blobs.get(digest).await?;
-        }
         let Some(text) = &attempt.delivery.transform else { return Ok(event) };
         let wrong = |error: nexus_content::TransformError| {
             Error::new(Code::BadEvent, format!("the transformation failed: {error}"))

@@ -15,6 +15,7 @@ use nexus_model::{Code, Name, Timestamp, VersionId};
 use super::attempt::{self, Attempt};
 use super::strikes::Strikes;
 use super::{AGAIN, Beginning, Ran, names_of};
+use crate::bodies::Lost;
 use crate::catalog::Function;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::serve::{Begun, Running};
@@ -102,7 +103,7 @@ impl Node {
                 let detail = format!("record {sequence} of the log is no piece of its journal");
                 return Err(Error::new(Code::BadJournal, detail));
             };
-            self.fetch_body(&mut record.bytes).await?;
+            self.fetch_body(&mut record.bytes, Lost::Fails).await?;
             let piece = match record.sealed {
                 true => self.opened_piece(resume, &record).await?,
                 false => record.bytes.inline,

@@ -55,10 +55,10 @@ impl World {
         self
     }
 
-    /// With a log of small segments on this disk, which keeps little.
+    /// With a log of small segments on this disk, of which retention leaves the last one.
     pub(crate) async fn with_small_log(disk: Arc<dyn Disk>) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let retention = Retention { max_bytes: Some(256 << 10), ..Retention::default() };
+        let retention = Retention { max_bytes: Some(1), ..Retention::default() };
         let config = LogConfig {
             segment_bytes: 64 << 10,
             retention,
