@@ -39,6 +39,12 @@ pub enum Error {
         #[source]
         source: ParseError,
     },
+    /// A space in a filter by level and part: the logger takes `info ` for the name of a part.
+    #[error("'{filter}' has spaces; a log filter such as 'warn,nexus_node=debug' has none")]
+    Spaces {
+        /// What was given.
+        filter: String,
+    },
     /// Somebody set a logger up before.
     #[error("failed to install the logger")]
     Install(#[source] TryInitError),
@@ -52,9 +58,7 @@ const DEFAULT_FILTER: &str = "warn,nexus=info,nexus_cli=info,nexus_engine=info,n
 /// # Errors
 /// The filter is wrong, or a logger is installed already.
 pub fn init(config: &Config) -> Result<(), Error> {
-    let directives = if config.filter.is_empty() { DEFAULT_FILTER } else { config.filter.as_str() };
-    let filter = EnvFilter::try_new(directives)
-        .map_err(|source| Error::Filter { filter: config.filter.clone(), source })?;
+    let filter = parse(&config.filter)?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match config.format {
@@ -64,6 +68,24 @@ pub fn init(config: &Config) -> Result<(), Error> {
         Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(Error::Install)
+}
+
+/// Checks a filter as [`init`] does.
+///
+/// # Errors
+/// The filter is wrong.
+pub fn check(filter: &str) -> Result<(), Error> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Error> {
+    let directives = if filter.is_empty() { DEFAULT_FILTER } else { filter };
+    // Filters by span may hold any text.
+    if !filter.contains('[') && filter.contains(char::is_whitespace) {
+        return Err(Error::Spaces { filter: filter.to_owned() });
+    }
+    EnvFilter::try_new(directives)
+        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -80,5 +102,18 @@ mod tests {
     #[test]
     fn the_default_filter_parses() {
         assert!(EnvFilter::try_new(DEFAULT_FILTER).is_ok());
+    }
+
+    #[test]
+    fn filters_are_checked() {
+        for good in ["off", "", "INFO,", "warn,nexus_node=debug", "a=3,b=", "a[b{c=d e}]=info"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["a=b=c", "nexus=loud", "info,=debug", "!", "info,nexus_node=7"] {
+            assert!(matches!(check(bad), Err(Error::Filter { .. })), "{bad}");
+        }
+        for bad in ["info ", "info, a=debug", " info"] {
+            assert!(matches!(check(bad), Err(Error::Spaces { .. })), "{bad}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::App;
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, invocation_id, name, whole};
+use super::extract::{Path, Query, invocation_id, name, whole};
 use super::replays::REPLAY_CODES;
 use crate::fault::Fault;
 

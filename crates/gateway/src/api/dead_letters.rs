@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Project, Query, page_limit};
+use super::extract::{Json, Path, Project, Query, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 

@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::App;
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Query, invocation_id};
+use super::extract::{Json, Path, Query, invocation_id};
 use crate::fault::Fault;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

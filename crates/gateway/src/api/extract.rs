@@ -1,49 +1,17 @@
-//! What handlers take: the caller, path and query, bodies. Everything that is wrong becomes a
+//! What handlers take besides the caller: path and query, bodies. Everything that is wrong becomes a
 //! [`Fault`].
-
-use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request};
 use axum::extract::{Path as AxumPath, RawPathParams};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use nexus_model::{Cursor, InvocationFilter, InvocationId, Name, OpContext, limits, units};
-use nexus_node::Identity;
+use nexus_model::{Cursor, InvocationFilter, InvocationId, Name, limits, units};
 use serde::de::DeserializeOwned;
 
-use super::{App, session};
+use super::App;
 use crate::body::collect;
 use crate::fault::Fault;
-use crate::request::context;
-
-/// What is known of a request before anything looks at it.
-#[derive(Clone, Debug)]
-pub(super) struct Arrival {
-    pub(super) request_id: Arc<str>,
-    /// The connection is TLS.
-    pub(super) secure: bool,
-}
-
-/// Who asks: only callers with a valid token or session get so far. Every handler takes one, unless
-/// its endpoint is for everybody.
-pub(super) struct Caller(pub(super) OpContext);
-
-impl FromRequestParts<App> for Caller {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
-        let (identity, _) = session::identify(app, parts)?;
-        Ok(Caller(caller(identity, parts)))
-    }
-}
-
-/// The context of somebody who was let in.
-pub(super) fn caller(identity: Identity, parts: &Parts) -> OpContext {
-    let arrival = parts.extensions.get::<Arrival>();
-    let request_id = arrival.map_or_else(|| "".into(), |at| Arc::clone(&at.request_id));
-    context(identity, &parts.headers, &request_id)
-}
 
 /// Query parameters.
 pub(super) struct Query<T>(pub(super) T);

@@ -11,9 +11,10 @@ use nexus_node::{InvokeInput, InvokeOutput, Later};
 use schemars::JsonSchema;
 
 use super::App;
+use super::caller::Caller;
 use super::deferred::{patience, pending};
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name, whole};
+use super::extract::{Path, Query, name, whole};
 use crate::fault::{Fault, INVOCATION_HEADER};
 use crate::ingress::drop_hop_by_hop;
 

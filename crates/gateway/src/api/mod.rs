@@ -1,9 +1,10 @@
 //! The API for people and tools: one table of endpoints, one file per resource.
 //!
 //! ```text
-//! request ─► id ─► router ─► extract: token, path, body ─► one call of the node ─► convert ─► headers
+//! request ─► id ─► router ─► extract: caller, path, body ─► one call of the node ─► convert ─► headers
 //! ```
 
+mod caller;
 mod cases;
 mod dead_letters;
 mod debug;
@@ -49,8 +50,8 @@ use nexus_observe::{Listener, Metrics};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use self::caller::Arrival;
 use self::endpoint::Endpoint;
-use self::extract::Arrival;
 use crate::body::{BodyLimits, Outcome, guard};
 use crate::console::{self, IsPage, Pages};
 use crate::cookie::SessionCookie;

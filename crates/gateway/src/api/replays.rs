@@ -10,8 +10,9 @@ use nexus_model::view::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Query, invocation_id, name, page_limit};
+use super::extract::{Json, Path, Query, invocation_id, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 

@@ -7,8 +7,9 @@ use nexus_model::view::ScheduleView;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Project, Query, name, page_limit};
+use super::extract::{Path, Project, Query, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 

@@ -9,8 +9,9 @@ use nexus_model::{Code, Event, Timestamp, limits};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name, whole};
+use super::extract::{Path, Query, name, whole};
 use super::projects::Guard;
 use super::{App, Items, Listing, listing};
 use crate::cloudevents;

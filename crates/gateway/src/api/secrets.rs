@@ -8,8 +8,9 @@ use nexus_model::{Code, limits};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name, whole};
+use super::extract::{Path, Query, name, whole};
 use super::projects::Guard;
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;

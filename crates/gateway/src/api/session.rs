@@ -1,25 +1,22 @@
 //! Signing in with a browser. The cookie is opaque; what it may do is asked of the node each time.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::Json as Answer;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::{AUTHORIZATION, SET_COOKIE};
-use http::request::Parts;
+use http::header::SET_COOKIE;
 use http::{HeaderMap, Method, StatusCode};
-use nexus_model::{Code, Name, OpContext, Scope, Timestamp};
+use nexus_model::{Code, Name, Scope, Timestamp};
 use nexus_node::{Identity, SignIn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::caller::{Arrival, Caller, Credential, Reader};
 use super::endpoint::{Access, Endpoint};
-use super::extract::{Arrival, Caller, Json, caller};
+use super::extract::Json;
 use crate::cookie;
 use crate::fault::Fault;
-use crate::request::bearer;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const SESSION: &str = "/api/v1/session";
@@ -55,77 +52,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .answers::<LinkView>()
         .fails(&[Code::TooManySessions]),
     ]
-}
-
-/// How a caller showed who it is.
-#[derive(Clone)]
-pub(super) enum Credential {
-    /// The text of a token.
-    Token(Arc<str>),
-    /// The key of a session.
-    Session(Arc<str>),
-}
-
-/// A caller that was let in.
-#[derive(Clone)]
-pub(super) struct SignedIn {
-    pub(super) credential: Credential,
-    pub(super) expires: Option<Timestamp>,
-}
-
-impl SignedIn {
-    /// Whether the caller would be let in now. Does not count as use of a session.
-    pub(super) fn lasts(&self, app: &App) -> bool {
-        match &self.credential {
-            Credential::Token(token) => app.node.authenticate(token).is_ok(),
-            Credential::Session(key) => app.node.session_lasts(key),
-        }
-    }
-}
-
-/// Who asks, and how they were let in: a stream ends when they would not be any more.
-pub(super) struct Reader(pub(super) OpContext, pub(super) SignedIn);
-
-impl FromRequestParts<App> for Reader {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
-        let (identity, shown) = identify(app, parts)?;
-        let credential = match shown {
-            Shown::Token(token) => Credential::Token(token.into()),
-            Shown::Session(key) => Credential::Session(key.into()),
-        };
-        let expires = identity.expires;
-        Ok(Reader(caller(identity, parts), SignedIn { credential, expires }))
-    }
-}
-
-/// How somebody who was let in showed who they are.
-pub(super) enum Shown<'a> {
-    Token(&'a str),
-    Session(&'a str),
-}
-
-/// By its token, or else by the cookie of a session, which only pages of this server may use.
-pub(super) fn identify<'a>(
-    app: &'a App,
-    Parts { method, headers, .. }: &'a Parts,
-) -> Result<(Identity, Shown<'a>), Fault> {
-    let mut keys = app.cookie.keys(headers).peekable();
-    if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
-        let token = bearer(headers)?;
-        return Ok((app.node.authenticate(token)?, Shown::Token(token)));
-    }
-    cookie::own_page(method, headers)?;
-    let mut refused = None;
-    for key in keys {
-        match app.node.session(key) {
-            Ok(identity) => return Ok((identity, Shown::Session(key))),
-            Err(error) => refused = Some(error),
-        }
-    }
-    Err(refused
-        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
 }
 
 /// What is shown to sign in: one of both.

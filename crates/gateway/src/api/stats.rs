@@ -8,8 +8,9 @@ use nexus_node::{PageOptions, StatsQuery};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Project, Query, cursor, name, page_limit};
+use super::extract::{Project, Query, cursor, name, page_limit};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 

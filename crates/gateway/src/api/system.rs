@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::caller::Caller;
 use super::endpoint::{Access, Endpoint};
-use super::extract::Caller;
 use super::{App, Items, Listing, listing, openapi};
 use crate::fault::Fault;
 
@@ -26,7 +26,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Items<Limit>>(),
         Endpoint::get(STATS, ["log_stats", "Show what the log holds"], log_stats)
             .answers::<LogStats>(),
-        Endpoint::post(VERIFY, ["log_verify", "Check every checksum of the log"], log_verify)
+        Endpoint::post(VERIFY, ["log_verify", "Check the log and the large bodies it refers to"], log_verify)
             .scope("admin")
             .answers::<VerifyReport>(),
         Endpoint::get("/api/v1/version", ["version", "Show the server's version"], version)
@@ -40,12 +40,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_bytes("text/plain"),
         Endpoint::get(
             "/readyz",
-            ["readyz", "Whether every function can be called; 503 if not"],
+            ["readyz", "Whether functions can be called and calls recorded; 503 if not"],
             readyz,
         )
         .access(Access::Open)
         .answers::<Readiness>()
-        .also(&[(503, "Not every function can be called.")]),
+        .also(&[(503, "Functions cannot be called, or calls not recorded.")]),
         Endpoint::get("/metrics", ["metrics", "Metrics in the OpenMetrics format"], metrics)
             .access(Access::Metrics)
             .answers_bytes(METRICS),

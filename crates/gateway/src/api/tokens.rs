@@ -9,8 +9,9 @@ use nexus_node::NewToken;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Json, Path, Query, name};
+use super::extract::{Json, Path, Query, name};
 use super::projects::Guard;
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;

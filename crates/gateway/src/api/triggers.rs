@@ -7,8 +7,9 @@ use nexus_model::resource::{Kind, ResourceKey};
 use nexus_model::view::TriggerView;
 use nexus_model::{Code, Name};
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name};
+use super::extract::{Path, Query, name};
 use super::projects::Guard;
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;

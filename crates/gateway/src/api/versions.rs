@@ -7,8 +7,9 @@ use nexus_model::{Code, Name, Sources};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::caller::Caller;
 use super::endpoint::Endpoint;
-use super::extract::{Caller, Path, Query, name};
+use super::extract::{Path, Query, name};
 use super::{App, Items, Listing, listing};
 use crate::fault::Fault;
 

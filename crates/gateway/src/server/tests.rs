@@ -316,6 +316,36 @@ async fn http2_with_prior_knowledge_serves_many_streams_and_drains() {
     connection.await.unwrap().unwrap();
 }
 
+/// By the status alone; the other streams of the connection go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_heads_above_the_limit_are_answered_431() {
+    let Fixture { server, echo, .. } = start_with(ServerLimits::default(), None);
+    let socket = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+            .await
+            .unwrap();
+    let _connection = tokio::spawn(connection);
+    let send = |request: http::request::Builder, body: &'static str| {
+        let answer = sender.clone().send_request(request.body(Full::<Bytes>::from(body)).unwrap());
+        async { answer.await.unwrap().status().as_u16() }
+    };
+    let waiting = tokio::spawn(send(Request::get("http://x/wait"), ""));
+    echo.waiting.acquire().await.unwrap().forget();
+    let field = |size| Request::post("http://x/a").header("big", "a".repeat(size));
+    assert_eq!(send(field(60 << 10), "body").await, 200);
+    for size in [66 << 10, 90 << 10] {
+        assert_eq!(send(field(size), "").await, 431);
+        assert_eq!(send(field(size), "body").await, 431);
+    }
+    let many = (0..70).fold(Request::get("http://x/a"), |request, number| {
+        request.header(format!("field-{number}"), "a".repeat(1 << 10))
+    });
+    assert_eq!(send(many, "").await, 431);
+    echo.permits.add_permits(1);
+    assert_eq!(waiting.await.unwrap(), 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_frames_of_nonsense_close_the_connection() {
     let fixture = start_with(ServerLimits::default(), None);

@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use nexus_model::limits;
+use nexus_observe::telemetry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::level_filters::LevelFilter;
 
 pub(crate) use docs::{reference, schema};
 pub(crate) use load::{Sources, load};
@@ -137,6 +137,9 @@ pub(crate) struct Functions {
 pub(crate) struct Events {
     /// Deliveries at the same time.
     pub(crate) concurrency: usize,
+    /// How many links a chain of functions and events has that lead to one another: what a function
+    /// sends beyond it is refused with NX5015, so that a loop comes to an end.
+    pub(crate) chain_max: u32,
 }
 
 /// The event log.
@@ -275,7 +278,7 @@ impl Default for Functions {
 
 impl Default for Events {
     fn default() -> Self {
-        Events { concurrency: 256 }
+        Events { concurrency: 256, chain_max: limits::CHAIN_LINKS_DEFAULT }
     }
 }
 
@@ -313,6 +316,7 @@ impl Config {
         );
         want(self.functions.loaded_max > 0, "functions.loaded-max: at least 1");
         want(self.events.concurrency > 0, "events.concurrency: at least 1");
+        want(self.events.chain_max > 0, "events.chain-max: at least 1");
         let segment = nexus_log::SEGMENT_BYTES_MIN..=nexus_log::SEGMENT_BYTES_MAX;
         want(
             segment.contains(&self.log.segment_size.0),
@@ -369,24 +373,9 @@ impl Tls {
 }
 
 impl Logging {
-    /// A complaint about a filter that the logger would refuse. Its parser lies behind a function that
-    /// also installs it; here is what goes wrong with filters by level and part. Filters by span
-    /// are left to it.
     fn complaint(&self) -> Option<String> {
-        if self.filter.contains('[') {
-            return None;
-        }
-        let wrong = self.filter.split(',').filter(|part| !part.is_empty()).find(|part| {
-            let (target, level) = part.split_once('=').unwrap_or((part, ""));
-            let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
-            // The logger takes `info ` for the name of a part, and says nothing.
-            !target.starts_with(word)
-                || part.ends_with(char::is_whitespace)
-                || level.parse::<LevelFilter>().is_err()
-        })?;
-        Some(format!(
-            "logging.filter: '{wrong}' is not a level such as info, nor one of a part such as \
-             nexus_node=debug; no spaces, and levels are off, error, warn, info, debug, trace"
-        ))
+        let error = telemetry::check(&self.filter).err()?;
+        let reason = std::error::Error::source(&error).map(|reason| format!(": {reason}"));
+        Some(format!("logging.filter: {error}{}", reason.unwrap_or_default()))
     }
 }
