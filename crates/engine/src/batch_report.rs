@@ -89,7 +89,7 @@ fn mentions_field(result: &[u8]) -> bool {
 }
 
 /// Why an event of a batch failed although the function succeeded; `None` where it did not.
-pub(crate) fn reported(record: &InvocationRecord, event: EventId) -> Option<&'static str> {
+pub fn reported(record: &InvocationRecord, event: EventId) -> Option<&'static str> {
     let has = |id: EventId| record.batch_failed.iter().any(|at| at[..] == id.as_bytes()[..]);
     if !has(event) {
         return None;

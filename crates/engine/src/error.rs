@@ -91,7 +91,8 @@ pub enum Error {
     },
     /// Too many signals wait for an invocation.
     #[error(
-        "{} for invocation {invocation}, which is the limit",
+        "{} for invocation {invocation}, which is the limit (`signals-waiting-max`): this one was not \
+         taken",
         counted(*limit as u64, ("signal waits", "signals wait"))
     )]
     SignalsFull {

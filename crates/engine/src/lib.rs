@@ -32,12 +32,13 @@ mod settings;
 mod shard;
 mod snapshot;
 mod table;
+mod unbegun;
 mod worker;
 
 #[cfg(test)]
 mod simulation;
 
-pub use batch_report::batch_failures;
+pub use batch_report::{batch_failures, reported as batch_reported};
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
 pub use engine::{

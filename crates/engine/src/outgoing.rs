@@ -90,6 +90,7 @@ pub(crate) fn scheduled_event(making: &Making, schedule: ScheduleRecord) -> Even
         event: schedule.event,
         target: schedule.target,
         schedule: schedule.id,
+        chain: schedule.chain,
         ..EventRecord::default()
     }
 }
@@ -111,7 +112,7 @@ pub(crate) fn fallback_event(
     EventRecord {
         meta: caused(made.meta, original),
         target: fallback.to_owned(),
-        depth: original.depth + 1,
+        chain: original.links() + 1,
         ..made
     }
 }
@@ -147,14 +148,14 @@ pub(crate) fn outcome_event(
     EventRecord {
         meta: caused(made.meta, told.original),
         target: destination.function.as_ref().map(ToString::to_string).unwrap_or_default(),
-        depth: told.original.depth + 1,
+        chain: told.original.links() + 1,
         ..made
     }
 }
 
 /// How many outcomes and fallbacks led to an event, one after the other. An event that somebody sends,
 /// be it a function, is a beginning, whatever it says of itself: how far a function goes on by what
-/// it sends is its own affair, and each time its decision.
+/// it sends has a limit of its own, which the node keeps ([`EventRecord::links`]).
 pub(crate) fn chain_of(record: &EventRecord) -> u32 {
     let found = record.event.extensions.iter().find(|at| at.name == CHAIN_EXTENSION);
     let length = found.and_then(|at| u32::try_from(at.integer?).ok()).unwrap_or(0);

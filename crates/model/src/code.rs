@@ -128,6 +128,8 @@ codes! {
     JournalTooLarge = "NX5013", 502, "the journal of a durable function is larger than its limit";
     /// A caller that does not wait any longer for an invocation that goes on.
     GoesOn = "NX5014", 504, "the invocation goes on";
+    /// Functions and events that lead to one another for longer than the limit.
+    ChainTooLong = "NX5015", 422, "functions and events lead to one another without end";
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.

@@ -102,6 +102,25 @@ impl schemars::JsonSchema for Name {
     }
 }
 
+/// Checks the name of a signal to a durable invocation.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_signal_name(name: &str) -> Result<(), String> {
+    let limit = crate::limits::SIGNAL_NAME_BYTES_MAX;
+    match name {
+        "" => Err("a signal has a name: the one that the function waits for".to_owned()),
+        long if long.len() > limit => {
+            let size = long.len();
+            Err(format!("the name of the signal has {size} bytes; the limit is {limit} bytes"))
+        }
+        name if name.chars().any(char::is_control) => {
+            Err("the name of a signal has no control characters".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

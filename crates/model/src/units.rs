@@ -165,6 +165,34 @@ pub fn exact_duration(duration: Duration) -> String {
     text
 }
 
+/// A duration for people, to three digits: `820 ns`, `3.12 ms`, `1m 20s`.
+pub fn show_duration(ns: u64) -> String {
+    let three = |value: f64, unit: &str| {
+        let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        format!("{value:.decimals$} {unit}")
+    };
+    let value = ns as f64;
+    match ns {
+        0 => "0".to_owned(),
+        1..1_000 => format!("{ns} ns"),
+        1_000..999_500 => three(value / 1e3, "µs"),
+        999_500..999_500_000 => three(value / 1e6, "ms"),
+        999_500_000..59_500_000_000 => three(value / 1e9, "s"),
+        _ => show_seconds((value / 1e9).round() as u64),
+    }
+}
+
+/// The same of whole seconds: `12s`, `1m 20s`, `3h 5m`, `2d 4h`.
+pub fn show_seconds(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
 /// A size that [`parse_size`] reads back unchanged: `64MiB`, `1000`.
 pub fn exact_size(bytes: u64) -> String {
     let binary = SIZE_UNITS.iter().filter(|(unit, _)| unit.contains('i')).rev();

@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub waiting_calls_max: usize,
     /// Deliveries of events at the same time.
     pub deliveries: usize,
+    /// Links of functions and events that may lead to one another: see `limits::CHAIN_LINKS_DEFAULT`.
+    pub chain_max: u32,
     /// Whether recordings hold a hash of the final memory (a slower engine; decision 26).
     pub verify_memory: bool,
     /// Where functions answer, without a path: `http://localhost:8080`. Only shown.
@@ -50,6 +52,7 @@ impl NodeConfig {
             concurrency: limits::CONCURRENCY_DEFAULT,
             waiting_calls_max: limits::WAITING_CALLS_MAX,
             deliveries: 256,
+            chain_max: limits::CHAIN_LINKS_DEFAULT,
             verify_memory: false,
             ingress_url: "http://localhost:8080".to_owned(),
             engine_dir: engine_dir.into(),

@@ -95,7 +95,7 @@ impl Node {
         Ok(attempts)
     }
 
-    /// The attempts to deliver an event, the first one first.
+    /// The attempts to deliver an event, alone or in batches, the first one first.
     pub(crate) async fn attempts_at(
         &self,
         project: &str,
@@ -110,7 +110,7 @@ impl Node {
         };
         let found = self.parts.log.invocation_records(&filter, None, limits::PAGE_ITEMS_MAX);
         let records = found.await?.items.into_iter().rev().map(|(_, record)| record);
-        Ok(records.collect())
+        Ok(records.filter(InvocationRecord::was_tried).collect())
     }
 }
 

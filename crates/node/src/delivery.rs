@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Slot;
 use crate::catalog::Function;
+use crate::chain::Place;
 use crate::invoke::{http_output, output_of};
 use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{Facts, InputHead, bytes_of, nanos};
@@ -385,8 +386,8 @@ impl Node {
             None => context.id.to_string(),
         };
         let name = |index| format!("{origin}.{index}");
-        let chain = finished.facts.chain;
-        if let Err(error) = self.emit_from((&context, chain), events, name).await {
+        let place = Place::of(&finished.facts);
+        if let Err(error) = self.emit_from((&context, &place), events, name).await {
             let retry = error.code().retryable();
             finished.ended.status = if retry { Status::Failed } else { Status::Refused };
             finished.ended.failure = Some(Failure {

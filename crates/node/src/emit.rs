@@ -22,8 +22,10 @@ const OVERHEAD_BYTES: usize = 64;
 pub(crate) struct Cause {
     /// The invocation that sent it.
     pub(crate) invocation: Option<InvocationId>,
-    /// How many invocations led to it.
+    /// Of a call: how many functions wait for one another down to it.
     pub(crate) depth: u32,
+    /// How many links led to it.
+    pub(crate) chain: u32,
 }
 
 /// An event for one function, whatever triggers say.
@@ -141,6 +143,7 @@ impl Node {
             received_ns: now_ns,
             event,
             depth: cause.depth,
+            chain: cause.chain,
             ..EventRecord::default()
         }
     }

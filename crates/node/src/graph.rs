@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use nexus_engine::{DeadFilter, DeliveryFilter, DeliveryState};
 use nexus_log::{EffectLimit, EffectLimits, Effects, Origin};
 use nexus_model::record::{EventRecord, InvocationRecord, Record, StartedRecord, Status, Trigger};
@@ -269,11 +270,12 @@ fn id_of(record: &Record) -> String {
 
 /// What led to a record, the nearest cause first.
 fn causes(record: &Record) -> impl Iterator<Item = &[u8]> {
-    let (meta, input) = match record {
-        Record::Event(at) => (Some((&at.meta, true)), None),
-        Record::Started(at) => (Some((&at.meta, false)), None),
-        Record::Invocation(at) => (Some((&at.meta, false)), at.input.as_ref()),
-        _ => (None, None),
+    let none: &[Bytes] = &[];
+    let (meta, input, batch) = match record {
+        Record::Event(at) => (Some((&at.meta, true)), None, none),
+        Record::Started(at) => (Some((&at.meta, false)), None, &at.batch[..]),
+        Record::Invocation(at) => (Some((&at.meta, false)), at.input.as_ref(), &at.batch[..]),
+        _ => (None, None, none),
     };
     let handled = input.and_then(|input| match &input.form {
         Some(nexus_model::record::input::Form::EventRef(id)) => Some(&id[..]),
@@ -283,7 +285,8 @@ fn causes(record: &Record) -> impl Iterator<Item = &[u8]> {
         true => [&meta.cause_invocation[..], &meta.cause_event[..]],
         false => [&meta.cause_event[..], &meta.cause_invocation[..]],
     });
-    handled.into_iter().chain(causes.into_iter().flatten()).filter(|id| !id.is_empty())
+    let causes = handled.into_iter().chain(causes.into_iter().flatten());
+    causes.chain(batch.iter().map(|id| &id[..])).filter(|id| !id.is_empty())
 }
 
 /// The bytes of the trace id of a `traceparent`; zeros where there is none.

@@ -10,9 +10,10 @@ use nexus_exec::{
     Payload, Piece, Progress, Signal, StartOptions, Started, StateAppend, StateError, StateKey,
     StateScan, StateWrite, Unavailable,
 };
-use nexus_model::{Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
+use nexus_model::{Code, Event, EventId, InvocationId, OpContext, Principal, Scope, limits};
 use tokio::sync::Semaphore;
 
+use crate::chain::Place;
 use crate::delivery::Begin;
 use crate::emit::Cause;
 use crate::loaded::Loaded;
@@ -30,8 +31,7 @@ pub(crate) struct CallHost {
     pub(crate) durable: bool,
     /// Pieces of the journal that were kept.
     pub(crate) pieces: AtomicU32,
-    /// How many invocations led to this one: what it emits is one further.
-    chain: u32,
+    place: Place,
     begin: Begin,
 }
 
@@ -50,7 +50,7 @@ impl CallHost {
             events: AtomicUsize::new(0),
             durable,
             pieces: AtomicU32::new(kept),
-            chain: facts.chain,
+            place: Place::of(facts),
             begin,
         }
     }
@@ -105,9 +105,13 @@ impl Host for CallHost {
         }
         self.begun().await.map_err(EmitError::Unavailable)?;
         let name = |index| format!("{}-{}", context.id, before + index);
-        let accepted = self.node.emit_from((context, self.chain), events, name).await;
+        let accepted = self.node.emit_from((context, &self.place), events, name).await;
         let accepted = accepted.map_err(|error| match error.code().retryable() {
             true => EmitError::Unavailable(error.detail().to_owned()),
+            // The guest has no other place to find the code.
+            false if error.code() == Code::ChainTooLong => {
+                EmitError::Invalid(format!("{}: {}", error.code(), error.detail()))
+            }
             false => EmitError::Invalid(error.detail().to_owned()),
         })?;
         Ok(accepted.events.into_iter().map(|event| event.id).collect())
@@ -135,8 +139,8 @@ impl Host for CallHost {
     async fn call(&self, context: &CallContext, call: FunctionCall) -> Result<Payload, CallError> {
         self.begun().await.map_err(CallError::Unavailable)?;
         match self.durable {
-            true => calls::call_once(&self.node, context, call).await,
-            false => calls::call(&self.node, context, call).await,
+            true => calls::call_once(&self.node, (context, &self.place), call).await,
+            false => calls::call(&self.node, (context, &self.place), call).await,
         }
     }
 
@@ -147,7 +151,7 @@ impl Host for CallHost {
         options: StartOptions,
     ) -> Result<InvocationId, CallError> {
         self.begun().await.map_err(CallError::Unavailable)?;
-        durable::start(&self.node, context, (call, options)).await
+        durable::start(&self.node, (context, &self.place), (call, options)).await
     }
 
     async fn outcome(&self, context: &CallContext, id: InvocationId) -> Result<Started, CallError> {
@@ -200,11 +204,13 @@ impl Host for CallHost {
 
 impl Node {
     /// Events from inside a function, or returned by it. `name` makes up the ids of those that have
-    /// none: what must not happen twice gets the same id when it is tried again. `chain` counts the
-    /// invocations that led to this one.
+    /// none: what must not happen twice gets the same id when it is tried again.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit); the chain of the invocation would be too long.
     pub(crate) async fn emit_from(
         &self,
-        (context, chain): (&CallContext, u32),
+        (context, place): (&CallContext, &Place),
         mut events: Vec<Event>,
         name: impl Fn(usize) -> String,
     ) -> Result<nexus_model::view::Accepted, Error> {
@@ -217,7 +223,8 @@ impl Node {
             }
         }
         let ctx = function_context(context);
-        let cause = Cause { invocation: Some(context.id), depth: chain + 1 };
+        let chain = self.next_link(context, place).await?;
+        let cause = Cause { invocation: Some(context.id), depth: 0, chain };
         self.emit_caused(&ctx, &context.project, events, cause).await
     }
 }

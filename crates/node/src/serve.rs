@@ -156,12 +156,14 @@ pub(crate) struct Origin {
     pub(crate) cause: Option<InvocationId>,
     /// How many functions called one another down to this one.
     pub(crate) depth: u32,
+    /// How many links led to it.
+    pub(crate) chain: u32,
 }
 
 impl Origin {
     /// Something that is no function.
     pub(crate) fn of(trigger: Trigger) -> Self {
-        Origin { trigger, cause: None, depth: 0 }
+        Origin { trigger, cause: None, depth: 0, chain: 0 }
     }
 }
 
@@ -203,7 +205,7 @@ impl Begun {
             cause_event: None,
             cause_invocation: self.origin.cause,
             depth: self.origin.depth,
-            chain: self.origin.depth,
+            chain: self.origin.chain,
             accepted: self.accepted,
             deadline,
             queue_ns: self.queue_ns,

@@ -166,7 +166,7 @@ impl Node {
             return Ok(Some(view));
         }
         let Some(last) = last else { return Ok(None) };
-        let mut view = of_attempt(&about, last);
+        let mut view = of_attempt(key.event, last);
         let all = decisions.of((&key.function, &key.trigger));
         let reported = all.rev().find(|at| at.record.decision() == DeliveryDecision::Reported);
         if let Some(reported) = reported {
@@ -197,7 +197,7 @@ impl Node {
         match last {
             Some(last) => facts.push(attempt(last, &record.reason)),
             None if record.attempts > 0 => facts.push(attempts_made(record.attempts)),
-            // Of a batch only the first event leads to the attempts.
+            // Logs of older builds lead from the first event of a batch only to the attempts.
             None if self.is_batched(key).await? => {}
             None => facts.push("it never began".to_owned()),
         }
@@ -247,6 +247,7 @@ impl Node {
         let about = id.to_string();
         if let Some(record) = self.parts.log.invocation(id).await?
             && record.meta.project == project.as_str()
+            && record.was_tried()
             && !matches!(record.status(), Status::Running | Status::Suspended | Status::Queued)
         {
             return self.why_ended(&about, &record).await;

@@ -1,7 +1,5 @@
 //! Words for people: what answers of `why` and errors about deliveries are made of.
 
-use std::time::Duration;
-
 use nexus_model::Code;
 
 use crate::stack;
@@ -18,11 +16,6 @@ pub(crate) fn sentence(text: &str) -> String {
         Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str()),
         None => String::new(),
     }
-}
-
-/// How long something took: `4.63s`, `6.49ms`.
-pub(crate) fn took(ns: u64) -> String {
-    format!("{:.2?}", Duration::from_nanos(ns))
 }
 
 /// `1 attempt was made`.

@@ -35,6 +35,7 @@ struct Inner {
     events_duplicate: Counter,
     deliveries_dead: Counter,
     schemas_violated: Counter,
+    chains_stopped: Counter,
     log_append_duration: Histogram,
     readers: Mutex<Vec<Reader>>,
 }
@@ -143,6 +144,11 @@ impl Metrics {
         self.0.schemas_violated.one();
     }
 
+    /// Counts what a function sent and was refused because its chain is too long.
+    pub fn chain_stopped(&self) {
+        self.0.chains_stopped.one();
+    }
+
     /// Counts a delivery that was given up.
     pub fn delivery_dead(&self) {
         self.0.deliveries_dead.one();
@@ -226,6 +232,11 @@ impl Collector for Export {
                 "nexus_schemas_violated",
                 "Events that break the schema of their type",
                 &inner.schemas_violated,
+            ),
+            (
+                "nexus_chains_stopped",
+                "What functions sent, refused because their chain is too long",
+                &inner.chains_stopped,
             ),
         ] {
             let value = ConstCounter::new(counter.get());
@@ -433,6 +444,7 @@ mod tests {
             nexus_events_duplicate_total 1
             nexus_deliveries_dead_total 0
             nexus_schemas_violated_total 0
+            nexus_chains_stopped_total 0
             nexus_loaded_components 7
         "#]]
         .assert_eq(&text);

@@ -18,7 +18,8 @@ use crate::cron::Cron;
 use crate::dedup::{DedupKey, Known};
 use crate::lanes::LaneId;
 use crate::outgoing::{self, Making, Told};
-use crate::shard::{Id, Run, Verdict};
+use crate::shard::{Id, Pending, Run, Verdict};
+use crate::unbegun;
 
 /// What is appended together at most.
 const TOGETHER_MAX: usize = 256;
@@ -51,13 +52,17 @@ impl Driver {
             let count = self.outbox.len().min(TOGETHER_MAX);
             let mut records = Vec::with_capacity(count * 2);
             let mut reserved = Vec::new();
+            let mut result = Ok(());
             for index in 0..count {
-                self.records_of(index, (&mut records, &mut reserved)).await?;
+                result = self.records_of(index, (&mut records, &mut reserved)).await;
+                if result.is_err() {
+                    break;
+                }
             }
-            let result = match records.is_empty() {
-                true => Ok(()),
-                false => self.parts.log.append(records).await.map(drop).map_err(Error::Append),
-            };
+            if result.is_ok() && !records.is_empty() {
+                result = self.parts.log.append(records).await.map(drop).map_err(Error::Append);
+            }
+            // Whatever became of it: what stays reserved would never fire.
             for (key, id, at) in reserved {
                 self.shared.dedup.settle(key, result.is_ok().then_some((id, at)));
             }
@@ -100,8 +105,9 @@ impl Driver {
                 self.settle(*id, &verdict, records).await?;
             }
             Out::Close(run) => {
-                if let Some(run) = self.shard.runs.get(run) {
-                    records.push(Record::Invocation(Box::new(self.end_of(run))));
+                if let Some(found) = self.shard.runs.get(run) {
+                    let cancelled = self.shard.is_cancelled(*run);
+                    records.push(Record::Invocation(Box::new(self.end_of(found, cancelled))));
                 }
             }
             Out::Cron(lane, cron, scheduled) => {
@@ -130,9 +136,18 @@ impl Driver {
                 );
                 let record = self.decision(*id, &verdict);
                 let principal = request.principal.clone();
-                records.push(Record::Delivery(DeliveryRecord { principal, ..record }));
+                self.decided(*id, DeliveryRecord { principal, ..record }, records).await?;
             }
-            Out::Unschedule(record, _) => records.push(Record::Delivery((**record).clone())),
+            Out::Unschedule(record, _) => {
+                let id = EventId::try_from(&record.event[..]).ok();
+                let schedule = match id {
+                    Some(id) => self.read_schedule(id).await?,
+                    None => None,
+                };
+                let unbegun = schedule.and_then(|at| unbegun::of_schedule(&at, record));
+                records.push(Record::Delivery((**record).clone()));
+                records.extend(unbegun.map(|record| Record::Invocation(Box::new(record))));
+            }
             Out::Carry(id, sequence) => {
                 let known = self.shard.schedules.get(id);
                 let stands = known.is_some_and(|at| at.sequence == *sequence);
@@ -177,10 +192,9 @@ impl Driver {
         let falls_back = verdict.decision == DeliveryDecision::FellBack;
         let mut verdict = verdict.clone();
         if destination.is_some() || falls_back {
-            let read = |source| Error::Read { sequence: self.shard.position(), source };
             let original = match self.events.get(id.event) {
                 Some(known) => Some(known),
-                None => self.parts.log.event(id.event).await.map_err(read)?.map(Into::into),
+                None => self.readable(self.parts.log.event(id.event).await)?.map(Into::into),
             };
             let original = self.with_data(original).await;
             let (key, making) = (self.shard.key(id), self.making(&self.shard.key(id).project));
@@ -202,8 +216,44 @@ impl Driver {
                 _ => {}
             }
         }
-        records.push(Record::Delivery(self.decision(id, &verdict)));
+        self.decided(id, self.decision(id, &verdict), records).await
+    }
+
+    /// Appends a decision, and the record of the invocation that never began because of it. That
+    /// stands behind the decision: what follows from one stands right before it.
+    async fn decided(
+        &self,
+        id: Id,
+        decision: DeliveryRecord,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Error> {
+        let never_tried = |at: &&Pending| at.is_untried_call() && decision.attempts == 0;
+        let call = self.shard.deliveries.get(&id).filter(never_tried);
+        let event = match call.map(|pending| pending.sequence) {
+            Some(sequence) => self.readable(self.read_ahead.event(id.event, sequence).await)?,
+            None => None,
+        };
+        let record = event.map(|event| unbegun::of_event(&event, &decision));
+        records.push(Record::Delivery(decision));
+        records.extend(record.map(|record| Record::Invocation(Box::new(record))));
         Ok(())
+    }
+
+    /// What was read of the log. What is damaged is as good as gone: one verdict must not hold up all
+    /// others for ever.
+    fn readable<T>(&self, found: Result<Option<T>, nexus_log::Error>) -> Result<Option<T>, Error> {
+        match found {
+            Err(error @ (nexus_log::Error::Corrupt { .. } | nexus_log::Error::Record { .. })) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a record that a decision is about cannot be read"
+                );
+                Ok(None)
+            }
+            found => {
+                found.map_err(|source| Error::Read { sequence: self.shard.position(), source })
+            }
+        }
     }
 
     /// An event with its data, also where that lies in the blob store.
@@ -220,9 +270,8 @@ impl Driver {
         id: Option<InvocationId>,
     ) -> Result<Option<InvocationRecord>, Error> {
         let Some(id) = id else { return Ok(None) };
-        let found = self.parts.log.invocation(id).await;
-        let read = |source| Error::Read { sequence: self.shard.position(), source };
-        let Some(mut record) = found.map_err(read)? else { return Ok(None) };
+        let found = self.readable(self.parts.log.invocation(id).await)?;
+        let Some(mut record) = found else { return Ok(None) };
         self.fetch(record.output.as_mut().and_then(|output| output.body.as_mut())).await;
         Ok(Some(record))
     }
@@ -254,12 +303,8 @@ impl Driver {
     }
 
     /// The end of an invocation whose node stopped, or that was cancelled while it slept.
-    fn end_of(&self, run: &Run) -> InvocationRecord {
+    fn end_of(&self, run: &Run, cancelled: bool) -> InvocationRecord {
         let started = &run.started;
-        let member = run.members.first().map(|event| Id { event: *event, lane: run.lane });
-        let cancelled = member
-            .and_then(|id| self.shard.deliveries.get(&id))
-            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
         let (status, code) = match cancelled {
             true => (Status::Cancelled, Code::Cancelled),
             false => (Status::Crashed, Code::Crashed),

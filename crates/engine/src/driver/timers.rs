@@ -1,17 +1,21 @@
 //! What happens at a time: schedules, cron triggers, the end of sleeps.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use nexus_model::{EventId, InvocationId, Timestamp};
 
+use super::Driver;
 use super::outbox::Out;
-use super::{Driver, State};
 use crate::cron::Cron;
 use crate::lanes::{Lane, LaneId};
-use crate::shard::Id;
+use crate::shard::Shard;
 
-/// Timers by time. What was cancelled meanwhile is found out when its time comes.
+/// So many timers may stand there for nothing before somebody looks.
+const STALE_MAX: usize = 1024;
+
+/// Timers by time. What was cancelled meanwhile is found out when its time comes, or when there is
+/// more of it than of the others: it may be years away.
 #[derive(Default)]
 pub(crate) struct Timers {
     schedules: BinaryHeap<Reverse<(i64, EventId)>>,
@@ -88,6 +92,25 @@ impl Timers {
         [schedule, wake, cron].into_iter().flatten().min()
     }
 
+    /// Forgets the timers of what was cancelled, or woken before its time, where they are many.
+    fn forget_stale(&mut self, shard: &Shard) {
+        if self.schedules.len() > 2 * shard.schedules.len() + STALE_MAX {
+            keep(&mut self.schedules, |at_ns, id| {
+                shard.schedules.get(id).is_some_and(|at| at.due_ns == at_ns)
+            });
+        }
+        if self.wakes.len() > 2 * shard.runs.len() + STALE_MAX {
+            keep(&mut self.wakes, |at_ns, run| {
+                let suspension = shard.runs.get(run).and_then(|run| run.suspension.as_ref());
+                suspension.is_some_and(|at| at.until_ns == at_ns)
+            });
+        }
+        if self.firings.len() > 2 * self.next_firing.len() + STALE_MAX {
+            let next = &self.next_firing;
+            keep(&mut self.firings, |at_ns, lane| next.get(lane) == Some(&at_ns));
+        }
+    }
+
     fn due_schedule(&mut self, now_ns: i64) -> Option<EventId> {
         let Reverse((at, _)) = self.schedules.peek()?;
         if *at > now_ns {
@@ -119,6 +142,16 @@ impl Timers {
     }
 }
 
+/// Keeps the timers that count, each once.
+fn keep<T: Ord + Copy>(
+    timers: &mut BinaryHeap<Reverse<(i64, T)>>,
+    counts: impl Fn(i64, &T) -> bool,
+) {
+    let all = std::mem::take(timers).into_iter();
+    let kept: BTreeSet<_> = all.filter(|Reverse((at_ns, what))| counts(*at_ns, what)).collect();
+    *timers = kept.into_iter().collect();
+}
+
 /// What makes the jitter of one lane differ from that of another.
 fn salt(lane: &Lane) -> String {
     format!("{}\n{}\n{}", lane.project, lane.function, lane.trigger)
@@ -142,6 +175,7 @@ impl Driver {
         while let Some(id) = self.timers.due_cron(now_ns) {
             self.fire_cron(id, now);
         }
+        self.timers.forget_stale(&self.shard);
     }
 
     fn fire_cron(&mut self, id: LaneId, now: Timestamp) {
@@ -162,13 +196,8 @@ impl Driver {
 
     /// A sleeping invocation may go on.
     pub(super) fn resume(&mut self, run: InvocationId) {
-        let Some(found) = self.shard.runs.get(&run) else { return };
-        let member = found.members.first().map(|event| Id { event: *event, lane: found.lane });
-        let cancelled = member
-            .and_then(|id| self.shard.deliveries.get(&id))
-            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
-        let lane = found.lane;
-        if !cancelled && !self.attempts.runs(run) && !self.must_wait(run) {
+        let Some(lane) = self.shard.runs.get(&run).map(|found| found.lane) else { return };
+        if !self.shard.is_cancelled(run) && !self.attempts.runs(run) && !self.must_wait(run) {
             self.scheduler.resume(lane, run);
         }
     }

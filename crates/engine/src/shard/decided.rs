@@ -83,13 +83,12 @@ impl Shard {
         };
         *cancelled = true;
         let run = *run;
-        let known = self.runs.get(&run);
-        if known.is_some_and(|run| run.suspension.is_some()) {
-            actions.push(Action::Close(run));
-        } else if known.is_none_or(|run| run.members.len() == 1) {
+        if !self.is_cancelled(run) {
             // The others of a batch go on; this one is not tried again.
-            actions.push(Action::Strike(run));
+            return;
         }
+        let asleep = self.runs.get(&run).is_some_and(|run| run.suspension.is_some());
+        actions.push(if asleep { Action::Close(run) } else { Action::Strike(run) });
     }
 }
 

@@ -3,7 +3,7 @@
 use nexus_model::record::{JournalRecord, SignalRecord, StartedRecord, SuspendedRecord};
 use nexus_model::{EventId, InvocationId, limits};
 
-use super::{Action, Run, Shard, State, Suspension, WaitingSignal};
+use super::{Action, Id, Run, Shard, State, Suspension, WaitingSignal};
 
 /// What may become of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,11 +50,7 @@ impl Shard {
             ran_ns: record.ran_ns,
         });
         let woken = run.waiting_signal().is_some();
-        let member = run.members.first().map(|event| super::Id { event: *event, lane: run.lane });
-        let cancelled = member
-            .and_then(|member| self.deliveries.get(&member))
-            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
-        if cancelled {
+        if self.is_cancelled(id) {
             actions.push(Action::Close(id));
         } else if woken {
             actions.push(Action::Resume(id));
@@ -103,13 +99,19 @@ impl Shard {
         self.named.contains_key(&EventId::from_bytes(*id.as_bytes()))
     }
 
+    /// Whether nobody wants what an invocation does: of a batch all events were cancelled. While one
+    /// is wanted the others go on with it.
+    pub(crate) fn is_cancelled(&self, id: InvocationId) -> bool {
+        let Some(run) = self.runs.get(&id) else { return false };
+        run.members.iter().all(|event| {
+            let pending = self.deliveries.get(&Id { event: *event, lane: run.lane });
+            pending.is_some_and(|at| matches!(at.state, State::Running { cancelled: true, .. }))
+        })
+    }
+
     pub(crate) fn recover_run(&self, id: InvocationId, run: &Run) -> Action {
-        let member = run.members.first().map(|event| super::Id { event: *event, lane: run.lane });
-        let cancelled = member
-            .and_then(|member| self.deliveries.get(&member))
-            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }));
         match &run.suspension {
-            _ if cancelled => Action::Close(id),
+            _ if self.is_cancelled(id) => Action::Close(id),
             Some(_) if run.waiting_signal().is_some() => Action::Resume(id),
             // A sleep without end or signal ends only with the invocation.
             Some(at) if at.until_ns == 0 => Action::WakeAt(id, i64::MAX),

@@ -94,6 +94,13 @@ pub(crate) struct Pending {
     pub(crate) state: State,
 }
 
+impl Pending {
+    /// Whether its first attempt will be the invocation whose id its caller has.
+    pub(crate) fn is_untried_call(&self) -> bool {
+        self.named && self.attempt == 1 && !matches!(self.state, State::Running { .. })
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum State {
     Queued {

@@ -362,3 +362,35 @@ fn cancelling_depends_on_where_a_delivery_stands() {
     bench.text.clear();
     bench.decided(3, "durable", cancelled).expect("close");
 }
+
+#[test]
+fn a_batch_goes_on_until_all_of_its_events_are_cancelled() {
+    let spec = r#"{"on":{"events":[{"type":"t"}]},"durable":true,
+        "delivery":{"batch":{"size":2,"wait":1000}}}"#;
+    for asleep in [true, false] {
+        let mut bench = Bench::of(&[("durable", spec)]);
+        bench.event(1).event(2);
+        bench.apply(Record::Started(StartedRecord {
+            id: id(9),
+            meta: meta(1),
+            function: "durable".into(),
+            attempt: 1,
+            durable: true,
+            batch: vec![id(2)],
+            ..StartedRecord::default()
+        }));
+        if asleep {
+            bench.suspended(9, (5, ""));
+        }
+        bench.text.clear();
+        // The first of them is cancelled: the second one is wanted still.
+        bench.decided(1, "durable", DeliveryDecision::Cancelled).expect("");
+        if asleep {
+            let run = InvocationId::from_bytes([9; 16]);
+            let found = bench.shard.runs.get(&run).unwrap();
+            assert_eq!(bench.shard.recover_run(run, found), Action::WakeAt(run, 5));
+        }
+        let end = if asleep { "close" } else { "strike" };
+        bench.decided(2, "durable", DeliveryDecision::Cancelled).expect(end);
+    }
+}

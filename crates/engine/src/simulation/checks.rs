@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use bytes::Bytes;
 use nexus_model::record::{DeliveryDecision, InvocationRecord, Record, ScheduleRecord, Status};
 use nexus_model::resource::Order;
 use nexus_model::{EventId, InvocationId};
@@ -15,6 +16,7 @@ use crate::shard::{BreakerState, Ended, Id, Shard, State};
 pub(super) const PLACES: &[&str] = &[
     "crash",
     "never begun",
+    "never tried",
     "not now",
     "cancel",
     "suspend",
@@ -46,6 +48,10 @@ pub(super) struct Checks {
     unscheduled: HashSet<EventId>,
     signals: HashMap<Vec<u8>, (InvocationId, u32)>,
     triggers: Triggers,
+    /// Those that have ended.
+    invocations: HashSet<InvocationId>,
+    /// Events that were in a batch, but for the first.
+    batched: HashSet<Bytes>,
 }
 
 impl Checks {
@@ -109,6 +115,13 @@ impl Checks {
     }
 
     fn invocation_ended(&mut self, record: &InvocationRecord) {
+        let id = record.invocation_id().unwrap();
+        assert!(self.invocations.insert(id), "an invocation ended twice");
+        // A call that joins a batch is found by its event.
+        self.batched.extend(record.batch.iter().cloned());
+        if !record.was_tried() {
+            self.reach("never tried");
+        }
         if record.status() != Status::Succeeded {
             return;
         }
@@ -311,6 +324,12 @@ impl World {
                     (false, _) => 1,
                 };
                 assert_eq!(ended, wanted, "{event} was not decided for everybody");
+                if record.event.ty == crate::INVOKE_TYPE && !record.target.is_empty() {
+                    let id = InvocationId::from_bytes(*event.as_bytes());
+                    let known = self.checks.invocations.contains(&id)
+                        || self.checks.batched.contains(&record.id);
+                    assert!(known, "the invocation of a call is in no list");
+                }
                 expected += wanted;
             }
         }

@@ -10,6 +10,7 @@ use nexus_model::{EventId, InvocationId};
 use super::{Out, World};
 use crate::scheduler::Wanted;
 use crate::shard::{Action, Id, State, Verdict};
+use crate::unbegun;
 
 impl World {
     pub(super) fn catch_up(&mut self) {
@@ -75,17 +76,9 @@ impl World {
 
     fn wake(&mut self, id: InvocationId) {
         let Some(run) = self.shard.runs.get(&id) else { return };
-        if !self.cancelled(id) && !self.running.iter().any(|at| at.invocation == id) {
+        if !self.shard.is_cancelled(id) && !self.running.iter().any(|at| at.invocation == id) {
             self.scheduler.resume(run.lane, id);
         }
-    }
-
-    pub(super) fn cancelled(&self, run: InvocationId) -> bool {
-        let Some(run) = self.shard.runs.get(&run) else { return false };
-        let member = run.members.first().map(|event| Id { event: *event, lane: run.lane });
-        member
-            .and_then(|id| self.shard.deliveries.get(&id))
-            .is_some_and(|pending| matches!(pending.state, State::Running { cancelled: true, .. }))
     }
 
     pub(super) fn fire(&mut self) {
@@ -144,7 +137,7 @@ impl World {
             }
             Out::Cancel(id) => {
                 let verdict = Verdict::new(DeliveryDecision::Cancelled, "no".into(), "NX");
-                records.push(self.decision(id, &verdict));
+                self.decided(id, &verdict, records);
             }
             Out::Close(run) => records.extend(self.end_of(run)),
             Out::Schedule(id) => {
@@ -188,12 +181,26 @@ impl World {
                 ..EventRecord::default()
             }));
         }
-        records.push(self.decision(id, &verdict));
+        self.decided(id, &verdict, records);
     }
 
-    fn decision(&mut self, id: Id, verdict: &Verdict) -> Record {
+    /// With the record of the invocation that never began because of it.
+    fn decided(&mut self, id: Id, verdict: &Verdict, records: &mut Vec<Record>) {
+        let decision = self.decision(id, verdict);
+        let call = self.shard.deliveries.get(&id).filter(|at| at.is_untried_call());
+        let event = call.filter(|_| verdict.attempts == 0).map(|pending| {
+            match &self.log[pending.sequence as usize - 1] {
+                Record::Event(event) => unbegun::of_event(event, &decision),
+                _ => panic!("an event does not stand where the state says"),
+            }
+        });
+        records.push(Record::Delivery(decision));
+        records.extend(event.map(|record| Record::Invocation(Box::new(record))));
+    }
+
+    fn decision(&mut self, id: Id, verdict: &Verdict) -> DeliveryRecord {
         let key = self.shard.key(id);
-        Record::Delivery(DeliveryRecord {
+        DeliveryRecord {
             project: "shop".into(),
             event: Bytes::copy_from_slice(id.event.as_bytes()),
             function: key.function.to_string(),
@@ -203,11 +210,11 @@ impl World {
             reason: verdict.reason.clone(),
             at_ns: self.now_ns,
             ..DeliveryRecord::default()
-        })
+        }
     }
 
     fn end_of(&mut self, id: InvocationId) -> Option<Record> {
-        let cancelled = self.cancelled(id);
+        let cancelled = self.shard.is_cancelled(id);
         let started = self.shard.runs.get(&id)?.started.clone();
         let status = if cancelled { Status::Cancelled } else { Status::Crashed };
         Some(Record::Invocation(Box::new(InvocationRecord {

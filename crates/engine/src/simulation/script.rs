@@ -110,7 +110,12 @@ impl World {
                 delivery["key"] = json!("subject");
                 delivery["batch"] = json!({ "size": 2 + self.random.below(4), "wait": 800 });
             }
-            "durable" => spec["durable"] = json!(true),
+            "durable" => {
+                spec["durable"] = json!(true);
+                if self.random.one_in(3) {
+                    delivery["batch"] = json!({ "size": 2 + self.random.below(2), "wait": 800 });
+                }
+            }
             _ => {
                 delivery = json!({});
                 spec["on"] = json!({});
@@ -230,6 +235,7 @@ impl World {
             event: event.event,
             target: event.target,
             cron: String::new(),
+            chain: 0,
         };
         self.checks.scheduled(&record);
         self.append(vec![Record::Schedule(record.clone())]);

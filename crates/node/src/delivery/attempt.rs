@@ -86,6 +86,7 @@ impl Node {
             ended_ns: now_ns,
             failure: Some(failure_of(error)),
             not_replayable: "it never ran".to_owned(),
+            chain: attempt.chain(),
             ..InvocationRecord::default()
         };
         record.set_trigger(Trigger::Event);
@@ -142,7 +143,13 @@ impl Attempt {
             trigger: Trigger::Event,
             cause: InvocationId::try_from(&first.meta.cause_invocation[..]).ok().filter(|_| called),
             depth: if called { first.depth } else { 0 },
+            chain: self.chain(),
         }
+    }
+
+    /// How many links led to it; of a batch that of the event with the most.
+    fn chain(&self) -> u32 {
+        self.events.iter().map(|event| event.links()).max().unwrap_or(0)
     }
 
     /// Whether a function waits for it.
@@ -156,7 +163,7 @@ impl Attempt {
         running.facts.attempt = self.delivery.attempt;
         running.facts.cause_event = Some(self.delivery.key.event);
         running.facts.ordering_key = first.meta.ordering_key.clone();
-        running.facts.chain = first.depth;
+        running.facts.chain = self.chain();
         let context =
             CallContext { attempt: self.delivery.attempt, ..(*running.call.context).clone() };
         running.call.context = Arc::new(context);

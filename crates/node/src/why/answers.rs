@@ -1,14 +1,19 @@
 //! Answers about one delivery, invocation or event: pure, from what was found.
 
-use nexus_engine::{DeliveryState, FALLBACK_TYPE, OUTCOME_TYPE, Reason};
+use nexus_engine::{
+    DeliveryState, FALLBACK_TYPE, INVOKE_TYPE, OUTCOME_TYPE, Reason, batch_reported,
+};
 use nexus_model::record::{DeliveryDecision, EventRecord, InvocationRecord, Level, Status};
-use nexus_model::units::exact_duration;
+use nexus_model::units::{exact_duration, show_duration};
 use nexus_model::view::WhyView;
 use nexus_model::{EventId, InvocationId, Timestamp};
 
+use crate::chain::sender_of;
 use crate::decisions::Decided;
-use crate::words::{attempts_made, because, brief, is_failure, sentence, took};
+use crate::words::{attempts_made, because, brief, is_failure, sentence};
 
+/// Failed events of a batch that are named.
+const TOLD_MAX: usize = 5;
 /// Earlier decisions about a delivery that are told.
 const EARLIER_MAX: usize = 5;
 
@@ -138,8 +143,12 @@ pub(super) fn attempt(record: &InvocationRecord, told: &str) -> String {
     let id = record.invocation_id().map(|id| id.to_string()).unwrap_or_default();
     let failure = record.failure.as_ref().map(|failure| failure.message.as_str());
     let failure = failure.filter(|text| !is_failure(told, text)).unwrap_or_default();
-    let failure = because(failure);
-    format!("attempt {} was {id} ({}){failure}", record.attempt, record.status().word())
+    let (failure, word) = (because(failure), record.status().word());
+    match batch_of(record) {
+        None => format!("attempt {} was {id} ({word}){failure}", record.attempt),
+        // Each event of a batch has a count of its own.
+        Some(batch) => format!("the last attempt was {id}, {batch} ({word}){failure}"),
+    }
 }
 
 /// The event that follows from a decision, where the decision itself does not name it.
@@ -163,30 +172,51 @@ pub(super) fn earlier<'a>(decided: impl DoubleEndedIterator<Item = &'a Decided>)
     told
 }
 
-/// The last attempt, where nothing was decided after it.
-pub(super) fn of_attempt(about: &str, record: &InvocationRecord) -> WhyView {
-    let (function, status) = (&record.function, record.status());
-    let took = took(record.timings.total_ns);
-    let id = record.invocation_id().map(|id| id.to_string()).unwrap_or_default();
-    let answer = match status {
-        Status::Succeeded => {
-            let attempt = record.attempt;
-            format!("Function {function} handled it in attempt {attempt} ({took}).")
+/// The last attempt, where nothing was decided after it. A batch is an attempt of each of its events.
+pub(super) fn of_attempt(event: EventId, record: &InvocationRecord) -> WhyView {
+    let function = &record.function;
+    let (count, took) = (record.attempt, show_duration(record.timings.total_ns));
+    let reported = batch_reported(record, event);
+    let status = match (record.status(), reported) {
+        (Status::Succeeded, Some(_)) => Status::Failed,
+        (status, _) => status,
+    };
+    let answer = match (status, batch_of(record)) {
+        (Status::Succeeded, None) => {
+            format!("Function {function} handled it in attempt {count} ({took}).")
         }
-        _ => {
-            let (attempt, word) = (record.attempt, status.word());
-            format!("Attempt {attempt} of function {function} ended as {word} ({took}).")
+        (Status::Succeeded, Some(batch)) => {
+            format!("Function {function} handled it in {batch} ({took}).")
+        }
+        (status, None) => {
+            format!("Attempt {count} of function {function} ended as {} ({took}).", status.word())
+        }
+        (status, Some(batch)) => {
+            let word = status.word();
+            format!("Function {function} got it in {batch}, which ended as {word} ({took}).")
         }
     };
+    let id = record.invocation_id().map(|id| id.to_string()).unwrap_or_default();
+    let mut because = vec![match record.batch.is_empty() {
+        true => format!("the attempt is {id}"),
+        false => format!("the batch was delivered in {id}"),
+    }];
+    because.extend(reported.map(str::to_owned));
     WhyView {
-        about: about.to_owned(),
+        about: event.to_string(),
         state: status.word().to_owned(),
         answer,
         until: None,
-        because: vec![format!("the attempt is {id}")],
+        because,
         hint: String::new(),
         function: function.clone(),
     }
+}
+
+/// `a batch of 3 events`, where it was one of several.
+fn batch_of(record: &InvocationRecord) -> Option<String> {
+    let others = record.batch.len();
+    (others > 0).then(|| format!("a batch of {} events", others + 1))
 }
 
 pub(super) fn unmatched(about: &str, record: &EventRecord) -> WhyView {
@@ -216,13 +246,26 @@ pub(super) fn origin(record: &EventRecord) -> Vec<String> {
             _ => format!("it follows from {cause}"),
         });
     }
+    if let Ok(sender) = InvocationId::try_from(&record.meta.cause_invocation[..]) {
+        let name = sender_of(&record.meta.principal).unwrap_or_default();
+        facts.push(match record.event.ty.as_str() {
+            INVOKE_TYPE => format!("function '{name}' called it in {sender}"),
+            _ => format!("function '{name}' sent it in {sender}"),
+        });
+    }
+    facts.extend(in_chain(record.links()));
     facts
+}
+
+/// How far something is in its chain, where that is worth a word.
+fn in_chain(links: u32) -> Option<String> {
+    (links > 1).then(|| format!("it is link {links} of a chain (`events.chain-max`)"))
 }
 
 /// An invocation that ended.
 pub(super) fn of_record(about: &str, record: &InvocationRecord) -> WhyView {
     let status = record.status();
-    let whole = took(record.timings.total_ns);
+    let whole = show_duration(record.timings.total_ns);
     let answer = match (&record.failure, status) {
         (_, Status::Succeeded) => format!("It succeeded after {whole}."),
         (Some(failure), _) if !failure.message.is_empty() => {
@@ -249,6 +292,13 @@ pub(super) fn of_record(about: &str, record: &InvocationRecord) -> WhyView {
     }
 }
 
+/// The events of a batch that its function reported as failed.
+fn failed_events(record: &InvocationRecord) -> Vec<EventId> {
+    let all = std::iter::once(&record.meta.cause_event).chain(&record.batch);
+    let ids = all.filter_map(|id| EventId::try_from(&id[..]).ok());
+    ids.filter(|id| batch_reported(record, *id).is_some()).collect()
+}
+
 fn facts_of(record: &InvocationRecord) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(code) = record.failure.as_ref().map(|at| &at.code).filter(|at| !at.is_empty()) {
@@ -261,11 +311,21 @@ fn facts_of(record: &InvocationRecord) -> Vec<String> {
         facts.push(format!("it waited for {}", record.waited_for.join(", ")));
     }
     if record.timings.queue_ns > 1_000_000 {
-        facts.push(format!("it waited {} for a slot", took(record.timings.queue_ns)));
+        facts.push(format!("it waited {} for a slot", show_duration(record.timings.queue_ns)));
     }
     if record.attempt > 1 {
         facts.push(format!("it was attempt {}", record.attempt));
     }
+    if let Some(batch) = batch_of(record) {
+        facts.push(format!("it was {batch}"));
+    }
+    if let failed @ 1.. = failed_events(record).len() {
+        let first = failed_events(record).into_iter().take(TOLD_MAX).map(|id| id.to_string());
+        let (named, more) = (first.collect::<Vec<_>>().join(", "), failed > TOLD_MAX);
+        let more = if more { ", …" } else { "" };
+        facts.push(format!("{failed} of them failed: {named}{more}"));
+    }
+    facts.extend(in_chain(record.chain));
     match record.resumes {
         0 => {}
         1 => facts.push("it went on from its journal once".to_owned()),

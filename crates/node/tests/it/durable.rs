@@ -439,7 +439,7 @@ async fn configs(world: &World) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn emitted_events_say_how_many_invocations_led_to_them() {
+async fn emitted_events_say_how_many_links_led_to_them() {
     let world = World::new().await;
     let on = |ty: &str| spec(json!({ "on": { "events": [{ "type": ty }] } }));
     world.deploy("a", "event emit second", on("first")).await;
@@ -450,9 +450,9 @@ async fn emitted_events_say_how_many_invocations_led_to_them() {
         loop {
             let all = world.log.read_from(nexus_log::Position::START, 1_000).await.unwrap();
             let depth = |entry: nexus_log::Entry| match entry.record {
-                nexus_model::record::Record::Event(event) => {
-                    ["first", "second", "third"].contains(&&*event.event.ty).then_some(event.depth)
-                }
+                nexus_model::record::Record::Event(event) => ["first", "second", "third"]
+                    .contains(&&*event.event.ty)
+                    .then_some(event.links()),
                 _ => None,
             };
             let depths: Vec<u32> = all.into_iter().filter_map(depth).collect();
