@@ -1,9 +1,10 @@
 //! The daily loop.
 
 use expect_test::{Expect, expect};
+use nexus_model::Code;
 use serde_json::{Value, json};
 
-use crate::stub::{Route, json, nexus};
+use crate::stub::{Route, json, nexus, problem};
 
 const INV: &str = "inv_01kagsk1s0e3s0000000000001";
 const EVT: &str = "evt_01kagsk1s0e3s0000000000002";
@@ -383,6 +384,27 @@ fn events_and_commands_are_shown_as_such() {
     .assert_eq(exchange);
 }
 
+/// Something else than one that was not kept.
+#[test]
+fn a_lost_body_is_said_to_be_lost() {
+    let lost = "the file blobs/3f/3fa4 of the data folder is missing or damaged";
+    let mut view = whole_invocation();
+    let mut handled = event();
+    handled["event"].as_object_mut().unwrap().remove("data");
+    view["input"] = json!({ "event": handled["event"], "lost": lost });
+    view["output"] = json!({ "body": { "size": 9_000_000, "lost": lost } });
+    let route = "GET /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001";
+    let shown = nexus(&["invocations", "show", INV], vec![json(route, &view)]).out;
+    let (_, exchange) = shown.split_once("\nInput").unwrap();
+    assert_eq!(exchange.matches(&format!("\n  lost: {lost}\n")).count(), 2, "{exchange}");
+
+    handled["data_problem"] = json!(lost);
+    let route = "GET /api/v1/projects/shop/events/evt_01kagsk1s0e3s0000000000002";
+    let id = "evt_01kagsk1s0e3s0000000000002";
+    let shown = nexus(&["events", "show", id], vec![json(route, &handled)]).out;
+    assert!(shown.ends_with(&format!("\nData  12 B\n  lost: {lost}\n")), "{shown}");
+}
+
 #[test]
 fn what_was_not_recorded_is_not_offered_for_a_replay() {
     let mut view = whole_invocation();
@@ -496,16 +518,8 @@ fn a_replay_that_diverges_names_the_operation() {
 
 #[test]
 fn what_cannot_be_replayed_has_its_own_exit_code() {
-    let route = Route {
-        request: "POST /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001/replay",
-        status: 422,
-        headers: "content-type: application/problem+json\r\n",
-        body: serde_json::to_string(&nexus_model::Problem::new(
-            nexus_model::Code::NotReplayable,
-            "not replayable: body > 8 MiB",
-        ))
-        .unwrap(),
-    };
+    let request = "POST /api/v1/projects/shop/invocations/inv_01kagsk1s0e3s0000000000001/replay";
+    let route = problem(request, Code::NotReplayable, "not replayable: body > 8 MiB");
     check(
         &["replay", INV],
         vec![route],
@@ -515,7 +529,6 @@ fn what_cannot_be_replayed_has_its_own_exit_code() {
             --- err
             error: inv_01kagsk1s0e3s0000000000001 cannot be replayed: body > 8 MiB
               code: NX7001 (the invocation cannot be replayed)
-            hint: `nexus limits` lists how much of a call is kept
         "#]],
     );
 }
