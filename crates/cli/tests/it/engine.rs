@@ -40,6 +40,7 @@ fn triggers_are_listed_with_what_they_do() {
                      webhook  POST /hook                      pay       active
                      http     POST /pay/{id}           token  pay       active
             --- err
+            triggers with a name can be paused (nexus triggers pause NAME); the others stand in their functions' own settings
         "#]],
     );
     let done = nexus(

@@ -190,11 +190,11 @@ async fn deploy_all(
     request: Request,
 ) -> Result<Answer<DeploymentView>, Fault> {
     let project = name("project", &project)?;
+    let mut deployment = app.node.begin_deployment(&ctx, &project)?;
     let media_type = essence(request.headers());
     if media_type != "multipart/form-data" {
         return Err(unsupported(&media_type, "multipart/form-data"));
     }
-    let mut deployment = app.node.begin_deployment(&ctx, &project)?;
     let mut parts = multipart(request).await?;
     let (mut begun, mut resources) = (None::<(FunctionPart, Upload)>, None::<Vec<Resource>>);
     // A function is looked at and compiled before the next one is read: one is in memory at a time.

@@ -400,7 +400,7 @@ async fn lists_follow_logs_and_streams_show_what_ran() {
 async fn lines_of_one_invocation_come_again_together_or_not_at_all() {
     use futures::StreamExt as _;
     let world = World::new().await;
-    world.deploy("f", "http log one; log two", None).await;
+    world.deploy("f", "http log one; two", None).await;
     let follow = async |after| {
         world.node.follow_logs(&admin(), Default::default(), after).await.unwrap().items
     };
