@@ -69,9 +69,11 @@ impl Found {
     /// # Errors
     /// Nothing names a server, or the one of the folder does not run; a token file cannot be read.
     pub fn new(globals: &Globals, from: &Path) -> Result<Self, Error> {
-        let token = globals.token.clone().map(Secret::new);
+        // A variable that is set to nothing says nothing.
+        let stated = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let token = stated(&globals.token).map(Secret::new);
         let ca_certificate = globals.ca_certificate.clone();
-        if let Some(server) = &globals.server {
+        if let Some(server) = &stated(&globals.server) {
             return Ok(Found { api: with_scheme(server), token, ca_certificate, file: None });
         }
         let folders = || from.ancestors().map(|folder| folder.join(DEV_FOLDER));
@@ -185,6 +187,10 @@ mod tests {
         assert!(!format!("{found:?}").contains("nx_secret"));
         assert_eq!(project(&globals, &found, &deep).unwrap().as_str(), "shop");
         assert!(matches!(Found::new(&globals, root.path()), Err(Error::NoServer)));
+        let empty = Globals { server: Some(String::new()), token: Some(String::new()), ..globals };
+        let found = Found::new(&empty, &deep).unwrap();
+        assert!(found.api == "http://127.0.0.1:7070" && found.token.is_some());
+        let globals = Globals::default();
         std::fs::remove_file(ServerFile::path(&data)).unwrap();
         let stopped = Found::new(&globals, &deep).unwrap_err();
         assert!(matches!(stopped, Error::Stopped { folder } if folder == data));

@@ -6,8 +6,8 @@ use nexus_cli::{
     DeployArgs, Deployment, Error, Globals, HostFailure, Paint, Session, Terminal, Tone, Upload,
 };
 use nexus_model::resource::{Kind, Resource};
-use nexus_toolchain::BuildOptions;
 
+use crate::caches;
 use crate::project::{Artifact, BuildError, Function, Project};
 
 pub(crate) fn run(
@@ -18,10 +18,14 @@ pub(crate) fn run(
     let project = Project::load(&args.folder)?;
     let mut functions = project.functions()?;
     if let Some(name) = &args.name {
+        let known: Vec<String> = functions.iter().map(|at| at.name.to_string()).collect();
         functions.retain(|function| function.name == *name);
         if functions.is_empty() {
             return Err(Error::Missing {
-                message: format!("nexus.toml has no function '{name}'"),
+                message: format!(
+                    "nexus.toml has no function '{name}'; it has {}",
+                    known.join(", ")
+                ),
                 hint: Some("to deploy a component that is built already, add --component".into()),
             });
         }
@@ -69,7 +73,7 @@ pub(crate) fn built(
 ) -> Result<Artifact, HostFailure> {
     terminal.say(Paint(Tone::Faint, format_args!("building {}…", function.name)));
     let artifact =
-        function.build(&BuildOptions::new(cache)).map_err(|error| failed(error, terminal))?;
+        function.build(&caches::build_options(cache)).map_err(|error| failed(error, terminal))?;
     for note in &artifact.notes {
         terminal.say(format_args!("{} {note}", Paint(Tone::Warn, "note:")));
     }

@@ -164,13 +164,19 @@ impl Node {
     pub(crate) fn no_function(&self, project: &Name, name: &Name) -> Error {
         let error = Error::not_found(format_args!("function '{name}' in project '{project}'"));
         let Some(known) = self.catalog.project(project) else {
-            return Error::not_found(format_args!("project '{project}'"));
+            return self.no_project(project);
         };
         let names: Vec<&str> = known.functions.iter().map(|(name, _)| name.as_str()).collect();
-        match nexus_model::document::nearest(name.as_str(), &names) {
-            Some(near) => error.with_hint(format!("did you mean '{near}'?")),
-            None => error,
-        }
+        with_near(error, name, &names, "functions")
+    }
+}
+
+/// Adds what there is instead of `name` to the error that says that it is not there: the name that
+/// may be meant, or the command that lists all of them.
+pub(crate) fn with_near(error: Error, name: &Name, names: &[&str], plural: &str) -> Error {
+    match nexus_model::document::nearest(name.as_str(), names) {
+        Some(near) => error.with_hint(format!("did you mean '{near}'?")),
+        None => error.with_hint(format!("nexus {plural} lists what there is")),
     }
 }
 

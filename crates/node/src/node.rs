@@ -408,8 +408,13 @@ impl Node {
     pub(crate) fn require_project(&self, project: &Name) -> Result<(), Error> {
         match self.catalog.project(project) {
             Some(_) => Ok(()),
-            None => Err(Error::not_found(format_args!("project '{project}'"))),
+            None => Err(self.no_project(project)),
         }
+    }
+
+    pub(crate) fn no_project(&self, project: &Name) -> Error {
+        Error::not_found(format_args!("project '{project}'"))
+            .with_hint("nexus projects lists what there is")
     }
 }
 

@@ -5,6 +5,7 @@ use nexus_model::{Code, Name, OpContext, Scope, limits};
 use nexus_store::{Applied, Change, Effect, Expect, Op};
 
 use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
+use crate::functions::with_near;
 use crate::keys::random;
 use crate::node::current_of;
 use crate::versions::{carry_aliases, function_spec};
@@ -187,7 +188,10 @@ impl Node {
     ) -> Result<Resource, Error> {
         authorize_kind(ctx, Scope::Read, key)?;
         let found = self.parts.store.get(key).await?;
-        found.map(shown).ok_or_else(|| Error::not_found(key))
+        match found {
+            Some(found) => Ok(shown(found)),
+            None => Err(self.no_resource(ctx, key).await?),
+        }
     }
 
     /// Resources of a kind by name; `project` is `None` for kinds outside projects, or for all
@@ -279,7 +283,7 @@ impl Node {
                 nexus_store::Error::Conflict { found: None, .. }
                 | nexus_store::Error::NotFound { .. },
             ) => {
-                return Err(Error::not_found(key));
+                return Err(self.no_resource(ctx, key).await?);
             }
             other => other?,
         };
@@ -293,6 +297,28 @@ impl Node {
             self.publish(&applied).await?;
         }
         Ok(())
+    }
+
+    /// Names what there is instead, for those who may see it.
+    async fn no_resource(&self, ctx: &OpContext, key: &ResourceKey) -> Result<Error, Error> {
+        if !ctx.allows(Scope::Read, key.project.as_ref()) {
+            return Ok(Error::not_found(key));
+        }
+        match (key.kind, &key.project) {
+            (Kind::Function, Some(project)) => return Ok(self.no_function(project, &key.name)),
+            (_, Some(project)) => self.require_project(project)?,
+            _ => {}
+        }
+        let page = self.parts.store.list(key.kind, key.project.as_ref(), None, PAGE).await?;
+        let names: Vec<&str> = page.iter().map(|at| at.metadata.name.as_str()).collect();
+        let visible: Vec<&str> = names
+            .into_iter()
+            .filter(|name| {
+                key.kind != Kind::Secret || !name.starts_with(crate::secrets::OWN_PREFIX)
+            })
+            .collect();
+        let error = Error::not_found(key);
+        Ok(with_near(error, &key.name, &visible, &format!("get {}", key.kind.plural())))
     }
 
     /// Makes a token. Its text is in the answer and nowhere else.

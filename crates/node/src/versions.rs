@@ -164,7 +164,7 @@ impl Node {
                 let before = status.before.pop().ok_or_else(|| {
                     let detail = format!("no other version of '{name}' was live before");
                     Error::new(Code::BadRequest, detail)
-                        .with_hint(format!("name one: nexus functions versions {name}"))
+                        .with_hint(format!("name one with --to; nexus versions {name} lists them"))
                 })?;
                 self.version_spec(project, before).await?
             }
@@ -311,7 +311,7 @@ impl Node {
         let status = FunctionStatus::of(function);
         let missing = |what: &str| {
             Error::not_found(format_args!("{what} of function '{name}'"))
-                .with_hint(format!("nexus functions versions {name} lists them"))
+                .with_hint(format!("nexus versions {name} lists them"))
         };
         let id = match selector {
             LIVE => Some(status.current.ok_or_else(|| missing("a live version"))?.version),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexus_model::manifest::Manifest;
+use nexus_model::manifest::{FILE, Manifest};
 use nexus_model::resource::Resource;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -62,7 +62,12 @@ fn expand(file: &str) -> Result<Vec<String>, Error> {
     }
     found.sort();
     if found.is_empty() {
-        return Err(Error::usage(format!("{file} has no YAML or JSON files")));
+        return Err(Error::Usage {
+            message: format!("{file} has no YAML or JSON files"),
+            hint: folder.join(FILE).is_file().then(|| {
+                format!("its manifest is applied by its name: -f {}", folder.join(FILE).display())
+            }),
+        });
     }
     Ok(found.into_iter().map(|path| path.display().to_string()).collect())
 }

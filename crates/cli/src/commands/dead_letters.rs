@@ -219,8 +219,8 @@ fn list(session: &mut Session, args: &DeadLettersArgs) -> Result<(), Error> {
         ]);
     }
     if table.is_empty() {
-        let function = args.filter.function.as_deref().filter(|_| !args.all_projects);
-        return history::say_empty(session, "dead letters", function);
+        let about = (args.all_projects, args.filter.function.as_deref());
+        return history::say_empty(session, "dead letters", about);
     }
     table.print(terminal)?;
     if more || letters.len() == args.limit {

@@ -61,7 +61,13 @@ pub(crate) fn run(session: &mut Session, args: &EmitArgs) -> Result<(), Error> {
     let place = session.place(["events"])?.maybe("at", due);
     let events = match (&args.file, &args.ty) {
         (Some(file), _) => parse(file, &input::file(file)?)?,
-        (None, Some(ty)) => vec![from_flags(ty, args)?],
+        (None, Some(ty)) => {
+            let event = from_flags(ty, args)?;
+            if let (Some(data), None) = (&event.data, &args.content_type) {
+                input::say_broken(&mut session.terminal, data);
+            }
+            vec![event]
+        }
         (None, None) => return Err(Error::usage("an event's type or --file is needed")),
     };
     for batch in batches(&events) {

@@ -111,13 +111,12 @@ fn list(session: &mut Session, filter: &EventsFilter) -> Result<(), Error> {
         let Session { client, terminal, .. } = session;
         client.pages(place, limit, &mut |view| show(terminal, view))?
     };
-    let terminal = &mut session.terminal;
-    table.print(terminal)?;
-    if table.is_empty() && !terminal.json() {
-        terminal.say("no events");
+    table.print(&mut session.terminal)?;
+    if table.is_empty() && !session.terminal.json() {
+        history::say_empty(session, "events", (filter.range.all_projects, None))?;
     }
     if more {
-        history::say_more(terminal, filter.range.limit);
+        history::say_more(&mut session.terminal, filter.range.limit);
     }
     Ok(())
 }

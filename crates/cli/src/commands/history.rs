@@ -128,15 +128,20 @@ pub(crate) fn moment(text: Option<&str>, terminal: &Terminal) -> Result<Option<T
         .map_err(Error::usage)
 }
 
-/// Says that a list is empty; and that it has to be, where it is about a function that there is not.
+/// Says that a list is empty; and that it has to be, where it is about a function or a project that
+/// there is not.
 pub(crate) fn say_empty(
     session: &mut Session,
     what: &str,
-    function: Option<&str>,
+    (all_projects, function): (bool, Option<&str>),
 ) -> Result<(), Error> {
     let mut why = String::new();
-    if let Some(function) = function {
-        let asked = session.client.get::<IgnoredAny>(session.place(["functions", function])?);
+    if !all_projects {
+        let place = match function {
+            Some(function) => session.place(["functions", function])?,
+            None => session.place([])?,
+        };
+        let asked = session.client.get::<IgnoredAny>(place);
         // Other failures are not worth a word: the list itself was told.
         if let Err(Error::Problem(problem)) = asked
             && problem.code == Code::NotFound

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use crate::Error;
+use crate::{Error, Paint, Terminal, Tone};
 
 /// The bytes that a `--data` value stands for.
 pub(crate) fn data(value: &str) -> Result<Vec<u8>, Error> {
@@ -38,6 +38,16 @@ pub(crate) fn media_type(data: &[u8]) -> &'static str {
         "text/plain; charset=utf-8"
     } else {
         "application/octet-stream"
+    }
+}
+
+/// Says of data whose type nobody stated that it looks like JSON and is none.
+pub(crate) fn say_broken(terminal: &mut Terminal, data: &[u8]) {
+    let looks = matches!(data.trim_ascii_start().first(), Some(b'{' | b'['));
+    if looks && let Err(wrong) = serde_json::from_slice::<serde::de::IgnoredAny>(data) {
+        let what = media_type(data);
+        let note = Paint(Tone::Warn, "note:");
+        terminal.say(format_args!("{note} the data is not JSON and is sent as {what}: {wrong}"));
     }
 }
 

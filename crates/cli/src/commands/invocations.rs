@@ -145,8 +145,8 @@ fn list(session: &mut Session, filter: &InvocationsFilter) -> Result<(), Error> 
     };
     table.print(&mut session.terminal)?;
     if table.is_empty() && !session.terminal.json() {
-        let function = filter.function.as_deref().filter(|_| !filter.range.all_projects);
-        history::say_empty(session, "invocations", function)?;
+        let about = (filter.range.all_projects, filter.function.as_deref());
+        history::say_empty(session, "invocations", about)?;
     }
     if more {
         history::say_more(&mut session.terminal, limit);

@@ -62,6 +62,9 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
     let body = input::data(&args.data)?;
     let detected = if body.is_empty() { "application/json" } else { input::media_type(&body) };
     let content_type = args.content_type.as_deref().unwrap_or(detected);
+    if args.content_type.is_none() {
+        input::say_broken(&mut session.terminal, &body);
+    }
     let place = place(session, args)?;
     let send = Send { method: "POST", place, content_type, body: Some(body) };
     let answer = session.client.whole_with(send, &args.headers)?;

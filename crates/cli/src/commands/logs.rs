@@ -42,8 +42,8 @@ pub(crate) fn run(session: &mut Session, args: &LogsArgs) -> Result<(), Error> {
         Ok(())
     })?;
     if lines.is_empty() && !session.terminal.json() {
-        let function = args.function.as_deref().filter(|_| !args.range.all_projects);
-        history::say_empty(session, "log lines", function)?;
+        let about = (args.range.all_projects, args.function.as_deref());
+        history::say_empty(session, "log lines", about)?;
     }
     for line in &lines {
         print(&mut session.terminal, args, line)?;

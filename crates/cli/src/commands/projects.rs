@@ -45,6 +45,8 @@ pub(crate) fn run(session: &mut Session, args: &ProjectsArgs) -> Result<(), Erro
     match &args.command {
         None | Some(ProjectsCommand::List) => list(session),
         Some(ProjectsCommand::Create { name, description, default }) => {
+            let there =
+                session.client.get::<Value>(Place::api(["projects", name.as_str()])).is_ok();
             let spec = ProjectSpec {
                 description: description.clone(),
                 default: *default,
@@ -55,6 +57,9 @@ pub(crate) fn run(session: &mut Session, args: &ProjectsArgs) -> Result<(), Erro
             let send =
                 Send { method: "PUT", place, content_type: "application/json", body: Some(body) };
             let created: Value = session.client.json(send)?;
+            if there {
+                session.terminal.say(format_args!("project {name} was there already"));
+            }
             match session.terminal.json() {
                 true => session.terminal.value(&created),
                 false => session.terminal.line(name),

@@ -101,7 +101,7 @@ fn list(session: &mut Session, function: Option<&str>) -> Result<(), Error> {
         ]);
     }
     if table.is_empty() {
-        super::history::say_empty(session, "triggers", function)?;
+        super::history::say_empty(session, "triggers", (false, function))?;
     }
     table.print(&mut session.terminal)?;
     if let Some(note) = note(&views) {

@@ -27,7 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body_may_be_empty()
             .answers::<Resource>()
             .fails(&[Code::BadResource, Code::Conflict]),
-        Endpoint::delete(ONE, ["project_delete", "Delete a project with its functions"], delete)
+        Endpoint::delete(ONE, ["project_delete", "Delete a project without functions and schemas"], delete)
             .scope("write")
             .query::<Guard>()
             .fails(&[Code::BadResource, Code::Conflict]),
