@@ -17,6 +17,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 pub struct LogConfig {
     /// The folder of the log. It is created where it is missing; nothing else may live in it.
     pub dir: PathBuf,
+    /// The file that says how far the log went, outside of `dir`: a log that does not go so far any
+    /// more is not opened ([`Error::Shorter`](crate::Error::Shorter)). `None` keeps none.
+    pub mark: Option<PathBuf>,
     /// The size of one segment file in bytes, within [`SEGMENT_BYTES_MIN`] and
     /// [`SEGMENT_BYTES_MAX`].
     pub segment_bytes: u64,
@@ -35,6 +38,7 @@ impl LogConfig {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         LogConfig {
             dir: dir.into(),
+            mark: None,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             recording_delay: limits::RECORDING_DELAY_MAX,
             recording_buffer_bytes: limits::RECORDING_BUFFER_BYTES,

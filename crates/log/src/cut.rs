@@ -1,4 +1,4 @@
-//! Cutting: a log that is damaged before its end goes on without what lies behind the damage.
+//! Cutting: a log goes on without what lies behind a damage, or behind a record that somebody names.
 //!
 //! Nothing is destroyed. What does not stay is set aside in a folder inside the log's:
 //!
@@ -29,15 +29,25 @@ use crate::{Error, FolderLock, files};
 /// How much is copied at once, in bytes.
 const COPY_BYTES: usize = 1 << 20;
 
-/// Where a log is damaged so that it cannot be opened, and what cutting it there means.
+/// Where a log is to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOptions {
+    /// The first record that does not stay. `None` cuts where the log is damaged so that it cannot
+    /// be opened, and only there; so does a record behind that place.
+    pub from: Option<u64>,
+    /// Now: the folder with what is set aside is named by it.
+    pub now: Timestamp,
+}
+
+/// Where a log is cut, and what that means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cut {
-    /// The file that is damaged.
+    /// The file in which it is cut.
     pub file: String,
-    /// Where in it.
+    /// Where in it it is damaged, or would be cut.
     pub offset: u64,
-    /// Which check failed.
-    pub what: String,
+    /// Why there: which check failed, or what was asked for.
+    pub why: String,
     /// The newest record that stays; 0 where none does.
     pub last_kept: u64,
     /// When it was written.
@@ -52,24 +62,24 @@ pub struct Cut {
     pub aside: PathBuf,
 }
 
-/// What the log in `dir`, which no process may have open, would be cut to; `None` where it can be
-/// opened. Changes nothing.
+/// What cutting the log in `dir`, which no process may have open, means; `None` where there is nothing
+/// to cut. Changes nothing.
 ///
 /// # Errors
 /// The folder is locked or cannot be read, or a newer version has written it.
-pub fn damage_dir(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Cut>, Error> {
+pub fn plan_cut(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Cut>, Error> {
     let _lock = FolderLock::acquire(dir, disk)?;
-    Ok(plan(dir, disk, now)?.map(|plan| plan.cut))
+    Ok(plan(dir, disk, options)?.map(|plan| plan.cut))
 }
 
-/// Cuts the log in `dir`, which no process may have open, where it cannot be read on; `None` where
-/// it can. What was acknowledged and lies behind is gone from the log then.
+/// Cuts the log in `dir`, which no process may have open; `None` where there is nothing to cut. What
+/// was acknowledged and lies behind is gone from the log then.
 ///
 /// # Errors
-/// As [`damage_dir`]; or a file cannot be copied or moved. Then it can be tried again.
-pub fn cut_dir(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Cut>, Error> {
+/// As [`plan_cut`]; or a file cannot be copied or moved. Then it can be tried again.
+pub fn cut_dir(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Cut>, Error> {
     let _lock = FolderLock::acquire(dir, disk)?;
-    let Some(plan) = plan(dir, disk, now)? else { return Ok(None) };
+    let Some(plan) = plan(dir, disk, options)? else { return Ok(None) };
     let aside = &plan.cut.aside;
     disk.create_dir_all(aside).map_err(|source| Error::io("create", aside, source))?;
     for &(kind, number) in plan.moved.iter().rev() {
@@ -92,28 +102,56 @@ struct Plan {
     shortened: Option<(u64, u64)>,
 }
 
-fn plan(dir: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Option<Plan>, Error> {
-    let Err(mut error) = recover::find(dir, disk) else { return Ok(None) };
-    // Opening stops at the damage that it meets first, which may lie behind another one.
+fn plan(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Plan>, Error> {
+    let (found, damage) = sound(dir, disk)?;
+    let from = options.from.unwrap_or(u64::MAX);
+    let mut cut = Cut {
+        file: String::new(),
+        offset: 0,
+        why: format!("asked for from record {from} on"),
+        last_kept: 0,
+        last_kept_at: None,
+        records_lost: 0,
+        last_lost_at: None,
+        files: Vec::new(),
+        aside: dir.join(format!("cut-{}", options.now.unix_ms())),
+    };
+    let has_it = |segment: &&Segment| {
+        let first = segment.first_sequence();
+        (first..first + segment.len() as u64).contains(&from)
+    };
+    if let Some(segment) = found.segments.iter().find(has_it) {
+        let number = segment.number();
+        let below = recover::find_below(dir, disk, number)?;
+        return plan_at(dir, disk, (number, from, &below), cut).map(Some);
+    }
+    let Some(Damage { segment, file, offset, what }) = damage else { return Ok(None) };
+    (cut.file, cut.offset, cut.why) = (file, offset, format!("damaged: {what}"));
+    plan_at(dir, disk, (segment, from, &found), cut).map(Some)
+}
+
+/// Why a log cannot be opened.
+struct Damage {
+    segment: u64,
+    file: String,
+    offset: u64,
+    what: &'static str,
+}
+
+/// The segments before the first one that is damaged so that the log cannot be opened, and that
+/// damage. Opening stops at the damage that it meets first, which may lie behind another one.
+fn sound(dir: &Path, disk: &dyn Disk) -> Result<(Found, Option<Damage>), Error> {
+    let mut damage = None;
+    let mut end = u64::MAX;
     loop {
-        let Error::Corrupt { segment, path, offset, what } = error else { return Err(error) };
-        match recover::find_below(dir, disk, segment) {
-            Ok(found) => {
+        match recover::find_below(dir, disk, end) {
+            Ok(found) => return Ok((found, damage)),
+            Err(Error::Corrupt { segment, path, offset, what }) => {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let cut = Cut {
-                    file,
-                    offset,
-                    what: what.to_owned(),
-                    last_kept: found.next_sequence - 1,
-                    last_kept_at: newest_of(&found),
-                    records_lost: 0,
-                    last_lost_at: None,
-                    files: Vec::new(),
-                    aside: dir.join(format!("cut-{}", now.unix_ms())),
-                };
-                return plan_at(dir, disk, (segment, &found), cut).map(Some);
+                damage = Some(Damage { segment, file, offset, what });
+                end = segment;
             }
-            Err(earlier) => error = earlier,
+            Err(other) => return Err(other),
         }
     }
 }
@@ -123,27 +161,33 @@ fn newest_of(found: &Found) -> Option<Timestamp> {
     Some(Timestamp::from_unix_ns(last.bounds().time_max))
 }
 
-/// `found` is what lies before the damaged segment.
+/// Nothing of the segment `damaged` stays from the record `from` on; `found` is what lies before it.
 fn plan_at(
     dir: &Path,
     disk: &dyn Disk,
-    (damaged, found): (u64, &Found),
+    (damaged, from, found): (u64, u64, &Found),
     mut cut: Cut,
 ) -> Result<Plan, Error> {
     let mut behind = Behind::default();
+    cut.last_kept = found.next_sequence - 1;
+    cut.last_kept_at = newest_of(found);
     let mut moved: Vec<(FileKind, u64)> = files::list(dir, disk)?;
     moved.retain(|(kind, number)| {
         *number >= damaged && matches!(kind, FileKind::Tail | FileKind::Sealed)
     });
     moved.sort_by_key(|(_, number)| *number);
     cut.files = moved.iter().map(|(kind, number)| name_of(*kind, *number)).collect();
+    if cut.file.is_empty() {
+        cut.file = cut.files.first().cloned().unwrap_or_default();
+    }
     let mut shortened = None;
-    if let Some((mut reader, newest)) = sound_part(dir, disk, damaged, found)? {
+    if let Some(mut part) = sound_part(dir, disk, (damaged, from), found)? {
         moved.retain(|at| *at != (FileKind::Tail, damaged));
-        shortened = Some((damaged, reader.offset()));
-        cut.last_kept = reader.next_sequence() - 1;
-        cut.last_kept_at = Some(newest);
-        behind.tail(&mut reader)?;
+        shortened = Some((damaged, part.end));
+        cut.offset = part.end;
+        cut.last_kept = part.next_sequence - 1;
+        cut.last_kept_at = Some(part.newest);
+        behind.tail(&mut part.reader)?;
     }
     for &(kind, number) in &moved {
         behind.file(dir, disk, (kind, number))?;
@@ -158,21 +202,32 @@ fn name_of(kind: FileKind, number: u64) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The damaged tail, read up to the damage, with the time of its last sound group; `None` where
-/// nothing of it is sound, or it is no tail.
+/// The part of a tail that stays.
+struct SoundPart {
+    /// Where it ends.
+    end: u64,
+    next_sequence: u64,
+    /// The time of its last group.
+    newest: Timestamp,
+    /// At its end.
+    reader: TailReader,
+}
+
+/// What stays of a tail that does not stay whole; `None` where nothing does, or it is no tail.
 fn sound_part(
     dir: &Path,
     disk: &dyn Disk,
-    number: u64,
+    (number, from): (u64, u64),
     found: &Found,
-) -> Result<Option<(TailReader, Timestamp)>, Error> {
+) -> Result<Option<SoundPart>, Error> {
     let path = path_of(dir, FileKind::Tail, number);
     // A sealed segment of that number counts, and its tail is what it was made of.
     if disk.open(&path_of(dir, FileKind::Sealed, number)).is_ok() {
         return Ok(None);
     }
     let Ok(file) = disk.open(&path) else { return Ok(None) };
-    let mut reader = match TailReader::open(file, path, number) {
+    let open = || TailReader::open(file.clone(), path.clone(), number);
+    let mut reader = match open() {
         Ok(reader) => reader,
         Err(Error::Corrupt { .. }) => return Ok(None),
         Err(other) => return Err(other),
@@ -183,11 +238,27 @@ fn sound_part(
     if !follows && !found.segments.is_empty() {
         return Ok(None);
     }
+    // Read once to know how many groups stay, and once to stop behind them.
     let mut newest = None;
+    let mut groups = 0;
     while let Step::Group(group) = reader.step()? {
+        if group.header.first_sequence + u64::from(group.header.count) > from {
+            break;
+        }
         newest = Some(Timestamp::from_unix_ns(group.header.committed_ns));
+        groups += 1;
     }
-    Ok(newest.map(|newest| (reader, newest)))
+    let Some(newest) = newest else { return Ok(None) };
+    let mut reader = open()?;
+    for _ in 0..groups {
+        reader.step()?;
+    }
+    Ok(Some(SoundPart {
+        end: reader.offset(),
+        next_sequence: reader.next_sequence(),
+        newest,
+        reader,
+    }))
 }
 
 /// What can still be told about records that do not stay.

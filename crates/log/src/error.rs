@@ -6,6 +6,8 @@ use std::sync::Arc;
 use nexus_model::record::RecordError;
 use nexus_model::{Cursor, CursorError};
 
+use crate::Reached;
+
 /// Why an operation on the log failed. Cheap to clone: one failed group commit answers many callers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -72,6 +74,16 @@ pub enum Error {
         offset: u64,
         /// Which check failed.
         what: &'static str,
+    },
+    /// The log does not go as far as it went once: files were lost, or replaced by older ones.
+    #[error("the log in {} reaches {found}, and it reached {known} once", dir.display())]
+    Shorter {
+        /// The folder.
+        dir: PathBuf,
+        /// How far it goes.
+        found: Reached,
+        /// How far it went at least.
+        known: Reached,
     },
     /// A file was written by a newer version of the product.
     #[error(

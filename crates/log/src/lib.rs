@@ -12,6 +12,7 @@
 //! - `writer`: the only thread that appends; one write and one sync per group.
 //! - `sealer`, `seal`, `sealed`: full segments become immutable ones.
 //! - `recover`, `tail_reader`, `open`: what a crash left is found, checked and cut off.
+//! - `mark`: how far the log went, kept outside its folder, so that a loss is noticed.
 //! - `cut`: a log that is damaged before its end is cut there, when somebody says so.
 //! - `query`, `filter`: lists walk rows of fixed width from the newest; payloads are read for hits.
 //! - `activity`, `scan`, `decided`: counting what ran, looking into payloads, and following causes and
@@ -42,6 +43,7 @@ mod segment;
 mod tail_reader;
 mod tail_segment;
 
+mod mark;
 mod open;
 mod recordings;
 mod recover;
@@ -68,11 +70,12 @@ pub use batch::Batch;
 pub use config::{
     LogConfig, OnPressure, Retention, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
-pub use cut::{Cut, cut_dir, damage_dir};
+pub use cut::{Cut, CutOptions, cut_dir, plan_cut};
 pub use decided::Decisions;
 pub use disk::{Disk, DiskFile, DiskLock, SECTOR_BYTES};
 pub use error::{Error, Pressure};
 pub use lock::{FolderLock, LOCK_FILE};
+pub use mark::{Reached, accept_end, check_end};
 pub use log::{BlobCheck, Log, stats_dir, verify_dir};
 pub use position::{Entry, Position};
 pub use real::RealDisk;

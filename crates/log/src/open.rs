@@ -15,7 +15,7 @@ use crate::report::Opened;
 use crate::segment::Segment;
 use crate::shared::{Counters, Queue, SealerState, Shared, lock};
 use crate::writer::{Active, Writer};
-use crate::{Disk, Error, FolderLock, LogConfig, new_segment, sealer, writer};
+use crate::{Disk, Error, FolderLock, LogConfig, mark, new_segment, sealer, writer};
 
 /// The size of the very first segment: a new log is there at once, and a full-sized one is made
 /// ready meanwhile. In bytes.
@@ -31,6 +31,9 @@ pub(crate) fn open(
     let folder_lock = FolderLock::acquire(&config.dir, &*disk)?;
     let key = recover::payload_key(&config.dir, &*disk)?;
     let mut found = recover::find(&config.dir, &*disk)?;
+    if let Some(mark) = &config.mark {
+        mark::check(&found, (&config.dir, &*disk), mark)?;
+    }
     for path in &found.half_sealed {
         disk.remove(path).map_err(|source| Error::io("remove", path, source))?;
     }
@@ -130,6 +133,7 @@ fn make_writer(
     file.sync().map_err(|source| Error::io("sync", &current.segment.path, source))?;
     opened.notes.extend(current.torn);
     writer.clean = current.clean && current.offset > SEGMENT_HEADER_BYTES as u64;
+    writer.note_mark(found.next_segment - 1);
     writer.active = Some(Active {
         names: names_of(&current.segment),
         segment: current.segment,

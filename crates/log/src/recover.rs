@@ -177,6 +177,9 @@ fn read_tail(
             Step::Torn(what) if limit.is_some() => return Err(reader.corrupt(what)),
             end => {
                 let what = if let Step::Torn(what) = end { Some(what) } else { None };
+                if reader.is_short()? {
+                    return Err(reader.corrupt("the file is shorter than it was made"));
+                }
                 if reader.has_later_group()? {
                     return Err(reader.corrupt(what.unwrap_or("group header")));
                 }

@@ -93,6 +93,11 @@ impl TailReader {
         self.link
     }
 
+    /// Whether the file has become shorter: it has its whole size before it gets its name.
+    pub(crate) fn is_short(&self) -> Result<bool, Error> {
+        Ok(self.size()? < self.header.capacity)
+    }
+
     /// An error that names this place.
     pub(crate) fn corrupt(&self, what: &'static str) -> Error {
         Error::Corrupt {

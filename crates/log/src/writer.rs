@@ -27,7 +27,7 @@ use crate::row::{NAMES_MAX, NO_NAME};
 use crate::segment::Segment;
 use crate::shared::{Pending, Queue, Shared, State, lock};
 use crate::tail_segment::{Placed, TailSegment};
-use crate::{Error, files, new_segment};
+use crate::{Error, Reached, files, mark, new_segment};
 
 /// Payloads and rows in one group at most, unless a single append is larger, in bytes.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -295,7 +295,14 @@ impl Writer {
         self.active = Some(active);
         self.next_segment += 1;
         self.clean = false;
+        self.note_mark(spec.segment);
         Ok(())
+    }
+
+    /// Says outside of the log how far it goes: up to this segment, and all that was acknowledged.
+    pub(crate) fn note_mark(&self, segment: u64) {
+        let reached = Reached { segment, sequence: self.next_sequence - 1 };
+        mark::put(&*self.shared.disk, self.shared.config.mark.as_deref(), reached);
     }
 
     /// Begins a new segment after an error, however long that takes.
@@ -396,6 +403,9 @@ impl Writer {
             if let Err(error) = self.commit(&[], FLAG_CLOSED) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no clean end of the log");
             }
+        }
+        if self.active.is_some() {
+            self.note_mark(self.next_segment - 1);
         }
         let mut queue = lock(&self.shared.queue);
         queue.state = State::Closed;

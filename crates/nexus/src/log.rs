@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nexus_cli::{
     Error, HostFailure, LogCommand, Paint, Terminal, Tone, counted, exit, log_report, verify_report,
 };
-use nexus_log::{Cut, RealDisk, cut_dir, damage_dir, stats_dir, verify_dir};
+use nexus_log::{Cut, CutOptions, RealDisk, cut_dir, plan_cut, stats_dir, verify_dir};
 use nexus_model::{Clock as _, SystemClock};
 use nexus_node::sound_blob;
 use nexus_store::{BLOBS_DIR, check_blob};
@@ -32,7 +32,10 @@ pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), E
             let report = stats_dir(&dir, disk).map_err(failure)?;
             log_report(terminal, &value(&report))
         }
-        LogCommand::Cut { yes, .. } => cut(&dir, *yes, terminal),
+        LogCommand::Cut { yes, from, .. } => {
+            let options = CutOptions { from: *from, now: SystemClock.now() };
+            cut(&dir, (options, *yes), terminal)
+        }
     }
 }
 
@@ -49,15 +52,21 @@ fn value(report: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(report).unwrap_or_default()
 }
 
-/// Cuts where the log is damaged, or says what that would mean.
-fn cut(dir: &Path, yes: bool, terminal: &mut Terminal) -> Result<(), Error> {
-    let now = SystemClock.now();
+/// Cuts the log, or says what that would mean.
+fn cut(
+    dir: &Path,
+    (options, yes): (CutOptions, bool),
+    terminal: &mut Terminal,
+) -> Result<(), Error> {
     let cut = match yes {
-        true => cut_dir(dir, &RealDisk, now),
-        false => damage_dir(dir, &RealDisk, now),
+        true => cut_dir(dir, &RealDisk, options),
+        false => plan_cut(dir, &RealDisk, options),
     };
     let Some(cut) = cut.map_err(failure)? else {
-        terminal.say("The log can be opened: there is nothing to cut.");
+        terminal.say(match options.from {
+            None => "The log can be opened: there is nothing to cut.".to_owned(),
+            Some(from) => format!("The log has no record {from}: there is nothing to cut."),
+        });
         return Ok(());
     };
     match terminal.json() {
@@ -91,8 +100,8 @@ fn show_cut(cut: &Cut, done: bool, terminal: &mut Terminal) -> Result<(), Error>
         true => format!("{files} as they were in {}", cut.aside.display()),
         false => format!("{files} as they are into a folder inside the log's"),
     };
-    let damage = format!("{} is damaged at byte {}: {}", cut.file, cut.offset, cut.what);
-    terminal.line(damage)?;
+    let cut_at = if done { "was cut at" } else { "is to be cut at" };
+    terminal.line(format_args!("{} {cut_at} byte {}, {}", cut.file, cut.offset, cut.why))?;
     terminal.line(format_args!("{}  {kept}", Paint(Tone::Faint, format!("{stay:<6}"))))?;
     terminal.line(format_args!("{}  {lost}", Paint(Tone::Faint, format!("{go:<6}"))))?;
     terminal.line(format_args!("{}  {aside}", Paint(Tone::Faint, "aside ")))

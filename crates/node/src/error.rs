@@ -256,7 +256,19 @@ impl From<nexus_engine::Error> for Error {
     fn from(error: nexus_engine::Error) -> Self {
         use nexus_engine::Error as E;
         match error {
-            E::Append(source) | E::Read { source, .. } => source.into(),
+            E::Append(source) => source.into(),
+            E::Read { sequence, source } => {
+                let damaged = matches!(source, nexus_log::Error::Corrupt { .. });
+                let error = Error::from(source).about(format_args!("after record {sequence}"));
+                match damaged {
+                    true => error.with_hint(format!(
+                        "all that is damaged: nexus log verify; put it back from a backup, or go on \
+                         without it: nexus log cut --from {}",
+                        sequence + 1
+                    )),
+                    false => error,
+                }
+            }
             E::Full { .. } | E::SchedulesFull { .. } => {
                 Error::new(Code::Overloaded, error.to_string())
             }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nexus_log::{
-    Disk, Error, Log, Position, RealDisk, VerifyReport, cut_dir, damage_dir, verify_dir,
+    CutOptions, Disk, Error, Log, Position, RealDisk, VerifyReport, cut_dir, plan_cut, verify_dir,
 };
-use nexus_model::Digest;
 use nexus_model::record::{Body, Output, Record, Status};
+use nexus_model::{Digest, Timestamp};
 use nexus_testkit::{Faults, Seeded, SimDisk};
 
-use crate::kit::{Maker, no_blobs, open, run, small, start};
+use crate::kit::{Maker, no_blobs, open, run, small};
 
 /// A closed log with sealed segments and a tail, and its records.
 fn filled() -> (SimDisk, Vec<Record>) {
@@ -183,6 +183,8 @@ fn the_fixture_of_version_1_is_readable() {
     });
 }
 
+const AT_DAMAGE: CutOptions = CutOptions { from: None, now: Timestamp::EPOCH };
+
 /// The names of the files in a folder of a disk, and below it.
 fn names_below(sim: &SimDisk, folder: &Path) -> Vec<String> {
     let below = sim
@@ -206,18 +208,18 @@ fn a_cut_log_opens_with_everything_before_the_damage() {
             let copy = sim.copy(1);
             copy.tamper(&path, |bytes| bytes[at] ^= 0x40);
             let damaged = copy.contents(&path).unwrap();
-            let planned = match damage_dir(Path::new("/log"), &copy, start()) {
+            let planned = match plan_cut(Path::new("/log"), &copy, AT_DAMAGE) {
                 Ok(planned) => planned,
                 // Nothing is cut off that a newer build can read.
                 Err(Error::NewerFormat { .. }) => continue,
                 Err(other) => panic!("{} byte {at}: {other}", path.display()),
             };
             let Some(planned) = planned else {
-                assert_eq!(cut_dir(Path::new("/log"), &copy, start()).unwrap(), None);
+                assert_eq!(cut_dir(Path::new("/log"), &copy, AT_DAMAGE).unwrap(), None);
                 continue;
             };
             refused += 1;
-            let cut = cut_dir(Path::new("/log"), &copy, start()).unwrap();
+            let cut = cut_dir(Path::new("/log"), &copy, AT_DAMAGE).unwrap();
             assert_eq!(cut.as_ref(), Some(&planned), "what was said is what is done");
             let kept = usize::try_from(planned.last_kept).unwrap();
             shortened += usize::from(kept > 0 && kept < records.len());
@@ -235,6 +237,40 @@ fn a_cut_log_opens_with_everything_before_the_damage() {
     assert!(refused > 20 && shortened > 10, "{refused} {shortened}");
 }
 
+/// Also where the log can be opened: a sealed segment may be damaged inside.
+#[test]
+fn a_log_is_cut_from_the_record_that_is_named() {
+    let (sim, records) = filled();
+    let cut_from = |from, disk: &SimDisk| {
+        let options = CutOptions { from: Some(from), ..AT_DAMAGE };
+        let planned = plan_cut(Path::new("/log"), disk, options).unwrap();
+        assert_eq!(cut_dir(Path::new("/log"), disk, options).unwrap(), planned);
+        planned
+    };
+    let end = records.len() as u64;
+    for from in [1, 2, 40, 100, end - 20, end] {
+        let copy = sim.copy(1);
+        let cut = cut_from(from, &copy).unwrap();
+        // Groups of three records, and sealed segments, stay whole or not at all.
+        let kept = usize::try_from(cut.last_kept).unwrap();
+        assert!(cut.last_kept < from && kept.is_multiple_of(3), "{cut:?}");
+        assert_eq!(cut.last_kept + cut.records_lost, end, "{cut:?}");
+        assert_eq!(cut.last_kept_at.is_some(), kept > 0, "{cut:?}");
+        let found = read(Arc::new(copy.clone())).unwrap();
+        assert!(found == records[..kept], "{cut:?}");
+        assert_eq!(cut_from(from, &copy), None);
+    }
+    assert_eq!(cut_from(end + 1, &sim), None);
+    // A record behind the damage: what is damaged goes as well.
+    let tail = segment_files(&sim).into_iter().rfind(|path| path.extension().unwrap() == "tail");
+    let tail = tail.unwrap();
+    sim.tamper(&tail, |bytes| bytes[0] ^= 1);
+    let damage = plan_cut(Path::new("/log"), &sim, AT_DAMAGE).unwrap().unwrap();
+    let cut = cut_from(end, &sim).unwrap();
+    assert_eq!(cut, damage);
+    assert!(cut.last_kept < end - 3, "{cut:?}");
+}
+
 /// The power may fail at every operation of a cut.
 #[test]
 fn a_cut_that_a_crash_interrupts_can_be_made_again() {
@@ -247,14 +283,14 @@ fn a_cut_that_a_crash_interrupts_can_be_made_again() {
     for (path, at) in damages {
         let whole = sim.copy(1);
         whole.tamper(path, |bytes| bytes[at] ^= 1);
-        let planned = damage_dir(Path::new("/log"), &whole, start()).unwrap().unwrap();
+        let planned = plan_cut(Path::new("/log"), &whole, AT_DAMAGE).unwrap().unwrap();
         let mut power_after = 0;
         loop {
             let copy = whole.copy(power_after);
             copy.set_faults(Faults { power_after: Some(power_after), ..Faults::default() });
-            let done = cut_dir(Path::new("/log"), &copy, start()).is_ok();
+            let done = cut_dir(Path::new("/log"), &copy, AT_DAMAGE).is_ok();
             copy.restart();
-            cut_dir(Path::new("/log"), &copy, start()).unwrap();
+            cut_dir(Path::new("/log"), &copy, AT_DAMAGE).unwrap();
             let found = read(Arc::new(copy)).unwrap();
             let kept = usize::try_from(planned.last_kept).unwrap();
             let events = found.iter().filter(|record| !matches!(record, Record::Note(_)));

@@ -123,7 +123,7 @@ fn a_damaged_log_is_cut_when_somebody_says_so() {
 
     let done = nexus(folder, &cut);
     assert_eq!(done.code, 1, "it only says what would be done");
-    for expected in ["is damaged at byte", "stays ", "goes ", "the newest of 20"] {
+    for expected in ["is to be cut at byte", ", damaged: ", "stays ", "goes ", "the newest of 20"] {
         assert!(done.out.contains(expected), "{}", done.out);
     }
     assert!(done.err.contains("--yes cuts the log"), "{}", done.err);
