@@ -414,6 +414,9 @@ pub enum LogCommand {
         /// The data folder
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
+        /// Cut from this record on, instead of where the log cannot be opened
+        #[arg(long, value_name = "RECORD")]
+        from: Option<u64>,
         /// Do it
         #[arg(long)]
         yes: bool,
@@ -487,7 +490,7 @@ mod tests {
             "functions show hello",
             "apply -f a.yaml -f b.toml",
             "log verify --data .nexus",
-            "log cut --data .nexus --yes",
+            "log cut --data .nexus --from 17 --yes",
             "tokens create ci --scope emit --ttl 30d",
             "secrets set api-key --from-file key.txt",
             "serve --config nexus-server.toml --set log.retention.max-age=30d",
