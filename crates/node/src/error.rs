@@ -122,6 +122,25 @@ impl Error {
         Error::new(Code::Internal, format!("failed to {operation}")).with_source(source)
     }
 
+    /// The engine cannot start; where the log that it needs is damaged, with how to go on.
+    pub(crate) fn engine_start(error: nexus_engine::Error) -> Self {
+        let hint = match &error {
+            nexus_engine::Error::Read { sequence, source: nexus_log::Error::Corrupt { .. } } => {
+                Some(format!(
+                    "all that is damaged: nexus log verify --data DIR; put it back from a backup, \
+                     or go on without the records from there on: nexus log cut --data DIR --from {}",
+                    sequence + 1
+                ))
+            }
+            _ => None,
+        };
+        let error = Error::internal("start the engine", error);
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
     /// A rule that a resource breaks: where, and which.
     pub(crate) fn bad_resource(field: impl fmt::Display, rule: impl fmt::Display) -> Self {
         Error::new(Code::BadResource, format!("{field}: {rule}"))
@@ -256,19 +275,7 @@ impl From<nexus_engine::Error> for Error {
     fn from(error: nexus_engine::Error) -> Self {
         use nexus_engine::Error as E;
         match error {
-            E::Append(source) => source.into(),
-            E::Read { sequence, source } => {
-                let damaged = matches!(source, nexus_log::Error::Corrupt { .. });
-                let error = Error::from(source).about(format_args!("after record {sequence}"));
-                match damaged {
-                    true => error.with_hint(format!(
-                        "all that is damaged: nexus log verify; put it back from a backup, or go on \
-                         without it: nexus log cut --from {}",
-                        sequence + 1
-                    )),
-                    false => error,
-                }
-            }
+            E::Append(source) | E::Read { source, .. } => source.into(),
             E::Full { .. } | E::SchedulesFull { .. } => {
                 Error::new(Code::Overloaded, error.to_string())
             }

@@ -156,7 +156,7 @@ impl Node {
             worker: Arc::new(Deliverer::new(self, open.clone())),
         };
         let engine = Engine::start(config, parts).await;
-        let engine = engine.map_err(|error| Error::internal("start the engine", error))?;
+        let engine = engine.map_err(Error::engine_start)?;
         let unknown = engine.unknown(declared).await?;
         let _ = self.engine.set(engine);
         self.tell_engine(unknown).await?;
