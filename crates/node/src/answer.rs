@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, StreamBody};
 use nexus_exec::{Body, BodyError, Cancel};
 
 use crate::Error;
@@ -58,7 +59,17 @@ impl Answer {
                         return Poll::Ready(Some(Ok(before)));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Err(error))) => {
+                    self.cancel = None;
+                    self.rest = None;
+                    let Some(before) = self.held.take() else {
+                        return Poll::Ready(Some(Err(error)));
+                    };
+                    // What came before the failure goes out before it.
+                    let failed = StreamBody::new(futures::stream::iter([Err(error)]));
+                    self.body = failed.boxed_unsync();
+                    return Poll::Ready(Some(Ok(before)));
+                }
                 Poll::Ready(None) => {
                     // Polled again while the disk is waited for: an ended body stays ended.
                     self.body = nexus_exec::empty_body();
@@ -103,7 +114,8 @@ impl http_body::Body for Answer {
         }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         match &frame {
-            Poll::Ready(None) => self.cancel = None,
+            // After an error the guest may still be about to end.
+            Poll::Ready(None | Some(Err(_))) => self.cancel = None,
             Poll::Ready(Some(Ok(piece))) => {
                 let length = piece.data_ref().map_or(0, |data| data.len() as u64);
                 self.left = self.left.map(|left| left.saturating_sub(length));

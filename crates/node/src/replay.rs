@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use nexus_exec::Prepared;
 use nexus_exec::journal::{EnvEntry, Journal};
-use nexus_model::record::{EventRecord, InvocationRecord};
+use nexus_model::record::{EventRecord, InvocationRecord, Status};
 use nexus_model::resource::VersionSpec;
 use nexus_model::view::ReplayView;
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope};
 
 use crate::bodies::Lost;
+use crate::delivery::returned_in_vain;
 use crate::record::{NOT_SAMPLED, OFF, ONLY_ERRORS};
 use crate::redact;
 use crate::views::output_value;
@@ -84,6 +85,11 @@ impl Node {
             redact::unseal(&mut record, &key)
                 .map_err(|error| refused(id, &error.to_string()).with_source(error))?;
         }
+        if returned_in_vain(&record) {
+            // What became of its events was decided after its end: by itself it succeeded.
+            record.set_status(Status::Succeeded);
+            record.failure = None;
+        }
         let event = event.map(|event| event.event.to_event());
         Ok(Recorded { record, event, project })
     }
@@ -143,7 +149,7 @@ fn hint_for_lost(reason: &str) -> Option<&'static str> {
         Some("set `record = \"always\"` for the function and call it again")
     } else if begins(&["redacted at"]) {
         Some("redact with `mode = \"seal\"`, which a replay can read, and call it again")
-    } else if begins(&["body >", "journal >"]) {
+    } else if reason.contains("body > ") || reason.starts_with("journal > ") {
         Some("`nexus limits` lists how much of a call is kept")
     } else {
         None
@@ -161,6 +167,7 @@ mod tests {
         assert!(hint("recording is off").contains("record = \"always\""));
         assert!(hint("not exact: redacted at input field n").contains("seal"));
         assert!(hint("body > 8388608 bytes").contains("nexus limits"));
+        assert!(hint("output body > 8 MiB").contains("nexus limits"));
         assert_eq!(hint("version ver_1 was deleted with its function"), "");
     }
 }

@@ -37,7 +37,8 @@ pub(crate) fn deliver(state: &mut State, response: HostOutgoingResponse) {
             expected,
             passed: 0,
             ended: false,
-            broken: state.broken.clone(),
+            finished: state.finished.clone(),
+            failed: None,
             cancel: state.cancel.clone(),
         }
         .boxed_unsync(),
@@ -85,11 +86,14 @@ struct AnswerBody {
     expected: Option<u64>,
     passed: u64,
     ended: bool,
-    broken: Arc<AtomicBool>,
+    /// Set once the guest has said that the body is whole.
+    finished: Arc<AtomicBool>,
+    /// Why no more comes, until the server is told.
+    failed: Option<BodyError>,
     cancel: Cancel,
 }
 
-/// The function failed while its answer was on the way.
+/// The function left its answer before that was whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the function ended before its answer was complete")]
 struct Broken;
@@ -102,16 +106,24 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             self.passed += data.len() as u64;
         } else {
             self.ended = true;
         }
-        if frame.is_none() && self.broken.load(Ordering::Acquire) {
-            return Poll::Ready(Some(Err(Box::new(Broken))));
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+        let error: BodyError = match frame {
+            None if !self.finished.load(Ordering::Acquire) => Box::new(Broken),
+            Some(Err(error)) => error.into(),
+            other => return Poll::Ready(other.map(|frame| frame.map_err(BodyError::from))),
+        };
+        // An error makes the server drop what it has not sent yet: it gets one turn for that.
+        self.failed = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

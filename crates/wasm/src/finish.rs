@@ -15,9 +15,9 @@ use wasmtime_wasi::I32Exit;
 use crate::debug::demangle;
 use crate::drive::Interrupted;
 use crate::event;
-use crate::host::{OutputTooLarge, fields};
+use crate::host::{HeadersTooLarge, OutputTooLarge, fields};
 use crate::invoke::{Executed, Returned, Stopped, nanoseconds};
-use crate::ledger::{Ledger, Tape};
+use crate::ledger::{Answer, Ledger, Tape};
 
 /// What is known about an invocation besides its run.
 pub(crate) struct Facts<'a> {
@@ -26,6 +26,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) event: Option<&'a Event>,
     pub(crate) stdin: Bytes,
     pub(crate) timeout: Duration,
+    /// An answer whose body the guest did not finish is no failure. Recordings say that such calls
+    /// succeeded where they were made before it was one.
+    pub(crate) lenient: bool,
 }
 
 /// Adds what a run took and used.
@@ -78,25 +81,27 @@ pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> En
     (ended.logs, ended.logs_dropped) = ledger.logs.finish(operations);
     let ending = match executed.result {
         Ok(returned) => {
-            returned_status(&mut ended, returned, (&facts, answer.refused.as_deref()));
+            returned_status(&mut ended, returned, (&facts, &answer));
             Ending::Returned
         }
         Err(stopped) => {
             let waited = in_flight.map(|function| function.name());
-            stopped_status(&mut ended, stopped, (executed.refused, waited, &facts))
+            let known = (&facts, &answer);
+            stopped_status(&mut ended, stopped, (executed.refused, waited), known)
         }
     };
     let masks = mask_secrets(&mut ended, facts.unit);
     if let Tape::Record(recorder) = ledger.tape {
         if recorder.overflowed() {
-            ended.not_replayable = format!("journal > {} bytes", limits::JOURNAL_BYTES_MAX);
+            ended.not_replayable = format!("journal > {} MiB", limits::JOURNAL_BYTES_MAX >> 20);
         } else {
             let secrets = secrets(facts.unit);
             let flight = in_flight.filter(|_| ending.is_struck());
             ended.journal = recorder.finish(ending, flight, &secrets, &masks);
         }
         if ended.input_body.dropped {
-            ended.not_replayable = format!("body > {} bytes", limits::RECORD_BODY_BYTES_MAX);
+            ended.not_replayable =
+                format!("input body > {} MiB", limits::RECORD_BODY_BYTES_MAX >> 20);
         }
     }
     ended
@@ -111,19 +116,30 @@ fn whole(bytes: Bytes) -> CapturedBody {
     CapturedBody { size: bytes.len() as u64, pieces, bytes, dropped: false }
 }
 
-fn fail(ended: &mut Ended, status: Status, code: Code, message: String) {
+/// What Wasmtime says where a store holds too many handles.
+const HANDLES_FULL: &str = "store handle limit exceeded";
+
+/// Cuts what a function says of its failure. What was cut is not cut again.
+pub(crate) fn shorten(message: &mut String) {
+    const MARK_BYTES: usize = 64;
+    if message.len() > limits::FAILURE_BYTES_MAX + MARK_BYTES {
+        let cut = message.floor_char_boundary(limits::FAILURE_BYTES_MAX);
+        let left = message.len() - cut;
+        message.truncate(cut);
+        message.push_str(&format!("… ({left} bytes cut)"));
+    }
+}
+
+fn fail(ended: &mut Ended, status: Status, code: Code, mut message: String) {
+    shorten(&mut message);
     ended.status = status;
     ended.failure = Some(Failure { code: code.as_str().to_owned(), message, ..Failure::default() });
 }
 
-fn returned_status(
-    ended: &mut Ended,
-    returned: Returned,
-    (facts, refused): (&Facts<'_>, Option<&str>),
-) {
+fn returned_status(ended: &mut Ended, returned: Returned, (facts, answer): (&Facts<'_>, &Answer)) {
     ended.status = Status::Succeeded;
     match returned {
-        Returned::Http => http_status(ended, facts, refused),
+        Returned::Http => http_status(ended, facts, answer),
         Returned::Command(success) => exit_status(ended, i32::from(!success)),
         Returned::Event(Ok(output)) => event_output(ended, output, facts),
         Returned::Event(Err(types::Error::Transient(message))) => {
@@ -135,8 +151,8 @@ fn returned_status(
     }
 }
 
-fn http_status(ended: &mut Ended, facts: &Facts<'_>, refused: Option<&str>) {
-    if let Some(code) = refused {
+fn http_status(ended: &mut Ended, facts: &Facts<'_>, answer: &Answer) {
+    if let Some(code) = &answer.refused {
         let message = format!("the function answered with the error {code}");
         return fail(ended, Status::Failed, Code::GuestFailed, message);
     }
@@ -146,6 +162,14 @@ fn http_status(ended: &mut Ended, facts: &Facts<'_>, refused: Option<&str>) {
     }
     if let Some((_, media_type)) = ended.headers.iter().find(|(name, _)| name == "content-type") {
         ended.content_type = String::from_utf8_lossy(media_type).into_owned();
+    }
+    if answer.is_unfinished() && !facts.lenient {
+        let mut message = "the function ended before its answer was complete".to_owned();
+        // What it said last is the best that is known of the reason.
+        if let Some(last) = ended.logs.iter().rfind(|line| line.level == "error") {
+            message = format!("{message}: {}", last.text);
+        }
+        return fail(ended, Status::Failed, Code::GuestFailed, message);
     }
     if facts.event.is_none() {
         return;
@@ -187,6 +211,14 @@ fn event_output(ended: &mut Ended, output: handler::Output, facts: &Facts<'_>) {
             );
             return fail(ended, Status::Refused, Code::OutputTooLarge, message);
         }
+        if payload.content_type.len() > limits::MEDIA_TYPE_BYTES_MAX {
+            let message = format!(
+                "the media type of the result has {} bytes; the limit is {}",
+                payload.content_type.len(),
+                limits::MEDIA_TYPE_BYTES_MAX
+            );
+            return fail(ended, Status::Refused, Code::OutputTooLarge, message);
+        }
         ended.content_type = payload.content_type;
         ended.meter.bytes_out = payload.data.len() as u64;
         ended.output = whole(Bytes::from(payload.data));
@@ -199,7 +231,15 @@ fn event_output(ended: &mut Ended, output: handler::Output, facts: &Facts<'_>) {
         );
         return fail(ended, Status::Refused, Code::OutputTooLarge, message);
     }
+    let mut size = 0;
     for (index, event) in output.events.into_iter().enumerate() {
+        size += event.data.as_ref().map_or(0, Vec::len);
+        if size > limits::BATCH_BYTES_MAX {
+            ended.events.clear();
+            let limit = limits::BATCH_BYTES_MAX;
+            let message = format!("the returned events hold more than {limit} bytes, the limit");
+            return fail(ended, Status::Refused, Code::OutputTooLarge, message);
+        }
         match event::from_guest(event, facts.context, ("return", index)) {
             Ok(event) => ended.events.push(StoredEvent::from(&event)),
             Err(reason) => {
@@ -214,7 +254,8 @@ fn event_output(ended: &mut Ended, output: handler::Output, facts: &Facts<'_>) {
 fn stopped_status(
     ended: &mut Ended,
     stopped: Stopped,
-    (refused, waited, facts): (bool, Option<&'static str>, &Facts<'_>),
+    (refused, waited): (bool, Option<&'static str>),
+    (facts, answer): (&Facts<'_>, &Answer),
 ) -> Ending {
     let waiting = waited.map(|name| format!(" while it waited in {name}")).unwrap_or_default();
     let error = match stopped {
@@ -234,7 +275,7 @@ fn stopped_status(
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         match facts.unit.world {
             World::Command => exit_status(ended, exit.0),
-            _ if exit.0 == 0 => returned_status(ended, Returned::Http, (facts, None)),
+            _ if exit.0 == 0 => returned_status(ended, Returned::Http, (facts, answer)),
             _ => {
                 let message = format!("the function left with exit code {}", exit.0);
                 fail(ended, Status::Trapped, Code::GuestTrapped, message);
@@ -245,8 +286,8 @@ fn stopped_status(
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         let message = "the pool of instances has no room for one of this component now";
         fail(ended, Status::Rejected, Code::Overloaded, message.to_owned());
-    } else if error.is::<OutputTooLarge>() {
-        fail(ended, Status::Trapped, Code::OutputTooLarge, error.to_string());
+    } else if error.is::<OutputTooLarge>() || error.is::<HeadersTooLarge>() {
+        fail(ended, Status::Trapped, Code::OutputTooLarge, error.root_cause().to_string());
     } else if refused {
         let limit = facts.unit.limits.memory_bytes;
         let message = format!("the function needed more memory than its limit of {limit} bytes");
@@ -254,7 +295,13 @@ fn stopped_status(
     } else {
         let message = match error.downcast_ref::<Trap>() {
             Some(trap) => trap.to_string(),
-            None => error.root_cause().to_string(),
+            None => match error.root_cause().to_string() {
+                full if full.contains(HANDLES_FULL) => format!(
+                    "the function held more than {} requests, streams and open files at once",
+                    limits::HANDLES_MAX
+                ),
+                other => other,
+            },
         };
         fail(ended, Status::Trapped, Code::GuestTrapped, message);
     }

@@ -15,8 +15,11 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 pub use tar::check as check_bundle;
 
-/// Follows of links before a path counts as a loop.
-const LINKS_MAX: usize = 16;
+/// Links that one path leads through before it counts as a loop. All count, not only nested ones:
+/// links to links would multiply.
+const LINKS_MAX: usize = 64;
+/// What an entry takes besides its name and content, in bytes, counted as scratch.
+const ENTRY_BYTES: usize = 256;
 
 /// One node of the tree.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ impl Content {
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     scratch_bytes: usize,
+    /// Lists of folders that are being read.
+    lists_bytes: usize,
 }
 
 /// The tree as descriptors and streams share it.
@@ -61,7 +66,8 @@ const ROOT: usize = 0;
 impl Tree {
     /// The tree of a unit. A bundle that is no archive counts as empty: it was checked at deploy.
     pub(crate) fn new(unit: &Unit) -> Self {
-        let mut tree = Tree { nodes: vec![Node::Folder(BTreeMap::new())], scratch_bytes: 0 };
+        let mut tree =
+            Tree { nodes: vec![Node::Folder(BTreeMap::new())], scratch_bytes: 0, lists_bytes: 0 };
         if let Some(bundle) = &unit.bundle {
             let _ = tar::read(bundle, |path, content| tree.add(path, content));
         }
@@ -98,6 +104,23 @@ impl Tree {
         number
     }
 
+    /// Makes an entry of the guest's own.
+    fn create(&mut self, folder: usize, name: &str, node: Node) -> Result<usize, ErrorCode> {
+        let target = if let Node::Link(target) = &node { target.len() } else { 0 };
+        self.take_scratch(ENTRY_BYTES + name.len() + target)?;
+        Ok(self.insert(folder, name, node))
+    }
+
+    /// Counts what is never given back before the invocation ends.
+    fn take_scratch(&mut self, bytes: usize) -> Result<(), ErrorCode> {
+        let total = self.scratch_bytes.saturating_add(bytes);
+        if total > limits::SCRATCH_BYTES_MAX {
+            return Err(ErrorCode::InsufficientSpace);
+        }
+        self.scratch_bytes = total;
+        Ok(())
+    }
+
     fn entry(&self, folder: usize, name: &str) -> Option<usize> {
         match &self.nodes[folder] {
             Node::Folder(entries) => entries.get(name).copied(),
@@ -108,19 +131,28 @@ impl Tree {
     /// The folder and last name of a path that starts at `base`, following links on the way. The
     /// tree cannot be left: `..` at its root stays there only as an error, as WASI asks for.
     fn parent<'a>(&self, base: usize, path: &'a str) -> Result<(Vec<usize>, &'a str), ErrorCode> {
+        if path.len() > limits::FILE_PATH_BYTES_MAX {
+            return Err(ErrorCode::NameTooLong);
+        }
         if path.starts_with('/') {
             return Err(ErrorCode::NotPermitted);
         }
         let trimmed = path.trim_end_matches('/');
         let (folder, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
         if matches!(name, "" | "." | "..") {
-            return Ok((self.walk(vec![base], trimmed, LINKS_MAX)?, ""));
+            return Ok((self.walk(vec![base], trimmed, &mut { LINKS_MAX })?, ""));
         }
-        Ok((self.walk(vec![base], folder, LINKS_MAX)?, name))
+        Ok((self.walk(vec![base], folder, &mut { LINKS_MAX })?, name))
     }
 
-    /// Walks folders; the result is the way, whose last element is where it leads.
-    fn walk(&self, mut way: Vec<usize>, path: &str, links: usize) -> Result<Vec<usize>, ErrorCode> {
+    /// Walks folders; the result is the way, whose last element is where it leads. `links` are those
+    /// that it may still follow.
+    fn walk(
+        &self,
+        mut way: Vec<usize>,
+        path: &str,
+        links: &mut usize,
+    ) -> Result<Vec<usize>, ErrorCode> {
         for part in path.split('/') {
             let at = *way.last().unwrap_or(&ROOT);
             match part {
@@ -140,13 +172,11 @@ impl Tree {
             let next = self.entry(at, part).ok_or(ErrorCode::NoEntry)?;
             match &self.nodes[next] {
                 Node::Link(target) => {
-                    if links == 0 {
-                        return Err(ErrorCode::Loop);
-                    }
+                    *links = links.checked_sub(1).ok_or(ErrorCode::Loop)?;
                     if target.starts_with('/') {
                         return Err(ErrorCode::NotPermitted);
                     }
-                    way = self.walk(way, target, links - 1)?;
+                    way = self.walk(way, target, links)?;
                 }
                 _ => way.push(next),
             }
@@ -166,7 +196,7 @@ impl Tree {
         }
         let found = self.entry(folder, name).ok_or(ErrorCode::NoEntry)?;
         if follow && let Node::Link(_) = self.nodes[found] {
-            let way = self.walk(way, name, LINKS_MAX)?;
+            let way = self.walk(way, name, &mut { LINKS_MAX })?;
             return Ok(*way.last().unwrap_or(&ROOT));
         }
         if path.ends_with('/') && !matches!(self.nodes[found], Node::Folder(_)) {
@@ -263,6 +293,7 @@ impl Tree {
         if self.contains(node, new_folder) {
             return Err(ErrorCode::Invalid);
         }
+        self.take_scratch(new_name.len())?;
         if let Some(existing) = self.entry(new_folder, new_name)
             && existing != node
         {
@@ -278,14 +309,18 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether `inner` is `outer` or lies in it.
+    /// Whether `inner` is `outer` or lies in it. Folders may lie as deep in each other as a guest
+    /// likes, so this must not call itself.
     fn contains(&self, outer: usize, inner: usize) -> bool {
-        if outer == inner {
-            return true;
+        let mut left = vec![outer];
+        while let Some(node) = left.pop() {
+            if node == inner {
+                return true;
+            }
+            if let Node::Folder(entries) = &self.nodes[node] {
+                left.extend(entries.values());
+            }
         }
-        match &self.nodes[outer] {
-            Node::Folder(entries) => entries.values().any(|next| self.contains(*next, inner)),
-            _ => false,
-        }
+        false
     }
 }

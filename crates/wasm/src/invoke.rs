@@ -1,7 +1,6 @@
 //! One live invocation: a fresh instance, its input, its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -134,7 +133,9 @@ impl Setting {
             incoming: Vec::new(),
             outgoing: Vec::new(),
             watch: None,
-            broken: Arc::new(AtomicBool::new(false)),
+            buffered: Arc::default(),
+            headers_bytes: 0,
+            finished: Arc::default(),
         }
     }
 }
@@ -172,7 +173,9 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
     let mut ended = match durable::not_its_end(&mut ledger, &executed) {
         Some(ended) => finish::measured(ended, &ledger, &executed),
         None => {
-            if let (Some(respond), Ok(_)) = (call.respond.take(), &executed.result) {
+            if let (Some(respond), Ok(_)) = (call.respond.take(), &executed.result)
+                && !ledger.answer.is_unfinished()
+            {
                 answer::deliver_whole(respond, &ledger, input.bodyless);
             }
             let facts = finish::Facts {
@@ -181,6 +184,7 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
                 event: input.event.as_ref(),
                 stdin: input.stdin,
                 timeout: call.timeout,
+                lenient: false,
             };
             finish::finish(ledger, executed, facts)
         }
@@ -400,11 +404,11 @@ pub(crate) async fn execute(
         memories: memories.clone(),
         busy: Duration::ZERO,
     };
-    let broken = state.broken.clone();
     let _running = flavour.engine.ticker.enter();
     let mut store = Store::new(&flavour.engine.wasmtime, state);
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
+    store.set_max_component_handles(limits::HANDLES_MAX);
     flavour.engine.begin_count(&mut store);
     stop_by_epoch(&mut store);
     let watch = store.data().watch.clone();
@@ -433,9 +437,6 @@ pub(crate) async fn execute(
         Err(interrupted) => Err(Stopped::Interrupted(interrupted)),
     };
     let ended = Instant::now();
-    if result.is_err() {
-        broken.store(true, Ordering::Release);
-    }
     let fuel = flavour.engine.counted(&store);
     let limiter = &store.data().limiter;
     Executed {

@@ -67,11 +67,16 @@ impl Captured {
     }
 
     pub(crate) fn push(&mut self, piece: &[u8]) {
+        self.push_within(piece, limits::RECORD_BODY_BYTES_MAX);
+    }
+
+    /// Like [`push`](Self::push), up to another limit.
+    fn push_within(&mut self, piece: &[u8], limit: usize) {
         self.size += piece.len() as u64;
         if !self.keep || self.dropped || piece.is_empty() {
             return;
         }
-        if self.bytes.len() + piece.len() > limits::RECORD_BODY_BYTES_MAX {
+        if self.bytes.len() + piece.len() > limit {
             self.dropped = true;
             self.bytes = BytesMut::new();
             self.pieces = Vec::new();
@@ -79,6 +84,11 @@ impl Captured {
         }
         self.bytes.extend_from_slice(piece);
         self.pieces.push(piece.len() as u32);
+    }
+
+    /// A piece of a result, which is kept whatever is recorded: somebody waits for it.
+    pub(crate) fn push_result(&mut self, piece: &[u8]) {
+        self.push_within(piece, limits::OUTPUT_BYTES_MAX);
     }
 
     /// What was kept until now.
@@ -100,9 +110,19 @@ impl Captured {
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) head: Option<(u16, http::HeaderMap)>,
+    /// The guest writes a body, and whether it said that it is whole.
+    pub(crate) has_body: bool,
+    pub(crate) finished: bool,
     pub(crate) refused: Option<String>,
     pub(crate) trailers: Option<http::HeaderMap>,
     pub(crate) at: Option<Instant>,
+}
+
+impl Answer {
+    /// Whether the guest left its body before it was whole.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.has_body && !self.finished
+    }
 }
 
 /// Everything that is kept of one invocation while it runs.

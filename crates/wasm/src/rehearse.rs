@@ -27,7 +27,7 @@ pub(crate) async fn witness(
     ready: &Ready,
     (record, event): (&InvocationRecord, Option<Event>),
 ) -> Result<(Replayed, Scene), Error> {
-    let Recorded { journal, unit, context } = Recorded::read(ready, record)?;
+    let Recorded { journal, unit, context, .. } = Recorded::read(ready, record)?;
     let input = whole_input((record, event.clone()), (&journal, &unit))?;
     let (replayed, effects) = replay::replay(ready, (record, event), Some(Box::default())).await?;
     let frame = Frame {
@@ -97,6 +97,7 @@ pub(crate) async fn rehearse(
         event: input.event.as_ref(),
         stdin: input.stdin,
         timeout: TIME_MAX,
+        lenient: false,
     };
     let ended = finish::finish(ledger, executed, facts);
     let (asked, recorded, missed) = script.map(|script| script.finish()).unwrap_or_default();

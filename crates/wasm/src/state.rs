@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::debug::Watch;
 use crate::durable::Durable;
 use crate::fs::Files;
-use crate::host::{Hooks, Source, Target};
+use crate::host::{Hooks, Source, Written};
 use crate::ledger::{Shared, lock};
 
 /// The data of one store.
@@ -53,11 +53,15 @@ pub(crate) struct State {
     pub(crate) streams: u32,
     /// Whose bodies the guest reads and writes, by their number in the table.
     pub(crate) incoming: Vec<(u32, Source)>,
-    pub(crate) outgoing: Vec<(u32, Target)>,
+    pub(crate) outgoing: Vec<(u32, Written)>,
     /// Who looks on, in a debugger or a profile.
     pub(crate) watch: Option<Watch>,
-    /// Set once the guest failed after its head went out: its body then ends with an error.
-    pub(crate) broken: Arc<std::sync::atomic::AtomicBool>,
+    /// Bytes of requests that wait for the network.
+    pub(crate) buffered: Arc<std::sync::atomic::AtomicUsize>,
+    /// Bytes of header fields that the guest has set.
+    pub(crate) headers_bytes: usize,
+    /// Set once the guest has finished the body of its answer, which is broken off without that.
+    pub(crate) finished: Arc<std::sync::atomic::AtomicBool>,
 }
 
 /// A body that the driver of the invocation reads to its end because no client does.

@@ -35,7 +35,7 @@ class IncomingHandler(exports.IncomingHandler):
             _runtime.Loop().run_until_complete(answer())
         except Exception as error:
             text = _runtime.log_exception(error)
-            # After the head is gone only a trap can tell the client that the body is not whole.
+            # After the head is gone the host breaks off a body that was not finished.
             if answered:
-                raise
+                return
             wasi.ResponseOutparam.set(response_out, Err(wasi.ErrorCode_InternalError(text)))

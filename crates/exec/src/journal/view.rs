@@ -82,4 +82,33 @@ mod tests {
         ];
         assert_eq!(shown, expected);
     }
+
+    /// A checksum keeps accidents out, not those who can compute one: whatever stands in a journal,
+    /// reading it comes to an end and says what is wrong.
+    #[test]
+    fn forged_journals_are_read_or_refused() {
+        use crate::journal::{CHECKSUM_BYTES, Journal, Player};
+        let content = &VERSION_1[..VERSION_1.len() - CHECKSUM_BYTES];
+        let mut readable = 0;
+        for at in 0..content.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff, content[at] ^ 1, content[at].wrapping_add(1)] {
+                let mut forged = content.to_vec();
+                forged[at] = byte;
+                let checksum = blake3::hash(&forged);
+                forged.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
+                let forged = Bytes::from(forged);
+                let Ok(mut journal) = Journal::decode(&forged) else { continue };
+                journal.unmask(|_| Some(b"a value that is put back"));
+                let body = Bytes::from_static(b"of the input");
+                let _ = journal.unmask_input(body, |_| Some(b"a value"));
+                let _ = entries(&forged);
+                let _ = journal.encode();
+                let mut player = Player::new(journal.clone());
+                let _ = player.next(super::Function::WallNow, 0, "");
+                let _ = journal.cut(3);
+                readable += 1;
+            }
+        }
+        assert!(readable > content.len(), "{readable} of {} bytes", content.len());
+    }
 }

@@ -11,6 +11,8 @@ use super::{
 
 /// Waits shorter than this are not kept: reading them would tell nothing.
 const WAIT_SHOWN_MIN: Duration = Duration::from_micros(1);
+/// What is kept of waits, in bytes. They are shown to people and mean nothing to a replay.
+const WAITS_BYTES_MAX: usize = 4 << 20;
 
 pub(super) const FLAG_VERIFY: u8 = 1;
 pub(super) const FLAG_DURABLE: u8 = 2;
@@ -126,7 +128,7 @@ impl Recorder {
     /// Says when the operation added last began to wait.
     pub fn waited_since(&mut self, began: Instant) {
         let waited = began.elapsed();
-        if waited < WAIT_SHOWN_MIN || self.overflowed {
+        if waited < WAIT_SHOWN_MIN || self.overflowed || self.waits.len() > WAITS_BYTES_MAX {
             return;
         }
         put_number(&mut self.waits, u64::from(self.operations.saturating_sub(1)));

@@ -150,6 +150,7 @@ impl Session {
             event: input.event.as_ref(),
             stdin: input.stdin,
             timeout: FAR_AWAY,
+            lenient: self.recorded.succeeded,
         };
         let executed = {
             let run = execute(flavour, &self.loaded, state, (input.guest, false));

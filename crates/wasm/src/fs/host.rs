@@ -16,7 +16,9 @@ use wasmtime_wasi::p2::{
     ReaddirIterator, StreamError, StreamResult,
 };
 
-use super::{Content, Files, Node, ROOT, Tree};
+use nexus_model::limits;
+
+use super::{Content, ENTRY_BYTES, Files, Node, ROOT, Tree};
 use crate::state::State;
 
 /// One read or write through a stream.
@@ -180,19 +182,25 @@ impl HostDescriptor for State {
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let node = self.folder(&fd)?;
         let files = self.files();
-        let tree = lock(&files);
+        let mut tree = lock(&files);
         let Node::Folder(entries) = &tree.nodes[node] else {
             return Err(ErrorCode::NotDirectory.into());
         };
+        let size: usize = entries.keys().map(|name| name.len() + ENTRY_BYTES).sum();
+        if tree.lists_bytes + size > limits::FILE_LISTS_BYTES_MAX {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
         let listed: Vec<FsResult<DirectoryEntry>> = entries
             .iter()
             .map(|(name, at)| {
                 Ok(DirectoryEntry { type_: kind(&tree.nodes[*at]), name: name.clone() })
             })
             .collect();
+        tree.lists_bytes += size;
         drop(tree);
+        let listing = Listing { entries: listed.into_iter(), files, size };
         // The iterator's type is Wasmtime's; the table holds our list under its number.
-        let list = self.table.push(Listing(listed.into_iter())).map_err(FsError::trap)?;
+        let list = self.table.push(listing).map_err(FsError::trap)?;
         Ok(Resource::<ReaddirIterator>::new_own(list.rep()))
     }
 
@@ -208,7 +216,7 @@ impl HostDescriptor for State {
         if tree.entry(folder, name).is_some() {
             return Err(ErrorCode::Exist.into());
         }
-        tree.insert(folder, name, Node::Folder(Default::default()));
+        tree.create(folder, name, Node::Folder(Default::default()))?;
         Ok(())
     }
 
@@ -260,6 +268,7 @@ impl HostDescriptor for State {
         if tree.entry(folder, name).is_some() {
             return Err(ErrorCode::Exist.into());
         }
+        tree.take_scratch(ENTRY_BYTES + name.len())?;
         if let Node::Folder(entries) = &mut tree.nodes[folder] {
             entries.insert(name.to_owned(), node);
         }
@@ -333,7 +342,10 @@ impl HostDescriptor for State {
         if target.starts_with('/') {
             return Err(ErrorCode::NotPermitted.into());
         }
-        tree.insert(folder, name, Node::Link(target));
+        if target.len() > limits::FILE_PATH_BYTES_MAX {
+            return Err(ErrorCode::NameTooLong.into());
+        }
+        tree.create(folder, name, Node::Link(target))?;
         Ok(())
     }
 
@@ -421,7 +433,7 @@ fn open_node(
         Ok(node) => node,
         Err(ErrorCode::NoEntry) if open.contains(OpenFlags::CREATE) => {
             let (folder, name) = tree.place(base, path)?;
-            return Ok(tree.insert(folder, name, Node::File(Content::Scratch(Vec::new()))));
+            return Ok(tree.create(folder, name, Node::File(Content::Scratch(Vec::new())))?);
         }
         Err(error) => return Err(error.into()),
     };
@@ -444,7 +456,17 @@ fn open_node(
 }
 
 /// A folder's entries as they were when it was opened.
-struct Listing(std::vec::IntoIter<FsResult<DirectoryEntry>>);
+struct Listing {
+    entries: std::vec::IntoIter<FsResult<DirectoryEntry>>,
+    files: Files,
+    size: usize,
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        lock(&self.files).lists_bytes -= self.size;
+    }
+}
 
 impl HostDirectoryEntryStream for State {
     async fn read_directory_entry(
@@ -452,7 +474,7 @@ impl HostDirectoryEntryStream for State {
         stream: Resource<DirectoryEntryStream>,
     ) -> FsResult<Option<DirectoryEntry>> {
         let list = Resource::<Listing>::new_borrow(stream.rep());
-        self.table.get_mut(&list).map_err(FsError::trap)?.0.next().transpose()
+        self.table.get_mut(&list).map_err(FsError::trap)?.entries.next().transpose()
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {

@@ -2,8 +2,95 @@
 
 use bytes::Bytes;
 use nexus_exec::journal::hash_arguments;
-use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
+use nexus_model::limits;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{LinkerInstance, Resource};
+use wasmtime_wasi_http::p2::HeaderResult;
+use wasmtime_wasi_http::p2::bindings::http::types::{
+    HeaderError, Host, HostFields, Method, Scheme,
+};
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
+
+use crate::state::State;
+
+/// The guest set more header fields than an invocation may.
+#[derive(Debug, thiserror::Error)]
+#[error("the function set more than {} bytes of header fields", limits::HEADERS_BYTES_MAX)]
+pub(crate) struct HeadersTooLarge;
+
+/// What a field takes besides its name and value, in bytes.
+const FIELD_BYTES: usize = 64;
+
+/// Counts what a guest sets: each map of fields is bounded, but not how many there are. A copy counts
+/// when it is made, because it is whole once it is changed.
+pub(super) fn shadow(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    types.func_wrap(
+        "[static]fields.from-list",
+        |mut store: StoreContextMut<'_, State>, (entries,): (Vec<(String, Vec<u8>)>,)| {
+            let state = store.data_mut();
+            let size = |(name, value): &(String, Vec<u8>)| name.len() + value.len() + FIELD_BYTES;
+            state.take_headers(entries.iter().map(size).sum())?;
+            let made = HostFields::from_list(&mut state.http(), entries);
+            Ok((known(state, made)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.set",
+        |mut store: StoreContextMut<'_, State>,
+         (id, name, values): (Resource<FieldMap>, String, Vec<Vec<u8>>)| {
+            let state = store.data_mut();
+            let values_size: usize = values.iter().map(|value| value.len() + FIELD_BYTES).sum();
+            state.take_headers(name.len() + values_size)?;
+            let set = HostFields::set(&mut state.http(), id, name, values);
+            Ok((known(state, set)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.append",
+        |mut store: StoreContextMut<'_, State>,
+         (id, name, value): (Resource<FieldMap>, String, Vec<u8>)| {
+            let state = store.data_mut();
+            state.take_headers(name.len() + value.len() + FIELD_BYTES)?;
+            let appended = HostFields::append(&mut state.http(), id, name, value);
+            Ok((known(state, appended)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.clone",
+        |mut store: StoreContextMut<'_, State>, (id,): (Resource<FieldMap>,)| {
+            let state = store.data_mut();
+            let size: usize = state
+                .table
+                .get(&id)?
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES)
+                .sum();
+            state.take_headers(size)?;
+            Ok((HostFields::clone(&mut state.http(), id)?,))
+        },
+    )
+}
+
+fn known<T>(
+    state: &mut State,
+    result: HeaderResult<T>,
+) -> wasmtime::Result<Result<T, HeaderError>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => Ok(Err(Host::convert_header_error(&mut state.http(), error)?)),
+    }
+}
+
+impl State {
+    fn take_headers(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.headers_bytes = self.headers_bytes.saturating_add(bytes);
+        match self.headers_bytes > limits::HEADERS_BYTES_MAX {
+            true => Err(wasmtime::Error::new(HeadersTooLarge)),
+            false => Ok(()),
+        }
+    }
+}
 
 /// A hash of what comes first and of the fields in their order.
 pub(super) fn hash_fields(first: &[&[u8]], fields: &http::HeaderMap) -> u64 {

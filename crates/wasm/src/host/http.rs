@@ -11,18 +11,13 @@ use nexus_model::limits;
 use tokio::sync::Semaphore;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, Pollable as _};
+use wasmtime_wasi::p2::Pollable as _;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     ErrorCode, HostFutureIncomingResponse as HostFutureIncomingResponseTrait,
-    HostFutureTrailers as HostFutureTrailersTrait, HostIncomingRequest,
-    HostIncomingResponse as HostIncomingResponseTrait,
-    HostOutgoingRequest as HostOutgoingRequestTrait,
-    HostOutgoingResponse as HostOutgoingResponseTrait,
+    HostFutureTrailers as HostFutureTrailersTrait,
 };
-use wasmtime_wasi_http::p2::body::{
-    HostFutureTrailers, HostIncomingBody, HostOutgoingBody, HyperOutgoingBody,
-};
+use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostIncomingBody};
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
     HostResponseOutparam,
@@ -31,17 +26,17 @@ use wasmtime_wasi_http::{
     Error as WireError, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _,
 };
 
+use super::bodies::{self, no_body};
 use super::exchange::Whole;
 use super::faults;
 use super::fields::{describe_request, fields, hash_fields};
-use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::answer;
 use crate::ledger::lock;
 use crate::state::State;
 use crate::witness::AtOperation;
 use nexus_exec::header_map;
 
-const TYPES: &str = "wasi:http/types@0.2.12";
+pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 /// Pieces of a body between guest and network, and the size of one.
 const BODY_PIECES: usize = 8;
@@ -130,73 +125,9 @@ fn broken(error: BodyError) -> WireError {
 /// Replaces the functions that depend on the outside.
 pub(super) fn shadow(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    shadow_bodies(linker)?;
+    bodies::shadow(linker)?;
     shadow_exchanges(linker)?;
     linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// Whose a body is follows from the function that made it.
-fn shadow_bodies(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut types = linker.instance(TYPES)?;
-    types.func_wrap(
-        "[method]incoming-request.consume",
-        |mut store: StoreContextMut<'_, State>, (id,)| {
-            let state = store.data_mut();
-            let body = HostIncomingRequest::consume(&mut state.http(), id)?;
-            remember(&mut state.incoming, &body, Source::Input);
-            Ok((body,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]incoming-response.consume",
-        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostIncomingResponse>,)| {
-            let state = store.data_mut();
-            let response = id.rep();
-            let body = HostIncomingResponseTrait::consume(&mut state.http(), id)?;
-            remember(&mut state.incoming, &body, Source::Response);
-            if let Ok(body) = &body {
-                lock(&state.ledger).watch(|witness| witness.consumes(response, body.rep()));
-            }
-            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
-                durable.exchanges.consume(response, body.rep());
-            }
-            Ok((body,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-response.body",
-        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostOutgoingResponse>,)| {
-            let state = store.data_mut();
-            let response = Resource::new_borrow(id.rep());
-            let body = HostOutgoingResponseTrait::body(&mut state.http(), id)?;
-            remember(&mut state.outgoing, &body, Target::Answer);
-            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
-                let response: &HostOutgoingResponse = state.table.get(&response)?;
-                durable.exchanges.begin_body(body.rep(), None, &response.headers);
-            }
-            Ok((body,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.body",
-        |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostOutgoingRequest>,)| {
-            let state = store.data_mut();
-            let request = Resource::new_borrow(id.rep());
-            let body = HostOutgoingRequestTrait::body(&mut state.http(), id)?;
-            remember(&mut state.outgoing, &body, Target::Request);
-            if let Ok(body) = &body {
-                let rep = request.rep();
-                lock(&state.ledger).watch(|witness| witness.begin_body(rep, body.rep()));
-            }
-            if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
-                let rep = request.rep();
-                let request: &HostOutgoingRequest = state.table.get(&request)?;
-                durable.exchanges.begin_body(body.rep(), Some(rep), &request.headers);
-            }
-            Ok((body,))
-        },
-    )?;
     Ok(())
 }
 
@@ -242,22 +173,6 @@ fn shadow_exchanges(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         },
     )?;
     Ok(())
-}
-
-/// Numbers of bodies are used again, so the newest entry of a number is the one that holds.
-fn remember<T, S: Copy>(known: &mut Vec<(u32, S)>, body: &Result<Resource<T>, ()>, what: S)
-where
-    T: 'static,
-{
-    let Ok(body) = body else { return };
-    match known.iter_mut().find(|(rep, _)| *rep == body.rep()) {
-        Some(entry) => entry.1 = what,
-        None => known.push((body.rep(), what)),
-    }
-}
-
-fn known<S: Copy>(known: &[(u32, S)], rep: u32) -> Option<S> {
-    known.iter().find(|(at, _)| *at == rep).map(|(_, what)| *what)
 }
 
 pub(super) type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
@@ -360,88 +275,6 @@ impl State {
         };
         lock(&self.ledger).record(FUNCTION, 0, "", &outcome);
         Ok(got)
-    }
-
-    fn body_stream(
-        &mut self,
-        id: Resource<HostIncomingBody>,
-    ) -> wasmtime::Result<Result<Resource<DynInputStream>, ()>> {
-        let Some(inner) = self.table.get_mut(&id)?.take_stream() else { return Ok(Err(())) };
-        let source = known(&self.incoming, id.rep()).unwrap_or(Source::Response);
-        let inner: Option<DynInputStream> = match &mut self.durable {
-            Some(durable) if source == Source::Response => {
-                drop(inner);
-                let stream: DynInputStream =
-                    Box::new(FixedInput::new(durable.exchanges.take_body(id.rep())));
-                return Ok(Ok(self.table.push_child(stream, &id)?));
-            }
-            Some(_) => Some(Box::new(InputBody { ledger: self.ledger.clone() })),
-            None if lock(&self.ledger).is_replay() => None,
-            None => Some(Box::new(inner)),
-        };
-        let number = self.next_stream();
-        lock(&self.ledger).watch(|witness| witness.reads(id.rep(), number));
-        let stream: DynInputStream =
-            Box::new(Incoming { inner, number, source, ledger: self.ledger.clone() });
-        Ok(Ok(self.table.push_child(stream, &id)?))
-    }
-
-    fn body_write(
-        &mut self,
-        id: Resource<HostOutgoingBody>,
-    ) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
-        let Some(inner) = self.table.get_mut(&id)?.take_output_stream() else {
-            return Ok(Err(()));
-        };
-        let target = known(&self.outgoing, id.rep()).unwrap_or(Target::Request);
-        if let Some(durable) = &self.durable {
-            let stream: DynOutputStream =
-                Box::new(durable.exchanges.output(id.rep(), target, &self.ledger));
-            return Ok(Ok(self.table.push_child(stream, &id)?));
-        }
-        let number = self.next_stream();
-        let mut ledger = lock(&self.ledger);
-        ledger.watch(|witness| witness.writes(id.rep(), number));
-        let inner = (!ledger.is_replay()).then_some(inner);
-        drop(ledger);
-        let stream: DynOutputStream =
-            Box::new(Outgoing { inner, number, target, ledger: self.ledger.clone() });
-        Ok(Ok(self.table.push_child(stream, &id)?))
-    }
-
-    fn body_finish(
-        &mut self,
-        id: Resource<HostOutgoingBody>,
-        trailers: Option<Resource<FieldMap>>,
-    ) -> wasmtime::Result<Result<(), ErrorCode>> {
-        const FUNCTION: Function = Function::HttpFinish;
-        let is_answer = known(&self.outgoing, id.rep()) == Some(Target::Answer);
-        let rep = id.rep();
-        let body = self.table.delete(id)?;
-        let trailers = trailers.map(|trailers| self.table.delete(trailers)).transpose()?;
-        let arguments = trailers.as_ref().map_or(0, |trailers| hash_fields(&[], trailers));
-        if is_answer && let Some(trailers) = &trailers {
-            lock(&self.ledger).answer.trailers = Some((**trailers).clone());
-        }
-        if self.durable.is_some() {
-            let finished = self.exchange_finish(rep, is_answer, trailers.map(Into::into));
-            drop(body);
-            return finished;
-        }
-        let replayed = lock(&self.ledger).replayed(FUNCTION, arguments, "")?;
-        match replayed {
-            Some(Outcome::Done) => return Ok(Ok(())),
-            Some(Outcome::Failed(fault)) => return Ok(Err(faults::from_fault(&fault))),
-            Some(other) => return Err(lock(&self.ledger).unexpected(FUNCTION, &other)),
-            None => {}
-        }
-        let finished = body.finish(trailers);
-        let outcome = match &finished {
-            Ok(()) => Outcome::Done,
-            Err(code) => Outcome::Failed(faults::to_fault(code)),
-        };
-        lock(&self.ledger).record(FUNCTION, arguments, "", &outcome);
-        Ok(finished)
     }
 
     fn handle(
@@ -568,6 +401,7 @@ impl State {
             let mut ledger = lock(&self.ledger);
             ledger.note(Function::HttpRespond, arguments, &text)?;
             ledger.answer.head = Some((status.as_u16(), (*response.headers).clone()));
+            ledger.answer.has_body = response.body.is_some();
             ledger.answer.at = Some(Instant::now());
             // The answer of a durable invocation goes out when it has ended.
             if ledger.is_replay() || self.durable.is_some() {
@@ -577,8 +411,4 @@ impl State {
         answer::deliver(self, response);
         Ok(())
     }
-}
-
-fn no_body() -> HyperOutgoingBody {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
 }

@@ -4,6 +4,7 @@
 //! when live, answered from the recording in a replay. What follows from the guest's own actions
 //! (header fields, request builders, files in memory) is left to Wasmtime's implementations.
 
+mod bodies;
 mod calls;
 mod cli;
 mod clocks;
@@ -18,11 +19,12 @@ mod poll;
 mod state;
 mod streams;
 
+pub(crate) use bodies::Written;
 pub(crate) use exchange::Exchanges;
 pub(crate) use faults::host_error;
-pub(crate) use fields::fields;
+pub(crate) use fields::{HeadersTooLarge, fields};
 pub(crate) use http::Hooks;
-pub(crate) use streams::{OutputTooLarge, Source, Target};
+pub(crate) use streams::{OutputTooLarge, Source};
 
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::{

@@ -10,6 +10,7 @@ use nexus_model::record::Stream;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::bodies::Buffer;
 use super::faults;
 use crate::ledger::{Ledger, Shared, lock};
 
@@ -151,6 +152,8 @@ pub(super) struct Outgoing {
     pub(super) inner: Option<Box<dyn OutputStream>>,
     pub(super) number: u32,
     pub(super) target: Target,
+    /// Counts what waits for the network, for a request.
+    pub(super) buffer: Option<Buffer>,
     pub(super) ledger: Shared,
 }
 
@@ -244,6 +247,24 @@ impl Outgoing {
     }
 }
 
+/// Counts what is about to be written before the network can take it.
+fn count(buffer: &Option<Buffer>, bytes: usize) -> StreamResult<()> {
+    let Some(buffer) = buffer else { return Ok(()) };
+    buffer.add(bytes).map_err(|code| StreamError::LastOperationFailed(wasmtime::Error::new(code)))
+}
+
+/// What a write came to, where nothing was written after all.
+fn written(
+    buffer: &Option<Buffer>,
+    bytes: usize,
+    result: StreamResult<()>,
+) -> StreamResult<Option<usize>> {
+    if let (Some(buffer), Err(_)) = (buffer, &result) {
+        buffer.remove(bytes);
+    }
+    result.map(|()| None)
+}
+
 #[async_trait]
 impl OutputStream for Outgoing {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
@@ -252,7 +273,9 @@ impl OutputStream for Outgoing {
             return replayed.map(drop);
         }
         let Some(inner) = &mut self.inner else { return Err(StreamError::Closed) };
-        let result = inner.write(bytes.clone()).map(|()| None);
+        let counted = count(&self.buffer, bytes.len());
+        let result = counted.and_then(|()| inner.write(bytes.clone()));
+        let result = written(&self.buffer, bytes.len(), result);
         self.keep(call, None, (result, &bytes)).map(drop)
     }
 
@@ -294,7 +317,11 @@ impl OutputStream for Outgoing {
         }
         let began = self.begin(call.0);
         let Some(inner) = &mut self.inner else { return Err(StreamError::Closed) };
-        let result = inner.blocking_write_and_flush(bytes.clone()).await.map(|()| None);
+        let result = match count(&self.buffer, bytes.len()) {
+            Ok(()) => inner.blocking_write_and_flush(bytes.clone()).await,
+            Err(error) => Err(error),
+        };
+        let result = written(&self.buffer, bytes.len(), result);
         self.keep(call, Some(began), (result, &bytes)).map(drop)
     }
 }
@@ -379,7 +406,7 @@ impl OutputStream for LogOutput {
             let operations = ledger.operations();
             ledger.logs.write(self.stream, &bytes, operations);
         } else {
-            ledger.output.push(&bytes);
+            ledger.output.push_result(&bytes);
             let limit = limits::OUTPUT_BYTES_MAX;
             if ledger.output.size > limit as u64 {
                 return Err(StreamError::Trap(wasmtime::Error::new(OutputTooLarge { limit })));

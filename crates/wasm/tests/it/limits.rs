@@ -19,8 +19,18 @@ async fn memory_is_limited_and_said_so() {
 #[tokio::test]
 async fn output_is_limited() {
     let world = World::of("command").await;
-    let (ended, _) = world.command(&["flood"], "").await;
-    assert_eq!(ended.failure.unwrap().code, "NX5008");
+    let (ended, mut record) = world.command(&["flood"], "").await;
+    let failure = ended.failure.unwrap();
+    let limit = limits::OUTPUT_BYTES_MAX;
+    let message = format!("the output exceeds the limit of {limit} bytes");
+    assert_eq!((failure.code.as_str(), failure.message), ("NX5008", message));
+
+    // Older recordings have a backtrace as their message.
+    let older = "error while executing at wasm backtrace:\n    0: 0x1".to_owned();
+    record.failure.as_mut().unwrap().message = older;
+    record.not_replayable.clear();
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
 }
 
 #[tokio::test]

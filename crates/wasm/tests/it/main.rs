@@ -7,6 +7,7 @@ mod debug;
 mod durable;
 mod functions;
 mod guests;
+mod hostile;
 mod inspect;
 mod journal;
 mod limits;

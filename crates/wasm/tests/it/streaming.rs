@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, StreamBody};
 use nexus_exec::Body;
 use nexus_model::record::Status;
@@ -110,6 +111,49 @@ async fn an_answer_that_breaks_off_is_no_whole_answer() {
     assert_eq!(ended.status, Status::Trapped);
     assert_eq!(text(&ended.output.bytes), "half of it");
     let _ = collected.unwrap_err();
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+}
+
+#[tokio::test]
+async fn a_body_that_the_guest_leaves_is_broken_off() {
+    let world = World::of("http").await;
+    let mut call = world.call(request("GET", "/unfinished", nexus_exec::empty_body()));
+    let (respond, answer) = oneshot::channel();
+    call.respond = Some(respond);
+    let client = async {
+        let mut body = answer.await.unwrap().into_body();
+        let first = body.frame().await.unwrap().unwrap();
+        assert_eq!(first.data_ref().unwrap(), "half of it");
+        // The server is not told of the end in the same turn: it would throw away what it has.
+        let again = std::future::poll_fn(|context| {
+            let polled = std::pin::Pin::new(&mut body).poll_frame(context);
+            std::task::Poll::Ready(polled.is_pending())
+        });
+        assert!(again.await);
+        let _ = body.frame().await.unwrap().unwrap_err();
+    };
+    let ((ended, record), ()) = tokio::join!(world.record(call), client);
+    let failure = ended.failure.unwrap();
+    assert_eq!((ended.status, failure.code.as_str()), (Status::Failed, "NX5002"), "{failure:?}");
+    assert!(failure.message.contains("before its answer was complete"), "{failure:?}");
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+
+    // Recordings that were made before this counted as a failure say otherwise.
+    let mut older = record;
+    older.status = Status::Succeeded as i32;
+    older.failure = None;
+    let replayed = world.prepared.replay(&older, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+}
+
+#[tokio::test]
+async fn a_request_that_the_guest_leaves_is_no_whole_request() {
+    let world = World::of("http").await;
+    let (ended, record) = world.http("/post-half?upstream").await;
+    let said = text(&ended.output.bytes);
+    assert!(said.starts_with("Err("), "{said}");
     let replayed = world.prepared.replay(&record, None).await.unwrap();
     assert_eq!(replayed.view.divergence, None);
 }

@@ -1,8 +1,8 @@
 // fetch over wasi:http, and the conversions between its types and those of the Fetch standard.
 import { dispose, http, needLive, outgoing } from "nexus:host";
-import { ready } from "nexus:loop";
+import { forget, ready } from "nexus:loop";
 import { decodeUtf8, encodeUtf8 } from "nexus:text";
-import { fromInput, sendBody } from "nexus:streams";
+import { WriteError, fromInput, sendBody } from "nexus:streams";
 import { Headers, Request, Response, takeBody } from "nexus:fetch-types";
 import { URL } from "nexus:url";
 
@@ -73,14 +73,29 @@ function start(request, url, body) {
 async function exchange(request, url, body) {
   request.signal?.throwIfAborted();
   const { future, outBody } = start(request, url, body);
-  const sent = sendBody(outBody, http.OutgoingBody, body);
-  sent.catch(() => {}); // The answer, or its absence, tells what went wrong.
-  const arrived = ready(future.subscribe());
+  const arrival = future.subscribe();
+  const firsts = [ready(arrival)];
+  firsts.push(new Promise((_, reject) => {
+    sendBody(outBody, http.OutgoingBody, body).catch((error) => {
+      // Where the other side takes no more, its answer tells why, or the absence of one.
+      if (error instanceof WriteError) return;
+      dispose(outBody);
+      reject(error);
+    });
+  }));
   if (request.signal) {
-    await Promise.race([arrived, new Promise((_, reject) => {
+    firsts.push(new Promise((_, reject) => {
       request.signal.addEventListener("abort", () => reject(request.signal.reason));
-    })]);
-  } else await arrived;
+    }));
+  }
+  try {
+    await Promise.race(firsts);
+  } catch (error) {
+    // Nobody waits for the answer: the request is given up.
+    forget(arrival);
+    dispose(future);
+    throw error;
+  }
   const result = future.get();
   dispose(future);
   const answer = result?.val ?? result;

@@ -1,7 +1,7 @@
 import "nexus:globals";
 import { dispose, http } from "nexus:host";
-import { run } from "nexus:loop";
-import { sendBody } from "nexus:streams";
+import { idle, run } from "nexus:loop";
+import { sendBody, withFirst } from "nexus:streams";
 import { Request, takeBody } from "nexus:fetch-types";
 import { incomingBody, methodText, toFields, toHeaders } from "nexus:fetch";
 import { context } from "nexus:function";
@@ -22,6 +22,16 @@ function toRequest(incoming) {
   return new Request(url, { method, headers, body });
 }
 
+// Whether a body that streams fails at once is known before the head goes out: then the whole answer
+// can say so. A body that has nothing to say yet does not keep the head back.
+async function begun(body) {
+  if (body === null || body instanceof Uint8Array) return body;
+  const chunks = body[Symbol.asyncIterator]();
+  const first = chunks.next();
+  await Promise.race([first, idle()]);
+  return withFirst(first, chunks);
+}
+
 async function answer(incoming, setAnswer) {
   const response = await handler(toRequest(incoming), context);
   if (typeof response?.status !== "number" || !response.headers) {
@@ -31,11 +41,12 @@ async function answer(incoming, setAnswer) {
   if (body instanceof Uint8Array && !response.headers.has("content-length")) {
     response.headers.set("content-length", String(body.length));
   }
+  const chunks = await begun(body);
   const outgoing = new http.OutgoingResponse(toFields(response.headers));
   outgoing.setStatusCode(response.status);
   const outgoingBody = outgoing.body();
   setAnswer({ tag: "ok", val: outgoing });
-  await sendBody(outgoingBody, http.OutgoingBody, body);
+  await sendBody(outgoingBody, http.OutgoingBody, chunks);
 }
 
 export const incomingHandler = {
@@ -50,8 +61,8 @@ export const incomingHandler = {
       run(() => answer(incoming, setAnswer));
     } catch (error) {
       const text = report(error);
-      // After the head is gone only a trap can tell the client that the body is not whole.
-      if (answered) throw error;
+      // After the head is gone the host breaks off a body that was not finished.
+      if (answered) return;
       setAnswer({ tag: "err", val: { tag: "internal-error", val: text } });
     }
     dispose(incoming);

@@ -26,6 +26,14 @@ export function ready(pollable) {
   return new Promise((wake) => waiting.push({ pollable, wake }));
 }
 
+// Waits no longer for a pollable, and drops it if it was not ready yet.
+export function forget(pollable) {
+  const at = waiting.findIndex((it) => it.pollable === pollable);
+  if (at < 0) return;
+  waiting.splice(at, 1);
+  dispose(pollable);
+}
+
 function insertTimer(timer) {
   let at = timers.length;
   while (at > 0 && timers[at - 1].due > timer.due) at--;
@@ -80,6 +88,13 @@ function block() {
   }
 }
 
+let idlers = [];
+
+// Resolves when nothing is left to do but to wait for the outside.
+export function idle() {
+  return new Promise((wake) => idlers.push(wake));
+}
+
 // Runs an asynchronous function to its end, and gives its value or throws what it threw.
 export function run(body) {
   let settled;
@@ -90,6 +105,12 @@ export function run(body) {
   for (;;) {
     jobs.drain();
     if (settled !== undefined) break;
+    if (idlers.length > 0) {
+      const woken = idlers;
+      idlers = [];
+      for (const wake of woken) wake();
+      continue;
+    }
     if (waiting.length === 0 && timers.length === 0) {
       throw new Error("the handler waits for a promise that nothing can settle any more");
     }

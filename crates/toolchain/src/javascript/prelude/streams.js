@@ -49,7 +49,7 @@ class Source {
     for (const wake of waiters) wake();
   }
   async take() {
-    await this.started;
+    await this.started.catch(() => {});
     for (;;) {
       if (this.queue.length > 0) return { value: this.queue.shift(), done: false };
       if (this.failure) throw this.failure.reason;
@@ -114,7 +114,12 @@ export class ReadableStream {
   pipeThrough({ readable, writable }) { this.pipeTo(writable).catch(() => {}); return readable; }
   async pipeTo(writable) {
     const writer = writable.getWriter();
-    for await (const chunk of this) await writer.write(chunk);
+    try {
+      for await (const chunk of this) await writer.write(chunk);
+    } catch (error) {
+      await writer.abort(error);
+      throw error;
+    }
     await writer.close();
   }
   tee() {
@@ -135,13 +140,22 @@ export class TransformStream {
     let controller;
     this.readable = new ReadableStream({ start(it) { controller = it; } });
     const started = Promise.resolve(transformer.start?.(controller));
-    const writer = {
-      async write(chunk) {
+    // What fails here fails for who reads, too.
+    const guarded = async (work) => {
+      try {
         await started;
+        await work();
+      } catch (error) {
+        controller.error(error);
+        throw error;
+      }
+    };
+    const writer = {
+      write: (chunk) => guarded(async () => {
         if (transformer.transform) await transformer.transform(chunk, controller);
         else controller.enqueue(chunk);
-      },
-      async close() { await started; await transformer.flush?.(controller); controller.close(); },
+      }),
+      close: () => guarded(async () => { await transformer.flush?.(controller); controller.close(); }),
       async abort(reason) { controller.error(reason); },
       releaseLock() {},
     };
@@ -178,6 +192,9 @@ function failureText(error) {
   return payload?.tag ?? String(error);
 }
 
+// The other side takes no more of a body.
+export class WriteError extends Error {}
+
 // Writes all of `bytes`, as fast as the other side takes them.
 export async function writeAll(output, bytes) {
   let at = 0;
@@ -191,13 +208,23 @@ export async function writeAll(output, bytes) {
         continue;
       }
     } catch (error) {
-      throw new Error(`failed to write the body: ${failureText(error)}`);
+      throw new WriteError(`failed to write the body: ${failureText(error)}`);
     }
     await ready(output.subscribe());
   }
 }
 
-// Sends a body: bytes at once, anything else piece by piece as it comes.
+// Chunks of which the first one was asked for before.
+export async function* withFirst(first, chunks) {
+  try {
+    for (let next = await first; !next.done; next = await chunks.next()) yield next.value;
+  } finally {
+    await chunks.return();
+  }
+}
+
+// Sends a body: bytes at once, anything else piece by piece as it comes. A body that fails is not
+// finished: the host breaks it off.
 export async function sendBody(outgoingBody, OutgoingBody, body) {
   const output = outgoingBody.write();
   try {

@@ -21,6 +21,7 @@ fn main() {
         Some("say") => eprint!("{input}"),
         Some("exit") => std::process::exit(7),
         Some("files") => files(),
+        Some("hostile") => hostile(&arguments[1]),
         Some("secret") => {
             let secret = std::env::var("TOKEN").expect("TOKEN");
             eprintln!("the secret is {secret}");
@@ -58,4 +59,67 @@ fn files() {
     println!("Os {}", full.raw_os_error().expect("code"));
     let sockets = std::net::TcpStream::connect("127.0.0.1:1");
     println!("{}", sockets.expect_err("denied").kind());
+}
+
+/// Uses the file system as nobody should.
+fn hostile(how: &str) {
+    use std::fs;
+    match how {
+        // Chains of folders, each moved into the last folder of the one before.
+        "depth" => {
+            let chain = "/a".repeat(1_000);
+            for number in 0..30 {
+                fs::create_dir_all(&chain).expect("chain");
+                fs::create_dir(format!("/b{number}")).expect("folder");
+                fs::rename("/a", format!("/b{number}/a")).expect("into");
+                if number > 0 {
+                    let last = format!("/b{number}{chain}/b");
+                    fs::rename(format!("/b{}", number - 1), last).expect("deeper");
+                }
+            }
+            let inside = format!("/b29{chain}/b/c");
+            println!("{:?}", fs::rename("/b29", inside).expect_err("itself").raw_os_error());
+        }
+        #[expect(deprecated, reason = "the only stable function that makes links here")]
+        "links" => {
+            fs::create_dir("/folder").expect("folder");
+            fs::soft_link("folder", "/link0").expect("link");
+            for number in 1..16 {
+                let target = format!("link{}/../", number - 1).repeat(8) + "folder";
+                fs::soft_link(target, format!("/link{number}")).expect("link");
+            }
+            println!("{:?}", fs::metadata("/link15").expect_err("many").raw_os_error());
+        }
+        "files" => {
+            let mut count = 0_u32;
+            let refused = loop {
+                match fs::write(format!("/{count:0>200}"), "") {
+                    Ok(()) => count += 1,
+                    Err(error) => break error,
+                }
+            };
+            println!("{count} {:?}", refused.kind());
+        }
+        "path" => {
+            let long = "/x".repeat(50_000);
+            println!("{:?}", fs::metadata(long).expect_err("long").raw_os_error());
+        }
+        _ => {
+            for number in 0..2_000 {
+                fs::write(format!("/{number:0>200}"), "").expect("file");
+            }
+            let mut open = Vec::new();
+            let refused = loop {
+                let listed = fs::read_dir("/").and_then(|mut list| {
+                    list.next().transpose()?;
+                    Ok(list)
+                });
+                match listed {
+                    Ok(list) => open.push(list),
+                    Err(error) => break error,
+                }
+            };
+            println!("{} {:?}", open.len(), refused.raw_os_error());
+        }
+    }
 }

@@ -33,6 +33,16 @@ impl exports::nexus::function::handler::Guest for Function {
             }
             "recurse" => return Ok(answer(format!("{}", recurse(1)))),
             "emit" => return Ok(emit(&text)),
+            "long-failure" => return Err(Error::Transient("x".repeat(1 << 20))),
+            "long-type" => {
+                let content_type = "x".repeat(1 << 20);
+                let payload = Some(Payload { content_type, data: Vec::new() });
+                return Ok(Output { payload, events: Vec::new() });
+            }
+            "many-events" => {
+                let events = (0..20).map(|_| large()).collect();
+                return Ok(Output { payload: None, events });
+            }
             "small" => return Ok(answer(text)),
             _ => {}
         }
@@ -56,6 +66,20 @@ impl exports::nexus::function::handler::Guest for Function {
             context::traceparent(),
             context::deadline_ms(),
         )))
+    }
+}
+
+fn large() -> Event {
+    Event {
+        id: String::new(),
+        source: String::new(),
+        ty: "large".into(),
+        subject: None,
+        time: None,
+        datacontenttype: Some("application/octet-stream".into()),
+        dataschema: None,
+        extensions: Vec::new(),
+        data: Some(vec![b'x'; 1_000_000]),
     }
 }
 

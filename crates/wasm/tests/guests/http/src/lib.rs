@@ -25,6 +25,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Function {
             "/sized" => return sized(out),
             "/secret" => return secret(out),
             "/late-trap" => return late_trap(out),
+            "/unfinished" => return unfinished(out),
             "/silent" => return,
             "/trap" => outer_of_the_trap(),
             "/sleep" => std::thread::sleep(Duration::from_secs(3_600)),
@@ -37,6 +38,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Function {
             "/chance" => chance(),
             "/fanout" => fan_out(query),
             "/post" => post(query, &body(&request)),
+            "/headers" => headers(),
+            "/handles" => handles(),
+            "/buffers" => buffers(query),
+            "/post-half" => post_half(query),
             "/clock" => clock(),
             _ => {
                 let count = body(&request).len();
@@ -158,6 +163,72 @@ fn late_trap(out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(response));
     write(&outgoing, b"half of it");
     panic!("in the middle");
+}
+
+/// Leaves the body of its answer without saying that it is whole.
+fn unfinished(out: ResponseOutparam) {
+    let response = OutgoingResponse::new(Fields::new());
+    let outgoing = response.body().expect("body");
+    ResponseOutparam::set(out, Ok(response));
+    write(&outgoing, b"half of it");
+    drop(outgoing);
+    // Goes on for a while: who reads the answer may have noticed by now.
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// Sends a request and leaves its body in the same way.
+fn post_half(authority: &str) -> String {
+    let request = OutgoingRequest::new(Fields::new());
+    request.set_scheme(Some(&Scheme::Http)).expect("scheme");
+    request.set_authority(Some(authority)).expect("authority");
+    request.set_path_with_query(Some("/reflect")).expect("path");
+    request.set_method(&Method::Post).expect("method");
+    let body = request.body().expect("body");
+    let future = outgoing_handler::handle(request, None).expect("handle");
+    write(&body, b"half of it");
+    drop(body);
+    future.subscribe().block();
+    let answer = future.get().expect("ready").expect("once");
+    format!("{:?}", answer.map(|response| response.status()))
+}
+
+/// Maps of header fields, each within its limit.
+fn headers() -> String {
+    let mut kept = Vec::new();
+    loop {
+        let fields = Fields::new();
+        fields.append("x-long", &[b'x'; 100_000]).expect("field");
+        kept.push(fields);
+    }
+}
+
+fn handles() -> String {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(Fields::new());
+    }
+}
+
+/// Bodies that wait because their requests are never sent.
+fn buffers(authority: &str) -> String {
+    let mut kept = Vec::new();
+    let piece = [b'x'; 4096];
+    loop {
+        let request = OutgoingRequest::new(Fields::new());
+        request.set_authority(Some(authority)).expect("authority");
+        let body = request.body().expect("body");
+        let stream = body.write().expect("stream");
+        while stream.check_write().expect("room") > 0 {
+            let whole: Vec<u8> = piece.repeat(16);
+            if let Err(error) = stream.write(&whole) {
+                let StreamError::LastOperationFailed(error) = error else {
+                    return "closed".to_owned();
+                };
+                return format!("{} {}", kept.len(), error.to_debug_string());
+            }
+        }
+        kept.push((stream, body, request));
+    }
 }
 
 fn chance() -> String {
