@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nexus_log::{Entry, Position};
 use nexus_model::record::Record;
-use nexus_model::{EventId, Timestamp};
+use nexus_model::{EventId, InvocationId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,8 @@ pub(crate) struct Driver {
     outbox: Vec<Out>,
     /// Schedules whose events are being appended.
     firing: HashSet<EventId>,
+    /// Invocations whose ends are being appended.
+    closing: HashSet<InvocationId>,
     events: Events,
     read_ahead: Arc<ReadAhead>,
     endings: Endings,
@@ -125,6 +127,7 @@ impl Driver {
             suspects: Suspects::default(),
             outbox: Vec::new(),
             firing: HashSet::new(),
+            closing: HashSet::new(),
             events: Events::default(),
             read_ahead,
             endings: Endings::default(),
@@ -265,6 +268,11 @@ impl Driver {
                 }
             }
             Record::Signal(record) => self.signal_applies(record),
+            Record::Invocation(record) => {
+                if let Some(id) = record.invocation_id() {
+                    self.closing.remove(&id);
+                }
+            }
             Record::Delivery(record) if record.function.is_empty() => {
                 if let Ok(schedule) = EventId::try_from(&record.event[..]) {
                     self.firing.remove(&schedule);
@@ -312,7 +320,7 @@ impl Driver {
                         self.outbox.push(Out::Settle(id));
                     }
                 }
-                Action::Close(run) => self.outbox.push(Out::Close(run)),
+                Action::Close(run) => self.close(run),
                 Action::Resume(run) => self.resume(run),
                 Action::WakeAt(run, at_ns) => self.timers.wake(run, at_ns),
                 Action::Strike(run) => {
@@ -325,6 +333,14 @@ impl Driver {
         }
         self.shared.pending.store(self.shard.pending(), Ordering::Relaxed);
         self.shared.schedules.store(self.shard.schedules.len(), Ordering::Relaxed);
+    }
+
+    /// Appends the end of an invocation that nobody runs, once: it may have been cancelled twice, or
+    /// while it was about to go on.
+    fn close(&mut self, run: InvocationId) {
+        if self.closing.insert(run) {
+            self.outbox.push(Out::Close(run));
+        }
     }
 
     fn wanted(&self, id: Id) -> Option<Wanted> {

@@ -341,11 +341,23 @@ impl Shard {
             return;
         }
         self.spend(lane, record.started_ns);
-        self.named.remove(&EventId::from_bytes(*id.as_bytes()));
-        let signals = self.early.remove(&id).unwrap_or_default();
+        let signals = self.early_signals(&members);
         let sequence = self.position;
         let run = Run { signals, ..Run::new(record.clone(), lane, (members, sequence)) };
         self.runs.insert(id, run);
+    }
+
+    /// The signals to calls that begin now, which do not wait for their turn any more. A call that
+    /// joins a batch has no invocation of its own: what it was sent is for that of the batch.
+    fn early_signals(&mut self, members: &[EventId]) -> Vec<WaitingSignal> {
+        let mut signals = Vec::new();
+        for event in members {
+            self.named.remove(event);
+            let early = self.early.remove(&InvocationId::from_bytes(*event.as_bytes()));
+            signals.extend(early.unwrap_or_default());
+        }
+        signals.sort_by_key(|signal: &WaitingSignal| signal.sequence);
+        signals
     }
 
     /// Counts the begin of an attempt against the rate that holds for a lane.

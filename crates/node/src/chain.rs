@@ -77,6 +77,8 @@ impl Node {
 
     /// The functions at the end of a chain, the last one last, as far as the log knows them.
     async fn last_of_chain(&self, context: &CallContext, event: Option<EventId>) -> Vec<String> {
+        // The ends of those before it are recorded just now.
+        let _ = self.parts.log.flush().await;
         let mut names = vec![context.function.to_string()];
         let mut event = event;
         while let Some(id) = event.take() {

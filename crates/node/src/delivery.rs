@@ -23,7 +23,9 @@ use bytes::Bytes;
 use http::Response;
 use nexus_engine::{Delivery, DeliveryKey, Made, Resume, Worker};
 use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension, header_map};
-use nexus_model::record::{Body as StoredBody, Failure, Record, Status, SuspendedRecord};
+use nexus_model::record::{
+    Body as StoredBody, Failure, InvocationRecord, Record, Status, SuspendedRecord,
+};
 use nexus_model::{Code, Digest, EventId, InvocationId, Name, Partition, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +49,9 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const THROTTLED: Duration = Duration::from_millis(20);
 /// How long the end of an attempt waits for a log that refused it.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// How the failure of an invocation begins that succeeded, and whose events were refused then.
+const NOT_ACCEPTED: &str = "its events were not accepted: ";
 
 /// What became of a run.
 enum Ran {
@@ -392,11 +397,18 @@ impl Node {
             finished.ended.status = if retry { Status::Failed } else { Status::Refused };
             finished.ended.failure = Some(Failure {
                 code: error.code().as_str().to_owned(),
-                message: format!("its events were not accepted: {}", error.detail()),
+                message: format!("{NOT_ACCEPTED}{}", error.detail()),
                 ..Failure::default()
             });
         }
     }
+}
+
+/// Whether a function succeeded, and only the events that it returned were refused.
+pub(crate) fn returned_in_vain(record: &InvocationRecord) -> bool {
+    let own = [Code::GuestFailed.as_str(), Code::GuestRefused.as_str()];
+    let failure = record.failure.as_ref().filter(|at| !own.contains(&at.code.as_str()));
+    failure.is_some_and(|at| at.message.starts_with(NOT_ACCEPTED))
 }
 
 /// Whether the run was stopped because a piece of its journal could not be put on disk.

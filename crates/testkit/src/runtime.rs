@@ -29,8 +29,8 @@ use http_body_util::{BodyExt as _, channel::Channel};
 use nexus_exec::journal::{Ending, Header, Journal, Recorder};
 use nexus_exec::rehearsal::{Frame, Rehearsed, Scene};
 use nexus_exec::{
-    Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, Error, FunctionCall, Host,
-    HttpTimeouts, Inspected, Namespace, Payload, Prepared, Recording, Replayed, Runtime,
+    Body, Call, CallContext, CallInput, CapturedBody, Compiled, Ended, EnvVar, Error, FunctionCall,
+    Host, HttpTimeouts, Inspected, Namespace, Payload, Prepared, Recording, Replayed, Runtime,
     RuntimeStats, StateError, StateKey, StateWrite, Suspension, Unit, Wake, empty_body, full_body,
 };
 use nexus_model::record::{Failure, InvocationRecord, LogLine, Status, StoredEvent, input};
@@ -175,6 +175,10 @@ enum Done {
 
 #[async_trait]
 impl Prepared for FakeUnit {
+    fn env(&self) -> &[EnvVar] {
+        &self.unit.env
+    }
+
     async fn invoke(&self, call: Call, host: Arc<dyn Host>) -> Ended {
         self.state.running.fetch_add(1, Ordering::Relaxed);
         let _running = Running(&self.state.running);
@@ -261,9 +265,11 @@ impl Prepared for FakeUnit {
             ..Ended::default()
         };
         let invocation = record.invocation_id().unwrap_or(InvocationId::from_bytes([0; 16]));
+        // What returns something succeeds.
+        let same = !self.code.contains("return ") || ended.status == Status::Succeeded;
         let view = ReplayView {
             invocation,
-            verdict: Verdict::Identical,
+            verdict: if same { Verdict::Identical } else { Verdict::Diverged },
             operations: 0,
             summary: format!("identical, with {}", self.code),
             divergence: None,

@@ -104,7 +104,7 @@ impl Driver {
         if self.shard.runs.get(&id).is_some_and(closed) {
             // It was cancelled while it waited for its turn.
             self.scheduler.release(ticket);
-            self.outbox.push(Out::Close(id));
+            self.close(id);
             return;
         }
         let Some(resume) = self.resume_of(id) else {
@@ -254,7 +254,7 @@ impl Driver {
 
     /// An invocation that nobody runs any more although its end is not in the log.
     fn left_running(&mut self, id: InvocationId) {
-        if self.outbox.iter().any(|out| matches!(out, Out::Close(run) if *run == id)) {
+        if self.closing.contains(&id) {
             return;
         }
         let Some(run) = self.shard.runs.get(&id) else { return };

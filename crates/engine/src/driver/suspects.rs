@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use nexus_model::{InvocationId, limits};
 
 use super::Driver;
-use super::outbox::Out;
 
 /// So many crashes nobody in particular is blamed for.
 const TOGETHER_MAX: u32 = limits::RESUMES_WITHOUT_PROGRESS_MAX / 2;
@@ -55,7 +54,7 @@ impl Driver {
         let waiting = &mut self.suspects.waiting;
         if let Some(at) = waiting.iter().position(|other| *other == run) {
             waiting.remove(at);
-            self.outbox.push(Out::Close(run));
+            self.close(run);
         }
     }
 }

@@ -394,3 +394,35 @@ fn a_batch_goes_on_until_all_of_its_events_are_cancelled() {
         bench.decided(2, "durable", DeliveryDecision::Cancelled).expect(end);
     }
 }
+
+#[test]
+fn a_call_that_joins_a_batch_waits_no_more_and_loses_no_signal() {
+    let spec = r#"{"durable":true,"delivery":{"batch":{"size":2,"wait":1000}}}"#;
+    let mut bench = Bench::of(&[("durable", spec)]);
+    for number in [1, 2] {
+        let event = StoredEvent { ty: outgoing::INVOKE_TYPE.into(), ..StoredEvent::default() };
+        let meta = Meta { project: "shop".into(), ..Meta::default() };
+        let target = "durable".into();
+        let id = id(number);
+        bench.apply(Record::Event(EventRecord {
+            id,
+            meta,
+            event,
+            target,
+            ..EventRecord::default()
+        }));
+    }
+    bench.signal(2, (8, "go"));
+    bench.apply(Record::Started(StartedRecord {
+        id: id(1),
+        meta: meta(1),
+        function: "durable".into(),
+        attempt: 1,
+        durable: true,
+        batch: vec![id(2)],
+        ..StartedRecord::default()
+    }));
+    let run = bench.shard.runs.get(&InvocationId::from_bytes([1; 16])).unwrap();
+    assert_eq!(run.signals.iter().map(|signal| &*signal.name).collect::<Vec<_>>(), ["go"]);
+    assert_eq!((bench.shard.named.len(), bench.shard.early.len()), (0, 0));
+}

@@ -159,7 +159,7 @@ impl World {
         if let Some(taken) = taken
             && !self.random.one_in(4)
         {
-            self.checks.took(&taken, id);
+            self.checks.took(&taken, id, &self.shard);
             self.journal(self.running.len() - 1, vec![taken]);
         }
     }
@@ -242,7 +242,7 @@ impl World {
                 let signals = self.shard.runs.get(&id).map(|run| run.signals.clone());
                 if let Some(signal) = signals.unwrap_or_default().first() {
                     let taken = Bytes::copy_from_slice(&signal.id);
-                    self.checks.took(&taken, id);
+                    self.checks.took(&taken, id, &self.shard);
                     self.journal(at, vec![taken]);
                 }
             }

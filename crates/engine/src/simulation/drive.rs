@@ -56,7 +56,13 @@ impl World {
                     self.scheduler.forget(id, now_ns);
                     self.checks.ended(id, ended);
                 }
-                Action::Close(run) => self.outbox.push(Out::Close(run)),
+                Action::Close(run) => {
+                    // It may be cancelled twice.
+                    let known = |out: &Out| matches!(out, Out::Close(other) if *other == run);
+                    if !self.outbox.iter().any(known) {
+                        self.outbox.push(Out::Close(run));
+                    }
+                }
                 Action::Resume(run) => self.wake(run),
                 Action::WakeAt(run, at_ns) => drop(self.wakes.insert((at_ns, run), ())),
                 Action::Strike(run) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_model::record::{EventRecord, InvocationRecord, Record, Status};
+use nexus_model::view::Verdict;
 use nexus_model::{Code, Event};
 use nexus_node::{DeadLetterFilter, InvokeInput, Mode, ResultOf};
 use serde_json::json;
@@ -113,6 +114,10 @@ async fn returned_events_make_a_chain_and_its_last_link_is_no_longer_tried() {
     let failure = last.failure.clone().unwrap();
     assert_eq!(failure.code, Code::ChainTooLong.as_str());
     assert!(failure.message.contains("ping → pong"), "{failure:?}");
+    // By itself it succeeded: that is what a replay is held against.
+    let id = last.invocation_id().unwrap();
+    let replayed = world.node.replay(&admin(), id, Default::default()).await.unwrap();
+    assert_eq!(replayed.verdict, Verdict::Identical);
     let filter = DeadLetterFilter { function: Some("pong".into()), ..Default::default() };
     let dead = world.node.dead_letters(&admin(), filter, 0).await.unwrap();
     assert_eq!(dead[0].code, Code::ChainTooLong.as_str());
