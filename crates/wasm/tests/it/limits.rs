@@ -33,6 +33,17 @@ async fn output_is_limited() {
     assert_eq!(replayed.view.divergence, None);
 }
 
+/// A result may be larger than what is kept of a body that streams.
+#[tokio::test]
+async fn results_are_whole_up_to_their_limit() {
+    let world = World::of("command").await;
+    let (ended, record) = world.command(&["much"], "").await;
+    assert!(10 << 20 > limits::RECORD_BODY_BYTES_MAX);
+    assert_eq!((ended.status, ended.output.bytes.len()), (Status::Succeeded, 10 << 20));
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+}
+
 #[tokio::test]
 async fn log_lines_are_limited() {
     let world = World::of("command").await;

@@ -13,6 +13,12 @@ fn main() {
                 std::io::stdout().write_all(&piece).expect("stdout");
             }
         }
+        Some("much") => {
+            let piece = vec![b'x'; 1 << 20];
+            for _ in 0..10 {
+                std::io::stdout().write_all(&piece).expect("stdout");
+            }
+        }
         Some("noise") => {
             for line in 0..5_000 {
                 eprintln!("line {line}");
