@@ -14,6 +14,7 @@ mod calls;
 mod debug;
 mod host;
 pub mod journal;
+mod masks;
 pub mod rehearsal;
 mod runtime;
 mod state;
@@ -28,6 +29,7 @@ pub use debug::{
     ProfileOptions,
 };
 pub use host::{EmitError, Host, HttpError, HttpTimeouts, Unavailable};
+pub use masks::{mask_input, unmask_input};
 pub use runtime::{
     Artifacts, Compiled, EnvVar, Error, Inspected, Prepared, Replayed, Runtime, RuntimeStats, Unit,
     UnitLimits,

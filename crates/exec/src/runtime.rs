@@ -72,6 +72,9 @@ pub trait Runtime: Send + Sync + 'static {
 /// A unit that can be invoked, from many tasks at once.
 #[async_trait]
 pub trait Prepared: Send + Sync {
+    /// The environment that it runs with, as in its [`Unit`].
+    fn env(&self) -> &[EnvVar];
+
     /// Runs one call in a fresh instance, to its very end: the answer streamed, the instance gone.
     /// Never panics for what a guest does; every way to end is a [`Status`](nexus_model::record::Status).
     ///

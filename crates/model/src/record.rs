@@ -17,8 +17,8 @@ use prost::Message;
 pub use delivery::{ConfigRecord, DeliveryDecision, DeliveryRecord, NoteRecord, StartedRecord};
 pub use event::{EventRecord, Extension, StoredEvent};
 pub use invocation::{
-    CommandInput, Failure, HttpInput, Input, InvocationRecord, Level, LogLine, Meter, Output,
-    Status, Stream, Timings, Trigger, input,
+    CommandInput, Failure, HttpInput, Input, InputMask, InputPart, InvocationRecord, Level,
+    LogLine, Meter, Output, Status, Stream, Timings, Trigger, input,
 };
 pub use schedule::{JournalRecord, ProgressRecord, ScheduleRecord, SignalRecord, SuspendedRecord};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use nexus_exec::{CapturedBody, Ended, Recording};
+use nexus_exec::{CapturedBody, Ended, Recording, mask_input};
 use nexus_model::record::{
     Body, CommandInput, Failure, Header, HttpInput, Input, InvocationRecord, Level, Meta, Output,
     Record, Status, StoredEvent, Trigger, input,
@@ -189,7 +189,9 @@ impl Facts {
                 input::Form::Command(CommandInput { arguments, stdin: input_body })
             }
         };
-        record.input = Some(Input { form: Some(form) });
+        let mut input = Input { form: Some(form) };
+        record.input_masks = mask_input(&mut input, self.loaded.prepared.env());
+        record.input = Some(input);
         record.output = Some(Output {
             http_status: ended.http_status.into(),
             headers: pairs(ended.headers),

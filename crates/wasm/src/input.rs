@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use nexus_exec::journal::Journal;
-use nexus_exec::{Error, Unit};
+use nexus_exec::{Error, Unit, unmask_input};
 use nexus_model::Event;
 use nexus_model::record::{self, Body, HttpInput, InvocationRecord, StoredEvent, input};
 use nexus_model::resource::World;
@@ -44,6 +44,9 @@ pub(crate) fn whole_input(
         Ok(Body { inline: bytes, ..body.clone() })
     };
     let mut form = record.input.clone().and_then(|input| input.form);
+    if let Some(form) = &mut form {
+        unmask_input(form, &record.input_masks, |env| secret(unit, env));
+    }
     match &mut form {
         None => return Err(not_replayable("its input was not kept")),
         Some(input::Form::Http(http)) => http.body = kept(&http.body)?,

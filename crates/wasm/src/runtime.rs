@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_exec::rehearsal::{Rehearsed, Scene};
 use nexus_exec::{
-    Artifacts, Call, Compiled, Debugger, Ended, Error as ExecError, Host, Inspected, Prepared,
-    Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
+    Artifacts, Call, Compiled, Debugger, Ended, EnvVar, Error as ExecError, Host, Inspected,
+    Prepared, Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
 };
 use nexus_model::record::InvocationRecord;
 use nexus_model::view::FrameView;
@@ -353,6 +353,10 @@ pub(crate) struct Ready {
 
 #[async_trait]
 impl Prepared for Ready {
+    fn env(&self) -> &[EnvVar] {
+        &self.unit.env
+    }
+
     async fn invoke(&self, call: Call, host: Arc<dyn Host>) -> Ended {
         crate::invoke::invoke(self, call, host).await
     }

@@ -30,6 +30,7 @@ pub use entries::Entry;
 pub use function::Function;
 pub use outcome::{Fault, Item, Outcome};
 pub use piece::Partial;
+pub(crate) use read::restore;
 pub use read::{Divergence, Journal, Player, Stop};
 pub use view::entries;
 pub use write::Recorder;

@@ -114,7 +114,7 @@ impl Journal {
         }
         let mut entries = BytesMut::from(&self.entries[..]);
         for mask in masks {
-            restore(&mut entries, mask, value(mask.env));
+            restore(&mut entries, mask.offset, value(mask.env));
         }
         self.entries = entries.freeze();
     }
@@ -127,15 +127,16 @@ impl Journal {
         }
         let mut bytes = BytesMut::from(&body[..]);
         for mask in masks {
-            restore(&mut bytes, mask, value(mask.env));
+            restore(&mut bytes, mask.offset, value(mask.env));
         }
         bytes.freeze()
     }
 }
 
-fn restore(bytes: &mut [u8], mask: &Mask, value: Option<&[u8]>) {
+/// Puts the value of a secret back where it was masked.
+pub(crate) fn restore(bytes: &mut [u8], offset: u32, value: Option<&[u8]>) {
     let Some(value) = value else { return };
-    let start = mask.offset as usize;
+    let start = offset as usize;
     if let Some(place) = bytes.get_mut(start..start + value.len()) {
         place.copy_from_slice(value);
     }

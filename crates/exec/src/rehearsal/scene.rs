@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use bytes::{Bytes, BytesMut};
-use nexus_model::record::{Header, Input, input};
+use bytes::Bytes;
+use nexus_model::record::{Input, input};
 use nexus_model::{InvocationId, Name, Timestamp};
 use serde_json::{Value, json};
 
 use super::Effect;
 use crate::EnvVar;
-use crate::journal::{self, Function, Journal, Outcome, Player};
+use crate::journal::{Function, Journal, Outcome, Player};
+use crate::masks::{each_part, mask_bytes};
 
 /// A recording apart from the version that made it: what went in, and what the world answered.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ impl Scene {
     pub fn mask_secrets(&mut self) {
         let secrets = std::mem::take(&mut self.secrets);
         for secret in &secrets {
-            self.each_bytes(&mut |bytes| mask(bytes, secret.value.as_bytes()));
+            self.each_bytes(&mut |bytes| mask_bytes(bytes, secret.value.as_bytes(), |_| {}));
         }
         let stars = |var: EnvVar| EnvVar { value: "*".repeat(var.value.len()), ..var };
         self.secrets = secrets.into_iter().map(stars).collect();
@@ -126,20 +127,13 @@ impl Scene {
 
     /// Shows everything that came from outside to `change`.
     fn each_bytes(&mut self, change: &mut dyn FnMut(&mut Bytes)) {
-        fn headers(headers: &mut [Header], change: &mut dyn FnMut(&mut Bytes)) {
-            headers.iter_mut().for_each(|header| change(&mut header.value));
-        }
-        match &mut self.input.form {
-            Some(input::Form::Http(http)) => {
-                headers(&mut http.headers, change);
-                headers(&mut http.trailers, change);
-                change(&mut http.body.inline);
+        if let Some(form) = &mut self.input.form {
+            each_part(form, &mut |_, _, bytes| change(bytes));
+            match form {
+                input::Form::Http(http) => change(&mut http.body.inline),
+                input::Form::Command(command) => change(&mut command.stdin.inline),
+                input::Form::Event(_) | input::Form::EventRef(_) => {}
             }
-            Some(input::Form::Event(event)) => {
-                event.data.iter_mut().for_each(|data| change(&mut data.inline));
-            }
-            Some(input::Form::Command(command)) => change(&mut command.stdin.inline),
-            Some(input::Form::EventRef(_)) | None => {}
         }
         let signals = self.signals.iter_mut().map(|(_, outcome)| outcome);
         let answers = self.effects.iter_mut().map(|effect| &mut effect.outcome);
@@ -153,15 +147,6 @@ impl Scene {
             named.entry(name.clone()).or_default().push_back(outcome.clone());
         }
         named
-    }
-}
-
-fn mask(bytes: &mut Bytes, secret: &[u8]) {
-    let mut copy = BytesMut::from(&bytes[..]);
-    let mut found = false;
-    journal::mask(&mut copy, secret, |_| found = true);
-    if found {
-        *bytes = copy.freeze();
     }
 }
 

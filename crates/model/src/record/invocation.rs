@@ -342,6 +342,45 @@ pub struct InvocationRecord {
     /// How many links led to it: see [`EventRecord::links`](super::EventRecord::links).
     #[prost(uint32, tag = "32")]
     pub chain: u32,
+    /// Where the values of secrets were replaced in the input; those in the bodies of requests and in
+    /// standard input stand in the journal.
+    #[prost(message, repeated, tag = "33")]
+    pub input_masks: Vec<InputMask>,
+}
+
+/// Where in the recorded input the value of a secret was replaced by filler of the same length.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct InputMask {
+    /// In what.
+    #[prost(enumeration = "InputPart", tag = "1")]
+    pub part: i32,
+    /// In which of several, from 0.
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    /// From which byte.
+    #[prost(uint32, tag = "3")]
+    pub offset: u32,
+    /// Which environment variable of the journal's header holds the secret.
+    #[prost(uint32, tag = "4")]
+    pub env: u32,
+}
+
+/// What an [`InputMask`] lies in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum InputPart {
+    /// Path and query of a request.
+    Path = 0,
+    /// The authority of a request.
+    Authority = 1,
+    /// The value of a header field of a request.
+    Header = 2,
+    /// The value of a trailer field of a request.
+    Trailer = 3,
+    /// The data of an event.
+    EventData = 4,
+    /// An argument of a command.
+    Argument = 5,
 }
 
 impl InvocationRecord {

@@ -169,7 +169,9 @@ impl World {
     ) -> (Ended, InvocationRecord) {
         let facts = Facts::of(&call);
         let ended = self.prepared.invoke(call, outside).await;
-        let record = facts.record(&ended, self.unit.world);
+        let mut record = facts.record(&ended, self.unit.world);
+        record.input_masks =
+            nexus_exec::mask_input(record.input.as_mut().unwrap(), self.prepared.env());
         (ended, record)
     }
 
