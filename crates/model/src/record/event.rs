@@ -175,3 +175,21 @@ impl Extension {
         (self.name.clone(), value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_older_builds_stand_in_the_depth() {
+        let stored = |depth, chain| {
+            let bytes = EventRecord { depth, chain, ..EventRecord::default() }.encode_to_vec();
+            EventRecord::decode(&bytes[..]).map(|record| record.links())
+        };
+        // What an older build wrote has no chain.
+        assert_eq!(stored(3, 0), Ok(3));
+        // A call that is waited for, far down in a chain.
+        assert_eq!(stored(1, 40), Ok(40));
+        assert_eq!(stored(0, 0), Ok(0));
+    }
+}
