@@ -24,17 +24,20 @@ use crate::recover::{self, Found};
 use crate::sealed::SealedSegment;
 use crate::segment::Segment;
 use crate::tail_reader::{Step, TailReader};
-use crate::{Error, FolderLock, files};
+use crate::{Error, FolderLock, files, mark};
 
 /// How much is copied at once, in bytes.
 const COPY_BYTES: usize = 1 << 20;
 
 /// Where a log is to be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CutOptions {
+pub struct CutOptions<'a> {
     /// The first record that does not stay. `None` cuts where the log is damaged so that it cannot
     /// be opened, and only there; so does a record behind that place.
     pub from: Option<u64>,
+    /// The file that says how far the log went, which is told that it goes less far now; see
+    /// [`LogConfig::mark`](crate::LogConfig::mark).
+    pub mark: Option<&'a Path>,
     /// Now: the folder with what is set aside is named by it.
     pub now: Timestamp,
 }
@@ -67,7 +70,11 @@ pub struct Cut {
 ///
 /// # Errors
 /// The folder is locked or cannot be read, or a newer version has written it.
-pub fn plan_cut(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Cut>, Error> {
+pub fn plan_cut(
+    dir: &Path,
+    disk: &dyn Disk,
+    options: CutOptions<'_>,
+) -> Result<Option<Cut>, Error> {
     let _lock = FolderLock::acquire(dir, disk)?;
     Ok(plan(dir, disk, options)?.map(|plan| plan.cut))
 }
@@ -77,7 +84,7 @@ pub fn plan_cut(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Opti
 ///
 /// # Errors
 /// As [`plan_cut`]; or a file cannot be copied or moved. Then it can be tried again.
-pub fn cut_dir(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Cut>, Error> {
+pub fn cut_dir(dir: &Path, disk: &dyn Disk, options: CutOptions<'_>) -> Result<Option<Cut>, Error> {
     let _lock = FolderLock::acquire(dir, disk)?;
     let Some(plan) = plan(dir, disk, options)? else { return Ok(None) };
     let aside = &plan.cut.aside;
@@ -88,8 +95,11 @@ pub fn cut_dir(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Optio
         disk.rename(&path, &to).map_err(|source| Error::io("move", &path, source))?;
         sync_dirs(disk, [aside.as_path(), dir])?;
     }
-    if let Some((number, end)) = plan.shortened {
-        shorten(dir, disk, aside, (number, end))?;
+    if let Some(shortened) = &plan.shortened {
+        shorten(dir, disk, aside, shortened)?;
+    }
+    if let Some(mark) = options.mark {
+        mark::lower(disk, mark, &recover::find(dir, disk)?)?;
     }
     Ok(Some(plan.cut))
 }
@@ -98,11 +108,18 @@ struct Plan {
     cut: Cut,
     /// What goes aside whole, the oldest first.
     moved: Vec<(FileKind, u64)>,
-    /// The tail of which only what lies before an offset stays.
-    shortened: Option<(u64, u64)>,
+    /// The tail of which only a part stays.
+    shortened: Option<Shortened>,
 }
 
-fn plan(dir: &Path, disk: &dyn Disk, options: CutOptions) -> Result<Option<Plan>, Error> {
+/// A tail that stays up to `end`, and whose file is to have this capacity: it may have become shorter.
+struct Shortened {
+    number: u64,
+    end: u64,
+    capacity: u64,
+}
+
+fn plan(dir: &Path, disk: &dyn Disk, options: CutOptions<'_>) -> Result<Option<Plan>, Error> {
     let (found, damage) = sound(dir, disk)?;
     let from = options.from.unwrap_or(u64::MAX);
     let mut cut = Cut {
@@ -183,7 +200,8 @@ fn plan_at(
     let mut shortened = None;
     if let Some(mut part) = sound_part(dir, disk, (damaged, from), found)? {
         moved.retain(|at| *at != (FileKind::Tail, damaged));
-        shortened = Some((damaged, part.end));
+        let capacity = part.reader.header.capacity;
+        shortened = Some(Shortened { number: damaged, end: part.end, capacity });
         cut.offset = part.end;
         cut.last_kept = part.next_sequence - 1;
         cut.last_kept_at = Some(part.newest);
@@ -311,7 +329,7 @@ fn shorten(
     dir: &Path,
     disk: &dyn Disk,
     aside: &Path,
-    (number, end): (u64, u64),
+    &Shortened { number, end, capacity }: &Shortened,
 ) -> Result<(), Error> {
     let path = path_of(dir, FileKind::Tail, number);
     let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
@@ -320,7 +338,7 @@ fn shorten(
     sync_dirs(disk, [aside])?;
     // Opening removes what is half made under this name.
     let beside = path_of(dir, FileKind::Sealing, number);
-    copy(disk, (&*file, &path), &beside, (end, size))?;
+    copy(disk, (&*file, &path), &beside, (end, capacity.max(size)))?;
     disk.rename(&beside, &path).map_err(|source| Error::io("rename", &beside, source))?;
     sync_dirs(disk, [dir])
 }

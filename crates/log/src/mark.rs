@@ -45,13 +45,16 @@ impl Reached {
     }
 }
 
-/// Checks that the log in `dir`, which no process may have open, goes as far as its mark says.
+/// Checks that the log in `dir`, which no process may have open, goes as far as its mark says; how far
+/// that is.
 ///
 /// # Errors
 /// [`Error::Shorter`] where it does not; [`Error::Corrupt`] where it is damaged; or it cannot be read.
-pub fn check_end(dir: &Path, disk: &dyn Disk, mark: &Path) -> Result<(), Error> {
+pub fn check_end(dir: &Path, disk: &dyn Disk, mark: &Path) -> Result<Reached, Error> {
     let _lock = FolderLock::acquire(dir, disk)?;
-    check(&recover::find(dir, disk)?, (dir, disk), mark)
+    let found = recover::find(dir, disk)?;
+    check(&found, (dir, disk), mark)?;
+    Ok(Reached::of(&found))
 }
 
 /// Takes the log in `dir`, which no process may have open, as it is from now on, however far it went
@@ -78,6 +81,14 @@ pub(crate) fn check(
         return Ok(());
     }
     Err(Error::Shorter { dir: dir.to_owned(), found, known })
+}
+
+/// Makes a mark that is there say no more than what was found.
+pub(crate) fn lower(disk: &dyn Disk, mark: &Path, found: &Found) -> Result<(), Error> {
+    match read(disk, mark)? {
+        None => Ok(()),
+        Some(_) => write(disk, mark, Reached::of(found)),
+    }
 }
 
 /// Writes a mark; where that fails the old one stays, which is behind.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nexus_log::{
-    CutOptions, Disk, Error, Log, Position, RealDisk, VerifyReport, cut_dir, plan_cut, verify_dir,
+    CutOptions, Disk, Error, Log, LogConfig, Position, RealDisk, VerifyReport, cut_dir, plan_cut,
+    verify_dir,
 };
 use nexus_model::record::{Body, Output, Record, Status};
 use nexus_model::{Digest, Timestamp};
@@ -183,7 +184,8 @@ fn the_fixture_of_version_1_is_readable() {
     });
 }
 
-const AT_DAMAGE: CutOptions = CutOptions { from: None, now: Timestamp::EPOCH };
+const MARK: &str = "/log.mark";
+const AT_DAMAGE: CutOptions<'_> = CutOptions { from: None, mark: None, now: Timestamp::EPOCH };
 
 /// The names of the files in a folder of a disk, and below it.
 fn names_below(sim: &SimDisk, folder: &Path) -> Vec<String> {
@@ -269,6 +271,34 @@ fn a_log_is_cut_from_the_record_that_is_named() {
     let cut = cut_from(end, &sim).unwrap();
     assert_eq!(cut, damage);
     assert!(cut.last_kept < end - 3, "{cut:?}");
+}
+
+/// A log that was cut reaches less far than before, and its mark knows that; a file that has become
+/// shorter has its size again.
+#[test]
+fn a_cut_log_of_which_the_end_is_missing_opens_with_its_mark() {
+    let sim = SimDisk::new(5);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let mut maker = Maker::new(5);
+    let config = LogConfig { mark: Some(MARK.into()), ..small("/log") };
+    run(async {
+        let (log, _) = open(&config, &disk, &maker);
+        for _ in 0..6 {
+            log.append_one(&maker.event(200)).await.unwrap();
+        }
+        log.close().await.unwrap();
+    });
+    let path = segment_files(&sim).pop().unwrap();
+    let length = used(&path, &sim.contents(&path).unwrap());
+    sim.tamper(&path, |bytes| bytes.truncate(length / 2));
+    let options = CutOptions { mark: Some(Path::new(MARK)), ..AT_DAMAGE };
+    let cut = cut_dir(Path::new("/log"), &sim, options).unwrap().unwrap();
+    assert!((1..6).contains(&cut.last_kept), "{cut:?}");
+    run(async {
+        let (log, _) = open(&config, &disk, &maker);
+        assert_eq!(log.durable().sequence, cut.last_kept);
+        log.close().await.unwrap();
+    });
 }
 
 /// The power may fail at every operation of a cut.
