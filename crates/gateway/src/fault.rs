@@ -1,6 +1,7 @@
 //! What went wrong, as an answer: RFC 9457 problem documents. The only place where errors become
 //! statuses; the table is [`Code::http_status`].
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use nexus_model::{Code, InvocationId, Problem};
+use nexus_observe::AuthFailure;
 
 use crate::server::Body;
 
@@ -26,7 +28,8 @@ struct Inner {
     hint: Option<String>,
     retry_after: Option<Duration>,
     invocation: Option<InvocationId>,
-    allow: Option<&'static str>,
+    allow: Option<Cow<'static, str>>,
+    denied: Option<AuthFailure>,
     /// What the layers below said, for the server's log only.
     cause: String,
 }
@@ -40,6 +43,7 @@ impl Fault {
             retry_after: None,
             invocation: None,
             allow: None,
+            denied: None,
             cause: String::new(),
         }))
     }
@@ -61,13 +65,28 @@ impl Fault {
     /// A method that the path does not have.
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let mut fault = Fault::new(Code::MethodNotAllowed, format!("allowed here: {allow}"));
-        fault.0.allow = Some(allow);
+        fault.0.allow = Some(allow.into());
         fault
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// What was shown, in case this is about who asks.
+    pub(crate) fn shown(mut self, failure: AuthFailure) -> Self {
+        self.0.denied = Some(failure);
+        self
+    }
+
+    /// How somebody failed to show who they are, if that is what went wrong.
+    pub(crate) fn auth_failure(&self) -> Option<AuthFailure> {
+        match self.0.code {
+            Code::Unauthenticated => Some(self.0.denied.unwrap_or(AuthFailure::Missing)),
+            Code::BadSignature => Some(AuthFailure::Signature),
+            _ => None,
+        }
     }
 
     /// The problem document with the id that finds it in the server's log.
@@ -101,7 +120,7 @@ impl Fault {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self.0.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            headers.extend(HeaderValue::from_str(&allow).ok().map(|allow| (ALLOW, allow)));
         }
         if self.0.code == Code::Unauthenticated {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -130,7 +149,8 @@ impl From<nexus_node::Error> for Fault {
             hint: error.hint().map(str::to_owned),
             retry_after: error.retry_after(),
             invocation: error.invocation_id(),
-            allow: None,
+            allow: error.allow().map(|allow| allow.to_owned().into()),
+            denied: None,
             cause,
         }))
     }

@@ -44,6 +44,23 @@ impl Proxies {
         headers.insert(PROTO, scheme);
     }
 
+    /// Where a request came from: the last address on its way that is no listed proxy's.
+    pub(crate) fn client(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+        if !self.trusts(peer.ip) {
+            return peer.ip;
+        }
+        let values = headers.get_all(FOR).iter().rev().filter_map(|value| value.to_str().ok());
+        let addresses = values.flat_map(|value| value.rsplit(',')).map(|at| at.trim().parse());
+        for address in addresses {
+            match address {
+                Ok(ip) if self.trusts(ip) => {}
+                Ok(ip) => return ip,
+                Err(_) => break,
+            }
+        }
+        peer.ip
+    }
+
     /// The host that a listed proxy says the client asked for.
     pub(crate) fn host<'a>(&self, peer: &Peer, headers: &'a HeaderMap) -> Option<&'a str> {
         if !self.trusts(peer.ip) {
@@ -86,6 +103,22 @@ mod tests {
             settled(&["192.168.0.0/16"]),
             ["x-forwarded-for: 10.0.0.1", "x-forwarded-proto: http"]
         );
+    }
+
+    #[test]
+    fn the_client_is_the_last_one_that_is_no_listed_proxy() {
+        let proxies = Proxies(vec!["10.0.0.0/8".parse().unwrap()]);
+        let client = |from: [u8; 4], claims: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for claim in claims {
+                headers.append(FOR, HeaderValue::from_str(claim).unwrap());
+            }
+            proxies.client(&crate::server::test_peer(from.into()), &headers).to_string()
+        };
+        assert_eq!(client([192, 0, 2, 1], &["203.0.113.9"]), "192.0.2.1");
+        assert_eq!(client([10, 0, 0, 1], &[]), "10.0.0.1");
+        assert_eq!(client([10, 0, 0, 1], &["1.2.3.4", "203.0.113.9, 10.0.0.7"]), "203.0.113.9");
+        assert_eq!(client([10, 0, 0, 1], &["1.2.3.4, unknown"]), "10.0.0.1");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiOptions};
 use crate::console::Pages;
+use crate::denied::Doorkeeper;
 use crate::forwarded::Proxies;
 use crate::ingress::Ingress;
 use crate::request::RequestIds;
@@ -91,11 +92,13 @@ impl Gateway {
                 console: config.console,
                 port: config.admin.socket.local_addr().map_or(0, |address| address.port()),
                 closing: closing.clone(),
+                strict_transport: only_over_tls(&config.ingress, &config.admin),
             },
         );
         let functions = Ingress {
             node,
             metrics: metrics.clone(),
+            doorkeeper: Doorkeeper::new(metrics.clone(), Which::Ingress),
             proxies: Proxies(config.trusted_proxies),
             body_timeout: config.ingress.limits.body_timeout,
             ids: RequestIds::default(),
@@ -149,4 +152,11 @@ impl Gateway {
             tokio::join!(self.ingress.drain(deadline), self.admin.drain(deadline));
         Drained { closed: ingress + admin }
     }
+}
+
+/// Whether browsers may be told to come over TLS only, to every port of a host. Functions that answer
+/// without it under the same name could not be reached any more; behind loopback only a proxy asks.
+fn only_over_tls(ingress: &Listener, admin: &Listener) -> bool {
+    let local = ingress.socket.local_addr().is_ok_and(|at| at.ip().is_loopback());
+    admin.tls.is_some() && (ingress.tls.is_some() || local)
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -16,6 +16,7 @@ use nexus_observe::{Listener, Metrics};
 use crate::body::{BodyLimits, Outcome, collect, guard};
 use crate::cloudevents;
 use crate::cookie;
+use crate::denied::Doorkeeper;
 use crate::fault::Fault;
 use crate::forwarded::Proxies;
 use crate::request::{RequestIds, authenticate, traceparent};
@@ -29,6 +30,7 @@ const WHAT: &str = "the request body";
 pub(crate) struct Ingress {
     pub(crate) node: Arc<Node>,
     pub(crate) metrics: Metrics,
+    pub(crate) doorkeeper: Doorkeeper,
     pub(crate) proxies: Proxies,
     pub(crate) body_timeout: Duration,
     pub(crate) ids: RequestIds,
@@ -39,9 +41,13 @@ impl Handler for Ingress {
     async fn handle(self: Arc<Self>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
         let request_id = self.ids.of(request.headers());
+        let client = self.proxies.client(peer, request.headers());
         let response = match self.answer(peer, request, &request_id).await {
             Ok(response) => response,
-            Err(fault) => fault.into_response(&request_id),
+            Err(fault) => {
+                self.doorkeeper.saw(&fault, client, &request_id);
+                fault.into_response(&request_id)
+            }
         };
         self.metrics
             .http(Listener::Ingress)
@@ -88,6 +94,7 @@ impl Ingress {
                 context
             }
         };
+        drop_hop_by_hop(request.headers_mut());
         self.proxies.settle(peer, request.headers_mut());
         let answered = self.node.serve_http(context, &route, request).await;
         if let Some(why) = outcome.broken() {
@@ -246,8 +253,55 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// Headers that `Connection` cannot name away: they say where the message goes, where it ends, and
+/// what the last proxy says of the client.
+const END_TO_END: [HeaderName; 8] = [
+    HOST,
+    CONTENT_LENGTH,
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Removes what belongs to one connection, and what its sender says does so (RFC 9110, 7.6.1).
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    for name in &HOP_BY_HOP {
+    let values = headers.get_all(CONNECTION).iter();
+    let named: Vec<HeaderName> = values
+        .flat_map(|value| value.as_bytes().split(|&at| at == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !END_TO_END.contains(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_goes_and_what_everybody_needs_stays() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Foo,te"),
+            ("connection", "host, x-forwarded-for, content-length, =?"),
+            ("keep-alive", "5"),
+            ("x-foo", "1"),
+            ("x-foo", "2"),
+            ("te", "trailers"),
+            ("host", "shop.example"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("content-length", "3"),
+            ("x-bar", "1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        drop_hop_by_hop(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["host", "x-forwarded-for", "content-length", "x-bar"]);
     }
 }

@@ -13,6 +13,7 @@ mod body;
 mod cloudevents;
 mod console;
 mod cookie;
+mod denied;
 mod fault;
 mod forwarded;
 mod gateway;

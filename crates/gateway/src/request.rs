@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use nexus_model::{Code, OpContext};
 use nexus_node::{Identity, Node};
+use nexus_observe::AuthFailure;
 
 use crate::fault::Fault;
 
@@ -56,14 +57,27 @@ impl RequestIds {
 
 /// The caller's `traceparent`, if it follows W3C Trace Context.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut values = headers.get_all("traceparent").iter();
+    let text = values.next()?.to_str().ok()?.trim();
+    // Which of several is meant is not known: a new trace begins.
+    if values.next().is_some() {
+        return None;
+    }
     let bytes = text.as_bytes();
     let hex = |range: std::ops::Range<usize>| {
         bytes[range].iter().all(|at| at.is_ascii_digit() || (b'a'..=b'f').contains(at))
     };
     let nonzero = |range: std::ops::Range<usize>| bytes[range].iter().any(|&at| at != b'0');
-    let good = bytes.len() == 55
-        && bytes.starts_with(b"00-")
+    // Later versions may have more behind what is known of them.
+    let of_version = |bytes: &[u8]| match &bytes[..2] {
+        b"ff" => false,
+        b"00" => bytes.len() == 55,
+        _ => bytes.len() == 55 || bytes[55] == b'-',
+    };
+    let good = bytes.len() >= 55
+        && of_version(bytes)
+        && hex(0..2)
+        && bytes[2] == b'-'
         && bytes[35] == b'-'
         && bytes[52] == b'-'
         && hex(3..35)
@@ -71,7 +85,7 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
         && hex(53..55)
         && nonzero(3..35)
         && nonzero(36..52);
-    good.then(|| text.into())
+    good.then(|| format!("00{}", &text[2..55]).into())
 }
 
 /// The context of a caller who shows a token.
@@ -80,7 +94,12 @@ pub(crate) fn authenticate(
     headers: &HeaderMap,
     request_id: &Arc<str>,
 ) -> Result<OpContext, Fault> {
-    Ok(context(node.authenticate(bearer(headers)?)?, headers, request_id))
+    Ok(context(known(node, bearer(headers)?)?, headers, request_id))
+}
+
+/// Who a token stands for.
+pub(crate) fn known(node: &Node, token: &str) -> Result<Identity, Fault> {
+    node.authenticate(token).map_err(|error| Fault::from(error).shown(AuthFailure::Token))
 }
 
 /// The token that a request shows.
@@ -92,7 +111,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or_else(|| missing("there is no Authorization header"))?;
     if values.next().is_some() {
-        return Err(missing("there are several Authorization headers"));
+        let several = missing("there are several Authorization headers");
+        return Err(several.shown(AuthFailure::Malformed));
     }
     value
         .to_str()
@@ -100,7 +120,10 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| missing("the Authorization header is not of the form 'Bearer nx_…'"))
+        .ok_or_else(|| {
+            missing("the Authorization header is not of the form 'Bearer nx_…'")
+                .shown(AuthFailure::Malformed)
+        })
 }
 
 /// The context of a caller who is known.
@@ -142,11 +165,18 @@ mod tests {
     fn only_valid_trace_contexts_are_taken_over() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(traceparent(&with("traceparent", good)).as_deref(), Some(good));
+        let later = good.replacen("00", "01", 1) + "-more";
+        assert_eq!(traceparent(&with("traceparent", &later)).as_deref(), Some(good));
+        let mut twice = with("traceparent", good);
+        twice.append("traceparent", HeaderValue::from_static(good));
+        assert_eq!(traceparent(&twice), None);
         for wrong in [
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
         ] {
             assert_eq!(traceparent(&with("traceparent", wrong)), None, "{wrong}");

@@ -1,27 +1,24 @@
 //! One server in a data folder: lock, sockets, log, store, runtime, node, listeners; and back.
 
 mod key;
+mod token;
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_cli::{HostFailure, ServerFile, TOKEN_FILE};
+use nexus_cli::{HostFailure, ServerFile};
 use nexus_gateway::{Gateway, Listener, Page, PageRequest, ServerLimits, TlsFiles};
 use nexus_log::{FolderLock, Log, LogConfig, RealDisk};
-use nexus_model::{Clock, Digest, IdMint, Name, OpContext, Scope, SystemClock};
-use nexus_node::{Mode, NewToken, Node, NodeConfig, Parts};
+use nexus_model::{Clock, Code, Digest, IdMint, Name, OpContext, SystemClock};
+use nexus_node::{Mode, Node, NodeConfig, Parts};
 use nexus_observe::Metrics;
-use nexus_policy::Token;
 use nexus_store::{BLOBS_DIR, Blobs, FolderAccess, Store, StoreConfig, private_folder};
 
 use crate::config::{Config, Connections, OnPressure, Retention, Tls};
 use crate::task;
 
-/// The name of the token in the data folder.
-const LOCAL_TOKEN: &str = "local";
 /// The resource store's file in a data folder.
 const STORE_FILE: &str = "store.sqlite";
 
@@ -166,8 +163,7 @@ impl Server {
             ..NodeConfig::new(start.mode, master_key, data.join("engine"))
         };
         let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
-        let (token_file, token) = ensure_token(&node, &data).await?;
-        tracing::info!(file = %token_file.display(), "the admin token of this data folder");
+        let token::Local { file: token_file, text: token } = token::local(&node, &data).await?;
         let gateway = Gateway::start(node.clone(), gateway_config(&config, ingress, api))
             .map_err(|error| Error::Gateway(Box::new(error)))?;
         let file = ServerFile {
@@ -380,40 +376,6 @@ fn random(bytes: &mut [u8], data: &Path) -> Result<(), Error> {
         path: data.to_owned(),
         source: std::io::Error::other(error.to_string()),
     })
-}
-
-/// The data folder's token: made once, readable by the folder's owner only.
-async fn ensure_token(node: &Arc<Node>, data: &Path) -> Result<(PathBuf, String), Error> {
-    let path = data.join(TOKEN_FILE);
-    let failed = |operation: &'static str| {
-        let path = path.clone();
-        move |source| Error::File { operation, path, source }
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let mut bytes = [0; 32];
-            random(&mut bytes, data)?;
-            let text = Token::from_random(bytes).expose();
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed("make"))?;
-            std::io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
-                .map_err(failed("write"))?;
-            text
-        }
-        Err(error) => return Err(failed("read")(error)),
-    };
-    let name = Name::new(LOCAL_TOKEN)
-        .map_err(|error| failed("name the token in")(std::io::Error::other(error.to_string())))?;
-    let token = NewToken { name, scopes: vec![Scope::Admin], project: None, ttl: None };
-    let ctx = OpContext::system("start");
-    node.ensure_token(&ctx, token, &text).await.map_err(Error::Node)?;
-    Ok((path, text))
 }
 
 /// A file of the embedded console.

@@ -87,6 +87,7 @@ mod state;
 mod stats;
 mod suites;
 mod tasks;
+mod tokens;
 mod trace;
 mod trigger_views;
 mod triggers;

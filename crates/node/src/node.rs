@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use nexus_engine::{DeclaredKey, Engine, EngineConfig, EngineParts};
 use nexus_exec::Artifacts;
-use nexus_model::resource::{
-    FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TokenSpec, TriggerSpec,
-};
+use nexus_model::resource::{FunctionSpec, Kind, ProjectSpec, Resource, SchemaSpec, TriggerSpec};
 use nexus_model::{Code, Digest, Name, OpContext, Scope, limits};
-use nexus_policy::{Authenticator, Entry, Sessions};
+use nexus_policy::{Authenticator, Sessions};
 use nexus_store::Blobs;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
@@ -124,6 +122,7 @@ impl Node {
             parts,
         });
         let known = node.read_declared().await?;
+        node.drop_orphaned_tokens().await?;
         node.reload_tokens().await?;
         node.start_engine(known).await?;
         node.register_metrics();
@@ -226,28 +225,6 @@ impl Node {
             }
             _ => {}
         }
-        Ok(())
-    }
-
-    /// Reads all tokens again: they are few, and a snapshot is simple.
-    pub(crate) async fn reload_tokens(&self) -> Result<(), Error> {
-        let mut entries = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.parts.store.list(Kind::Token, None, after.as_ref(), SCAN_ITEMS).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.metadata.name.clone());
-            for token in page {
-                let spec: TokenSpec = serde_json::from_value(token.spec)
-                    .map_err(|error| Error::internal("read a token", error))?;
-                let entry = Entry::from_spec(&token.metadata.name, &spec);
-                entries.push(entry.map_err(|error| Error::internal("read a token", error))?);
-            }
-        }
-        let known = Arc::new(Authenticator::new(entries));
-        let now = self.parts.clock.now();
-        lock(&self.sessions).retain(|token| known.of_hash(token, now).is_some());
-        self.authenticator.store(known);
         Ok(())
     }
 

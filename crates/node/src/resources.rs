@@ -1,15 +1,14 @@
 //! Resources of every kind: apply, get, list, delete.
 
-use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, SecretSpec, TokenSpec};
+use nexus_model::resource::{FunctionSpec, Kind, Resource, ResourceKey, SecretSpec};
 use nexus_model::{Code, Name, OpContext, Scope, limits};
 use nexus_store::{Applied, Change, Effect, Expect, Op};
 
 use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
 use crate::functions::with_near;
-use crate::keys::random;
 use crate::node::current_of;
 use crate::versions::{carry_aliases, function_spec};
-use crate::{AppliedView, CreatedToken, Error, NewToken, Node, validate};
+use crate::{AppliedView, Error, Node, validate};
 
 /// Resources on one page of the store.
 const PAGE: usize = 1_000;
@@ -45,6 +44,7 @@ impl Node {
             let op = self.plan(&mut plan, resource).await;
             ops.push(op.map_err(|error| if several { error.about(key) } else { error })?);
         }
+        self.settle_default(ctx, &mut plan, &mut ops).await?;
         check_conflicts(&plan, &ops)?;
         self.check_followers(&plan, &ops).await?;
         let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
@@ -236,7 +236,8 @@ impl Node {
     }
 
     /// Removes a resource, if it is at `revision` where one is given. The versions of a function stay
-    /// for replays, as long as there are recordings of them; a project only when it is empty; history stays.
+    /// for replays, as long as there are recordings of them; a project only when it is empty, and the
+    /// tokens that are bound to it go with it; history stays.
     ///
     /// # Errors
     /// It does not exist; the caller may not write there; the revision is another one.
@@ -255,20 +256,9 @@ impl Node {
                 return Err(Error::bad_resource("kind", "versions go with their function"));
             }
             (Kind::Project, _) => {
-                let project = self.catalog.project(&key.name);
-                let project = project.as_deref();
-                for (count, what) in [
-                    (project.map_or(0, |at| at.functions.len()), "functions"),
-                    (project.map_or(0, |at| at.schemas.len()), "schemas"),
-                ] {
-                    if count > 0 {
-                        return Err(Error::new(
-                            Code::Conflict,
-                            format!("project '{}' still has {count} {what}", key.name),
-                        )
-                        .with_hint(format!("delete its {what} first")));
-                    }
-                }
+                self.check_empty(&key.name).await?;
+                // One who makes a project of this name again lets nobody in by that.
+                ops.extend(self.deletions_of_tokens(|bound| *bound == key.name).await?);
             }
             (Kind::Function, Some(project)) => {
                 self.refuse_referenced(ctx, project, &key.name).await?;
@@ -276,7 +266,7 @@ impl Node {
             }
             _ => {}
         }
-        // A function of so many versions that they are no one change is gone first.
+        // Where they are too many for one change, the function or the project itself is gone first.
         let rest = ops.split_off(ops.len().min(limits::APPLY_RESOURCES_MAX));
         let applied = match self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await {
             Err(
@@ -295,6 +285,27 @@ impl Node {
             let change = Change::new(ctx.principal.clone(), ops.to_vec());
             let applied = self.parts.store.apply(change).await?;
             self.publish(&applied).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to lose what is in a project.
+    async fn check_empty(&self, name: &Name) -> Result<(), Error> {
+        let project = self.catalog.project(name);
+        let project = project.as_deref();
+        let secrets = self.parts.store.list(Kind::Secret, Some(name), None, PAGE).await?;
+        let own =
+            |at: &&Resource| at.metadata.name.as_str().starts_with(crate::secrets::OWN_PREFIX);
+        for (count, what) in [
+            (project.map_or(0, |at| at.functions.len()), "functions"),
+            (project.map_or(0, |at| at.schemas.len()), "schemas"),
+            (secrets.iter().filter(|at| !own(at)).count(), "secrets"),
+        ] {
+            if count > 0 {
+                let detail = format!("project '{name}' still has {count} {what}");
+                return Err(Error::new(Code::Conflict, detail)
+                    .with_hint(format!("delete its {what} first")));
+            }
         }
         Ok(())
     }
@@ -319,77 +330,6 @@ impl Node {
             .collect();
         let error = Error::not_found(key);
         Ok(with_near(error, &key.name, &visible, &format!("get {}", key.kind.plural())))
-    }
-
-    /// Makes a token. Its text is in the answer and nowhere else.
-    ///
-    /// # Errors
-    /// The caller may not hand out what it does not have; the name is taken.
-    pub async fn create_token(
-        &self,
-        ctx: &OpContext,
-        token: NewToken,
-    ) -> Result<CreatedToken, Error> {
-        let bytes = random().map_err(|error| Error::internal("make a token", error))?;
-        let secret = nexus_policy::Token::from_random(bytes);
-        let resource = self.put_token(ctx, &token, &secret, Expect::Absent).await.map_err(
-            |error| match error.code() {
-                Code::Conflict => {
-                    Error::new(Code::Conflict, format!("a token '{}' exists already", token.name))
-                }
-                _ => error,
-            },
-        )?;
-        Ok(CreatedToken { resource, token: secret.expose() })
-    }
-
-    /// Makes sure that a token with a known text exists, for the token file of `nexus dev`.
-    ///
-    /// # Errors
-    /// The text is no token, or the store fails.
-    pub async fn ensure_token(
-        &self,
-        ctx: &OpContext,
-        token: NewToken,
-        plaintext: &str,
-    ) -> Result<Resource, Error> {
-        let secret: nexus_policy::Token = plaintext
-            .parse()
-            .map_err(|error: nexus_policy::TokenError| Error::bad_resource("token", error))?;
-        self.put_token(ctx, &token, &secret, Expect::Any).await
-    }
-
-    async fn put_token(
-        &self,
-        ctx: &OpContext,
-        token: &NewToken,
-        secret: &nexus_policy::Token,
-        expect: Expect,
-    ) -> Result<Resource, Error> {
-        // Nobody hands out more than they have.
-        nexus_policy::authorize(ctx, Scope::Write, token.project.as_ref())?;
-        for &scope in &token.scopes {
-            nexus_policy::authorize(ctx, scope, token.project.as_ref())?;
-        }
-        if let Some(project) = &token.project {
-            self.require_project(project)?;
-        }
-        let spec = TokenSpec {
-            hash: secret.hash().to_string(),
-            scopes: token.scopes.clone(),
-            project: token.project.clone(),
-            expires_at: token.ttl.map(|ttl| self.parts.clock.now().after(ttl)),
-        };
-        let spec =
-            serde_json::to_value(&spec).map_err(|error| Error::internal("write a token", error))?;
-        let key = ResourceKey { kind: Kind::Token, project: None, name: token.name.clone() };
-        let resource = validate::resource(Resource::new(&key, spec), self.config.mode)?;
-        let _alone = self.changes.lock().await;
-        let change = Change::new(ctx.principal.clone(), vec![Op::Put { resource, expect }]);
-        let applied = self.parts.store.apply(change).await?;
-        self.publish(&applied).await?;
-        let made = applied.first().cloned();
-        made.map(shown).ok_or_else(|| Error::new(Code::Internal, "the token was not stored"))
     }
 }
 
@@ -432,7 +372,7 @@ fn authorize_kind(ctx: &OpContext, scope: Scope, key: &ResourceKey) -> Result<()
 }
 
 /// A resource as the API shows it: never the value of a secret or the hash of a token.
-fn shown(mut resource: Resource) -> Resource {
+pub(crate) fn shown(mut resource: Resource) -> Resource {
     match resource.kind {
         Kind::Secret => {
             let spec: Option<SecretSpec> = serde_json::from_value(resource.spec).ok();

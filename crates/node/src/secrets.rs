@@ -34,7 +34,11 @@ impl Node {
         value: &[u8],
     ) -> Result<u32, Error> {
         nexus_policy::authorize(ctx, Scope::Write, Some(project))?;
-        self.require_project(project)?;
+        self.require_project(project).map_err(|error| {
+            error.with_hint(format!(
+                "make it first: nexus projects create {project}; a deploy makes it, too"
+            ))
+        })?;
         if value.len() > SECRET_BYTES_MAX {
             return Err(Error::new(
                 Code::TooLarge,

@@ -8,7 +8,7 @@ mod sharded;
 pub mod telemetry;
 
 pub use metrics::{
-    FUNCTIONS_MAX, FunctionMetrics, HttpMetrics, Listener, Metrics, memory_total_bytes,
-    resident_bytes,
+    AuthFailure, FUNCTIONS_MAX, FunctionMetrics, HttpMetrics, Listener, Metrics,
+    memory_total_bytes, resident_bytes,
 };
 pub use sharded::{Counter, Histogram};

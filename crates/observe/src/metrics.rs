@@ -56,6 +56,16 @@ pub enum Listener {
     Admin = 1,
 }
 
+impl Listener {
+    /// Its name in metrics and log lines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Listener::Ingress => "ingress",
+            Listener::Admin => "admin",
+        }
+    }
+}
+
 /// What is counted for one function: a handle to keep beside its route, so that counting needs no
 /// look-up.
 #[derive(Debug, Default)]
@@ -81,6 +91,7 @@ impl FunctionMetrics {
 #[derive(Debug, Default)]
 pub struct HttpMetrics {
     by_class: [Histogram; 6],
+    denied: [Counter; AuthFailure::ALL.len()],
     /// Connections accepted.
     pub connections: Counter,
     /// Connections refused because `connections-max` stood already.
@@ -93,6 +104,52 @@ impl HttpMetrics {
     /// Counts an answered request: its status, and the time from its head to the answer's head.
     pub fn answered(&self, status: u16, duration: Duration) {
         self.by_class[usize::from(status / 100).min(5)].record(duration);
+    }
+
+    /// Counts a request that was refused because nobody knows who asks.
+    pub fn denied(&self, reason: AuthFailure) {
+        self.denied[reason as usize].one();
+    }
+}
+
+/// How somebody failed to show who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthFailure {
+    /// Nothing was shown.
+    Missing = 0,
+    /// What was shown cannot be a token.
+    Malformed = 1,
+    /// A token that is not known, or has expired.
+    Token = 2,
+    /// A session that is not known, or has ended.
+    Session = 3,
+    /// The code of a sign-in link that is not known, was used, or is too old.
+    Link = 4,
+    /// The signature of a webhook is missing, wrong or too old.
+    Signature = 5,
+}
+
+impl AuthFailure {
+    /// All of them, by number.
+    pub const ALL: [AuthFailure; 6] = [
+        AuthFailure::Missing,
+        AuthFailure::Malformed,
+        AuthFailure::Token,
+        AuthFailure::Session,
+        AuthFailure::Link,
+        AuthFailure::Signature,
+    ];
+
+    /// Its name in metrics and log lines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            AuthFailure::Missing => "missing",
+            AuthFailure::Malformed => "malformed",
+            AuthFailure::Token => "token",
+            AuthFailure::Session => "session",
+            AuthFailure::Link => "link",
+            AuthFailure::Signature => "signature",
+        }
     }
 }
 
@@ -315,7 +372,7 @@ fn per_function(
     Ok(())
 }
 
-const LISTENERS: [(&str, usize); 2] = [("ingress", 0), ("admin", 1)];
+const LISTENERS: [(&str, usize); 2] = [(Listener::Ingress.word(), 0), (Listener::Admin.word(), 1)];
 
 fn encode_http(inner: &Inner, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let mut requests = encoder.encode_descriptor(
@@ -348,6 +405,19 @@ fn encode_http(inner: &Inner, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
         for (listener, index) in LISTENERS {
             let value = ConstCounter::new(read(&inner.http[index]).get());
             value.encode(family.encode_family(&[("listener", listener)])?)?;
+        }
+    }
+    let mut denied = encoder.encode_descriptor(
+        "nexus_auth_failures",
+        "Requests refused because nobody knows who asks, by what was wrong",
+        None,
+        MetricType::Counter,
+    )?;
+    for (listener, index) in LISTENERS {
+        for reason in AuthFailure::ALL {
+            let labels = [("listener", listener), ("reason", reason.word())];
+            let value = ConstCounter::new(inner.http[index].denied[reason as usize].get());
+            value.encode(denied.encode_family(&labels)?)?;
         }
     }
     Ok(())

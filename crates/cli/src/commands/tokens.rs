@@ -36,7 +36,8 @@ pub enum TokensCommand {
             value_parser = scope
         )]
         scopes: Vec<Scope>,
-        /// Every project, instead of the one that --project or nexus.toml names
+        /// Every project and the whole server, instead of the project that --project or nexus.toml
+        /// names
         #[arg(long)]
         all_projects: bool,
         /// Stop working after this long, such as 30d
@@ -60,7 +61,7 @@ pub(crate) fn run(session: &mut Session, args: &TokensArgs) -> Result<(), Error>
     match &args.command {
         None | Some(TokensCommand::List) => list(session),
         Some(TokensCommand::Create { name, scopes, all_projects, ttl }) => {
-            let project = match *all_projects || scopes.contains(&Scope::Admin) {
+            let project = match *all_projects {
                 true => None,
                 false => Some(session.project()?),
             };
@@ -92,7 +93,12 @@ fn create(session: &mut Session, wanted: &Value) -> Result<(), Error> {
     }
     let token = answer.get("token").and_then(Value::as_str).unwrap_or_default().to_owned();
     session.terminal.line(token)?;
-    session.terminal.say(Paint(Tone::Faint, "keep it now: it is not shown again"));
+    let reach = match wanted["project"].as_str() {
+        Some(project) => format!("it works in project {project}"),
+        None => "it works in every project and for the whole server".to_owned(),
+    };
+    let keep = format!("keep it now: it is not shown again; {reach}");
+    session.terminal.say(Paint(Tone::Faint, keep));
     Ok(())
 }
 

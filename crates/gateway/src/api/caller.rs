@@ -7,11 +7,12 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use nexus_model::{Code, OpContext, Timestamp};
 use nexus_node::Identity;
+use nexus_observe::AuthFailure;
 
 use super::App;
 use crate::cookie;
 use crate::fault::Fault;
-use crate::request::{bearer, context};
+use crate::request::{bearer, context, known};
 
 /// What is known of a request before anything looks at it.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ fn identify<'a>(
     let mut keys = app.cookie.keys(headers).peekable();
     if headers.contains_key(AUTHORIZATION) || keys.peek().is_none() {
         let token = bearer(headers)?;
-        return Ok((app.node.authenticate(token)?, Shown::Token(token)));
+        return Ok((known(&app.node, token)?, Shown::Token(token)));
     }
     cookie::own_page(method, headers)?;
     let mut refused = None;
@@ -108,6 +109,6 @@ fn identify<'a>(
             Err(error) => refused = Some(error),
         }
     }
-    Err(refused
-        .map_or_else(|| Fault::new(Code::Unauthenticated, "there is no session"), Fault::from))
+    let none = || Fault::new(Code::Unauthenticated, "there is no session");
+    Err(refused.map_or_else(none, Fault::from).shown(AuthFailure::Session))
 }

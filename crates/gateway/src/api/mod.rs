@@ -38,8 +38,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request as AxumRequest, State};
 use axum::response::Response as AxumResponse;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
@@ -55,6 +55,7 @@ use self::endpoint::Endpoint;
 use crate::body::{BodyLimits, Outcome, guard};
 use crate::console::{self, IsPage, Pages};
 use crate::cookie::SessionCookie;
+use crate::denied::Doorkeeper;
 use crate::fault::Fault;
 use crate::ingress::well_formed;
 use crate::request::RequestIds;
@@ -119,6 +120,8 @@ pub(crate) struct Api {
     router: Router,
     ids: RequestIds,
     metrics: Metrics,
+    doorkeeper: Doorkeeper,
+    strict_transport: bool,
     body_timeout: Duration,
 }
 
@@ -132,6 +135,8 @@ pub(crate) struct ApiOptions {
     pub(crate) console: Pages,
     /// Where it listens.
     pub(crate) port: u16,
+    /// Browsers are told to come over TLS only.
+    pub(crate) strict_transport: bool,
 }
 
 impl Api {
@@ -155,7 +160,9 @@ impl Api {
         Api {
             router,
             ids: RequestIds::default(),
+            doorkeeper: Doorkeeper::new(options.metrics.clone(), Listener::Admin),
             metrics: options.metrics,
+            strict_transport: options.strict_transport,
             body_timeout: options.body_timeout,
         }
     }
@@ -167,19 +174,39 @@ impl Handler for Api {
         let request_id = self.ids.of(request.headers());
         let bounds = BodyLimits { bytes_max: usize::MAX, timeout: self.body_timeout };
         let mut request = guard(request, bounds, &Outcome::default());
-        let response = match well_formed(&mut request) {
+        let mut strict = false;
+        let mut response = match well_formed(&mut request) {
             Err(fault) => fault.into_response(&request_id),
-            Ok(_) => {
+            Ok(host) => {
+                strict = self.strict_transport && peer.secure && !is_localhost(host.as_deref());
                 let mut request = request.map(axum::body::Body::new);
                 let arrival = Arrival { request_id: Arc::clone(&request_id), secure: peer.secure };
                 request.extensions_mut().insert(arrival);
                 let answered = self.router.clone().oneshot(request).await;
-                finish(answered.unwrap_or_else(|never| match never {}), &request_id)
+                let answered = answered.unwrap_or_else(|never| match never {});
+                if let Some(fault) = answered.extensions().get::<Fault>() {
+                    self.doorkeeper.saw(fault, peer.ip, &request_id);
+                }
+                finish(answered, &request_id)
             }
         };
+        if strict {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STRICT);
+        }
         self.metrics.http(Listener::Admin).answered(response.status().as_u16(), started.elapsed());
         secured(response, &request_id)
     }
+}
+
+/// For a year, and for this host only: others below it are not ours to speak for.
+const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Names under which everybody's own machine answers, on many ports and mostly without TLS.
+fn is_localhost(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.');
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
 }
 
 /// Makes the document of a fault that a handler answered with.

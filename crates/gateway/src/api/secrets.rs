@@ -2,7 +2,8 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{Code, limits};
 use schemars::JsonSchema;
@@ -68,13 +69,33 @@ async fn set(
     State(app): State<App>,
     Caller(ctx): Caller,
     Path((project, secret)): Path<(String, String)>,
+    headers: HeaderMap,
     body: axum::body::Body,
 ) -> Result<Answer<SecretSet>, Fault> {
     let (project, secret) = (name("project", &project)?, name("secret", &secret)?);
     // Encrypted and in base 64 it must still fit into a resource.
     let value = whole(body, limits::RESOURCE_BYTES_MAX / 4).await?;
+    refuse_wrapped(&headers, &value)?;
     let version = app.node.set_secret(&ctx, &project, &secret, &value).await?;
     Ok(Answer(SecretSet { version }))
+}
+
+/// A value inside `{"value": …}` was hardly meant so: the whole text would be the secret, and nobody
+/// could see that. Under a media type that is not JSON's or a form's it is taken as it is.
+fn refuse_wrapped(headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let bare = media_type.is_some_and(|media_type| {
+        let name = media_type.split(';').next().unwrap_or_default().trim();
+        !["application/json", "application/x-www-form-urlencoded"].contains(&name)
+    });
+    let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    if bare || !fields.is_ok_and(|fields| fields.contains_key("value")) {
+        return Ok(());
+    }
+    let detail = "the body is the value itself, not an object with a field 'value'";
+    Err(Fault::new(Code::BadRequest, detail).hint(
+        "send the bare value; to store this text as it is, send it with 'content-type: text/plain'",
+    ))
 }
 
 async fn delete(

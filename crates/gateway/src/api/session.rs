@@ -8,6 +8,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, Method, StatusCode};
 use nexus_model::{Code, Name, Scope, Timestamp};
 use nexus_node::{Identity, SignIn};
+use nexus_observe::AuthFailure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -126,12 +127,13 @@ async fn open(
 ) -> Result<impl IntoResponse, Fault> {
     // Nobody may sign somebody else in as themselves.
     cookie::from_here(&Method::POST, &headers)?;
-    let proof = match (&body.token, &body.code) {
-        (Some(token), None) => SignIn::Token(token.trim()),
-        (None, Some(code)) => SignIn::Code(code.trim()),
+    let (proof, shown) = match (&body.token, &body.code) {
+        (Some(token), None) => (SignIn::Token(token.trim()), AuthFailure::Token),
+        (None, Some(code)) => (SignIn::Code(code.trim()), AuthFailure::Link),
         _ => return Err(Fault::bad_request("give either 'token' or 'code'")),
     };
-    let opened = app.node.open_session(proof)?;
+    let opened = app.node.open_session(proof);
+    let opened = opened.map_err(|error| Fault::from(error).shown(shown))?;
     let secure = arrival.secure || cookie::is_secure(&headers);
     let set = app.cookie.set(&opened.key, secure);
     let set = set.ok_or_else(|| Fault::new(Code::Internal, "the cookie cannot be sent"))?;

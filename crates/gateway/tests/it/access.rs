@@ -209,3 +209,58 @@ fn the_document_says_which_routes_are_open() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_in_is_counted_by_what_was_wrong() {
+    let world = World::new().await;
+    let spec = serde_json::json!({ "on": { "http": [{ "path": "/private", "auth": "token" }] } });
+    world.deploy_with("private", "http echo", Some(spec)).await;
+    let stranger = format!("nx_{}", "0".repeat(52));
+    let path = "/api/v1/tokens";
+    for token in ["", &stranger, &stranger] {
+        let send = Send { token, ..Send::default() };
+        assert_eq!(world.api(Method::GET, path, send.clone()).await.problem(), "401 NX2001");
+        assert_eq!(world.call(Method::GET, "/private", send).await.problem(), "401 NX2001");
+    }
+    let basic = [("authorization", "Basic YTpi")];
+    let send = Send { headers: &basic, ..Send::default() };
+    assert_eq!(world.api(Method::GET, path, send).await.problem(), "401 NX2001");
+    let cookie = [(
+        "cookie",
+        &*format!("nexus_session_{}={stranger}", world.gateway.admin_address().port()),
+    )];
+    let send = Send { headers: &cookie, ..Send::default() };
+    let session = world.api(Method::GET, path, send).await.problem();
+    let code = format!(r#"{{"code":"{stranger}"}}"#);
+    let csrf = [("nexus-csrf", "1")];
+    let content_type = "application/json";
+    let send = Send { headers: &csrf, content_type, body: code.into(), ..Send::default() };
+    let link = world.api(Method::POST, "/api/v1/session", send).await.problem();
+    assert_eq!((session.as_str(), link.as_str()), ("401 NX2001", "401 NX2001"));
+    // Somebody who is known and may not is another matter.
+    let read = world.token(&[Scope::Read]).await;
+    let send = Send { token: &read, ..Send::default() };
+    assert_eq!(world.api(Method::GET, path, send).await.problem(), "403 NX2002");
+
+    let counted: Vec<String> = world
+        .node
+        .metrics()
+        .encode()
+        .lines()
+        .filter_map(|line| line.strip_prefix("nexus_auth_failures_total"))
+        .filter(|line| !line.ends_with(" 0"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            r#"{listener="ingress",reason="missing"} 1"#,
+            r#"{listener="ingress",reason="token"} 2"#,
+            r#"{listener="admin",reason="missing"} 1"#,
+            r#"{listener="admin",reason="malformed"} 1"#,
+            r#"{listener="admin",reason="token"} 2"#,
+            r#"{listener="admin",reason="session"} 1"#,
+            r#"{listener="admin",reason="link"} 1"#,
+        ]
+    );
+}

@@ -172,6 +172,17 @@ async fn secrets_go_in_and_never_come_out() {
     assert_eq!(shown.json()["spec"], spec);
     let listed = world.get("/api/v1/projects/shop/secrets").await.json();
     assert_eq!(listed["items"][0]["spec"], spec);
+    // An object with the value in it was hardly meant to be the value.
+    let wrapped = r#"{"value":"hush","bad":1}"#;
+    for content_type in ["", "application/json", "application/x-www-form-urlencoded"] {
+        let send = Send { content_type, ..send(wrapped) };
+        let refused = world.api(Method::PUT, path, send).await;
+        assert_eq!(refused.problem(), "400 NX1001", "{content_type}");
+    }
+    let other = Send { content_type: "application/json", ..send(r#"{"type":"account"}"#) };
+    assert_eq!(world.api(Method::PUT, path, other).await.json(), json!({ "version": 2 }));
+    let meant = Send { content_type: "text/plain", ..send(wrapped) };
+    assert_eq!(world.api(Method::PUT, path, meant).await.json(), json!({ "version": 3 }));
     assert_eq!(world.api(Method::DELETE, path, send("")).await.status, 204);
 }
 

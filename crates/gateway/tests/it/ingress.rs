@@ -47,11 +47,26 @@ async fn failures_have_the_statuses_of_the_table() {
         world.deploy("f", code).await;
         let answer = world.call(Method::GET, "/f", Send::default()).await;
         assert_eq!(answer.problem(), expected, "{code}");
+        let again = answer.header("retry-after");
+        assert_eq!(again.is_empty(), code != "http fail", "{code}: {again}");
         assert_eq!(answer.json()["invocation_id"], answer.header("nexus-invocation-id"));
     }
     world.deploy_with("slow", "http hang", Some(json!({ "timeout-ms": 30 }))).await;
     let slow = world.call(Method::GET, "/slow", Send::default()).await;
     assert_eq!(slow.problem(), "504 NX5004");
+    let spec = json!({ "on": { "http": [
+        { "path": "/few", "methods": ["GET"] },
+        { "path": "/few/more", "methods": ["POST", "OPTIONS"] },
+    ] } });
+    world.deploy_with("few", "http echo", Some(spec)).await;
+    for (path, allow) in [("/few", "GET, HEAD"), ("/few/more", "OPTIONS, POST")] {
+        let refused = world.call(Method::DELETE, path, Send::default()).await;
+        assert_eq!((refused.problem().as_str(), refused.header("allow")), ("405 NX1007", allow));
+    }
+    // What is no final status is not passed on as one.
+    world.deploy("early", "http status 199").await;
+    let early = world.call(Method::GET, "/early", Send::default()).await;
+    assert_eq!(early.problem(), "502 NX5006");
     world.deploy("own", "http status 418").await;
     assert_eq!(world.call(Method::GET, "/own", Send::default()).await.status, 418);
 }
@@ -74,6 +89,27 @@ async fn a_route_can_ask_for_a_token_that_the_function_never_sees() {
     let shown = world.recorded(answer.header("nexus-invocation-id")).await;
     assert!(!shown.to_string().contains(&invoke), "{shown}");
     assert_eq!(shown["principal"], "token:t-invoke");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_one_connection_do_not_reach_a_function() {
+    let world = World::new().await;
+    world.deploy("hello", "http echo").await;
+    let headers = [("connection", "x-foo, host, x-forwarded-for"), ("x-foo", "1"), ("x-bar", "2")];
+    let send = Send { headers: &headers, ..Send::default() };
+    let answer = world.call(Method::GET, "/hello", send).await;
+    assert_eq!(answer.status, 200);
+    let shown = world.recorded(answer.header("nexus-invocation-id")).await;
+    let names: Vec<&str> = shown["input"]["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|header| header["name"].as_str().or_else(|| header[0].as_str()).unwrap())
+        .collect();
+    assert!(!names.contains(&"x-foo") && !names.contains(&"connection"), "{names:?}");
+    for kept in ["host", "x-bar", "x-forwarded-for"] {
+        assert!(names.contains(&kept), "{names:?}");
+    }
 }
 
 impl World {

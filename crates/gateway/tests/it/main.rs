@@ -18,5 +18,6 @@ mod ingress;
 mod live;
 mod sdks;
 mod session;
+mod tls;
 mod webhooks;
 mod world;

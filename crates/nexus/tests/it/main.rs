@@ -12,4 +12,5 @@ mod guests;
 mod harness;
 mod production;
 mod recorded;
+mod tokens;
 mod wrong_ways;

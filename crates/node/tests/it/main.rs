@@ -15,6 +15,7 @@ mod kept;
 mod lists;
 mod replays;
 mod serve;
+mod tokens;
 mod triggers;
 mod versions;
 mod why;
