@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nexus_model::Problem;
+use nexus_model::{Code, Problem};
 
 use crate::exit;
 
@@ -172,9 +172,11 @@ impl Error {
             ),
             Error::Unreachable { hint, .. } => Some(hint.clone()),
             Error::Connection { hint, .. } => hint.map(str::to_owned),
-            Error::Problem(problem) => {
-                problem.hint.clone().or_else(|| crate::hint_for(problem.code).map(str::to_owned))
-            }
+            // The server speaks of headers, which is nothing that whoever types commands writes.
+            Error::Problem(problem) => Some(&problem.hint)
+                .filter(|_| problem.code != Code::Unauthenticated)
+                .and_then(|hint| hint.clone())
+                .or_else(|| crate::hint_for(problem.code).map(str::to_owned)),
             _ => None,
         }
     }
@@ -185,6 +187,8 @@ impl Error {
 pub struct HostFailure {
     /// What failed, with its chain of reasons.
     pub error: Box<dyn std::error::Error + Send + Sync>,
+    /// The code that has a page.
+    pub code: Option<Code>,
     /// What to do.
     pub hint: Option<String>,
     /// The exit code.
@@ -194,12 +198,12 @@ pub struct HostFailure {
 impl HostFailure {
     /// A failure with exit code 1.
     pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        HostFailure { error: error.into(), hint: None, exit: exit::FAILED }
+        HostFailure { error: error.into(), code: None, hint: None, exit: exit::FAILED }
     }
 
     /// Wrong configuration: exit code 64.
     pub fn config(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        HostFailure { error: error.into(), hint: None, exit: exit::CONFIG }
+        HostFailure { error: error.into(), code: None, hint: None, exit: exit::CONFIG }
     }
 
     /// Adds what to do.

@@ -6,7 +6,8 @@ use nexus_model::Code;
 pub fn hint_for(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unauthenticated => {
-            "pass a token with --token or NEXUS_TOKEN; `nexus dev` keeps one in .nexus/token"
+            "pass a token with --token or NEXUS_TOKEN; a server keeps one in the file `token` of its \
+             data folder, `nexus dev` in .nexus/token"
         }
         Code::Forbidden => "`nexus tokens create` makes a token with other scopes",
         Code::NoRoute => "`nexus functions` lists the functions and their URLs",

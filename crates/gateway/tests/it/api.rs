@@ -67,6 +67,55 @@ async fn a_deploy_in_parts_brings_its_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_functions_are_one_deployment() {
+    let world = World::new().await;
+    let path = "/api/v1/projects/shop/deploy";
+    let body = |parts: &[(&str, &str)]| {
+        let part = |(name, text): &(&str, &str)| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
+        parts.iter().map(part).collect::<String>() + "--b--\r\n"
+    };
+    let send =
+        |parts: &[(&str, &str)]| world.post(path, "multipart/form-data; boundary=b", body(parts));
+    let (one, two) = (r#"{"name":"one"}"#, r#"{"name":"two","language":"rust"}"#);
+    let code = "http echo";
+    for (parts, detail) in [
+        (&[][..], "the part 'function' is missing"),
+        (&[("component", code)], "the part 'component' comes before any part 'function'"),
+        (&[("function", one)], "the part 'component' is missing"),
+        (&[("function", one), ("component", code), ("function", two)], "'component' is missing"),
+        (&[("function", one), ("component", code), ("other", "")], "the part 'other' is not known"),
+        (&[("function", "{}"), ("component", code)], "the part 'function' is not valid"),
+    ] {
+        let answer = send(parts).await;
+        assert_eq!(answer.problem(), "400 NX1001", "{parts:?}");
+        assert!(answer.text().contains(detail), "{}", answer.text());
+    }
+    let wrong = &[("function", one), ("component", code), ("function", two), ("component", "no")];
+    let answer = send(wrong).await;
+    assert_eq!(answer.problem(), "422 NX4001");
+    assert!(answer.text().contains("function 'two': "), "{}", answer.text());
+    assert_eq!(world.get("/api/v1/projects/shop/functions").await.json()["items"], json!([]));
+    let trigger = r#"[{"apiVersion":"nexus/v1","kind":"Trigger","metadata":{"name":"t"},
+        "spec":{"function":"one","cron":{"schedule":"0 2 * * *"}}}]"#;
+    let all = [
+        ("function", one),
+        ("component", code),
+        ("resources", trigger),
+        ("function", two),
+        ("component", code),
+    ];
+    let deployed = send(&all).await.json();
+    let names =
+        |at: usize| deployed["functions"][at]["function"]["name"].as_str().unwrap().to_owned();
+    assert_eq!([names(0), names(1)], ["one", "two"]);
+    assert_eq!(deployed["functions"][0]["triggers"][0]["name"], "t");
+    assert_eq!(deployed["functions"][1]["version"]["language"], "rust");
+    assert_eq!(deployed["resources"][0]["effect"], "created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_may_bring_the_text_of_its_code() {
     let world = World::new().await;
     let body = |sources: &str| {

@@ -59,3 +59,67 @@ fn a_project_is_deployed_to_a_server() {
     let stats = nexus(home.path(), &["log", "stats", "--data", &data, "--json"]).ok();
     assert_eq!(stats.values().len(), 1);
 }
+
+#[test]
+fn a_project_is_deployed_whole_or_not_at_all() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let mut server = Server::serve(&data, &[]);
+    let token = std::fs::read_to_string(data.join("token")).unwrap();
+    let shop = home.path().join("shop");
+    let remote = ["--server", &server.api, "--token", token.trim()];
+    let with = |line: &[&str]| nexus(&shop, &[line, &remote].concat());
+    let write = |name: &str, text: &str| {
+        let path = shop.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let code = |text: &str| format!("export default {{ fetch: () => new Response('{text}') }};\n");
+    let manifest = |more: &str| {
+        format!(
+            "project = \"shop\"\n[functions.one]\nhttp = {{ path = \"/one\", auth = \"none\" }}\n\
+             [functions.two]\ncron = \"0 2 * * *\"\n\
+             webhook = {{ path = \"/hook\", verify = \"none\" }}\n{more}"
+        )
+    };
+    write("nexus.toml", &manifest(""));
+    write("one/index.js", &code("first"));
+    write("two/index.js", "export default { event() {} };\n");
+    let first = with(&["deploy"]).ok().out;
+    for line in
+        ["  cron 0 2 * * * UTC, next ", "  webhook http://localhost:", "shop/one  version 1"]
+    {
+        assert!(first.contains(line), "{first}");
+    }
+    let live = || with(&["invoke", "one", "-X", "GET", "--quiet"]).ok().out;
+    let before = with(&["get", "functions", "--json"]).ok().out;
+    write("one/index.js", &code("second"));
+    // The second function does not build; then the server refuses it; then its trigger.
+    write("two/index.js", "export default {");
+    let unbuilt = with(&["deploy"]);
+    assert!(unbuilt.code == 1 && unbuilt.err.contains("nothing was deployed"), "{}", unbuilt.err);
+    write("two/index.js", "export default { event() {} };\n");
+    write("nexus.toml", &manifest("env = { KEY = { secret = \"none\" } }\n"));
+    let refused = with(&["deploy"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("function 'two': spec.env.KEY"),
+        "{}",
+        refused.err
+    );
+    assert!(refused.err.contains("every function is as it was"), "{}", refused.err);
+    write(
+        "nexus.toml",
+        &manifest("[triggers.late]\nfunction = \"three\"\nevent = \"com.shop.*\"\n"),
+    );
+    let lost = with(&["deploy"]);
+    assert!(lost.code == 1 && lost.err.contains("Trigger shop/late"), "{}", lost.err);
+    assert_eq!(
+        (live().as_str(), with(&["get", "functions", "--json"]).ok().out),
+        ("first", before)
+    );
+    write("nexus.toml", &manifest("[triggers.late]\nfunction = \"one\"\nevent = \"com.shop.*\"\n"));
+    let out = with(&["deploy"]).ok().out;
+    assert!(out.contains("Trigger shop/late  created"), "{out}");
+    assert_eq!(live(), "second");
+    assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0), "{}", server.err());
+}
