@@ -1,6 +1,7 @@
 //! The composition root: which command, which implementations, run.
 
 mod bundle;
+mod caches;
 mod cases;
 mod config;
 mod deploy;

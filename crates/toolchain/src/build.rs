@@ -8,7 +8,7 @@ use crate::process::{self, Stdout};
 use crate::{Cancel, Error, Language, Sink, source_hash, source_hash_without_lock};
 
 /// Changes whenever the same sources would give another component.
-const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
+const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
 
 /// How long the code at the top level of a function's modules may run while the function is built:
 /// far more than loading takes, and short enough to wait for.
@@ -46,9 +46,11 @@ impl FunctionSource {
 /// How to build.
 #[derive(Clone)]
 pub struct BuildOptions {
-    /// Where built components are kept by source hash, and where builders put what they may reuse.
-    /// Created when missing; safe to delete.
+    /// Where built components are kept by source hash. Created when missing; safe to delete.
     pub cache_dir: PathBuf,
+    /// Where builders keep what is the same for all projects: compiled interpreters. Created when
+    /// missing; safe to delete. Whoever can write there can change what is built.
+    pub shared_dir: PathBuf,
     /// Let no tool use the network.
     pub offline: bool,
     /// Receives the output of compilers, line by line.
@@ -61,10 +63,12 @@ pub struct BuildOptions {
 }
 
 impl BuildOptions {
-    /// Online, silent, not cancelled; modules have 10 s to load.
+    /// Online, silent, not cancelled, nothing shared with other projects; modules have 10 s to load.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        let cache_dir = cache_dir.into();
         BuildOptions {
-            cache_dir: cache_dir.into(),
+            shared_dir: cache_dir.clone(),
+            cache_dir,
             offline: false,
             sink: std::sync::Arc::new(|_| {}),
             cancel: Cancel::default(),

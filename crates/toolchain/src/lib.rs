@@ -8,14 +8,16 @@
 //! ```
 //!
 //! Everything here blocks: call it from a thread that may wait. A build is cancelled through its
-//! [`Cancel`]. JavaScript and TypeScript are built in process (see `javascript`); Rust, Python and
-//! own commands run child processes.
+//! [`Cancel`]. JavaScript, TypeScript and Python are built in process (see `javascript` and `python`;
+//! the Python interpreter itself comes from a child process, once); Rust and own commands run child
+//! processes.
 
 mod build;
 mod check;
 mod error;
 mod javascript;
 mod language;
+mod loading;
 mod process;
 mod python;
 mod rust;

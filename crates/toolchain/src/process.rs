@@ -3,17 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::{BuildOptions, Error};
 
 /// Output kept of one build, in bytes; the beginning is dropped first.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 64 << 10;
-
-/// How often a child that may take too long is looked at.
-const WATCH_EVERY: Duration = Duration::from_millis(100);
 
 /// Which stream a line of build output came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,21 +42,15 @@ struct CancelState {
     group: Option<rustix::process::Pid>,
 }
 
-impl CancelState {
-    fn kill(&self) {
-        if let Some(group) = self.group {
-            // It may have ended by itself a moment ago.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
-}
-
 impl Cancel {
     /// Kills the child process that runs now, with its children, and lets no other start.
     pub fn cancel(&self) {
         let mut state = self.lock();
         state.cancelled = true;
-        state.kill();
+        if let Some(group) = state.group {
+            // It may have ended by itself a moment ago.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
     }
 
     /// Whether [`Cancel::cancel`] was called.
@@ -81,8 +70,6 @@ impl Cancel {
 /// How a child ended.
 pub(crate) struct Ran {
     pub(crate) success: bool,
-    /// Whether it was ended because it took too long with something.
-    pub(crate) overdue: bool,
     /// Standard output, whole.
     pub(crate) stdout: String,
     /// The end of standard error.
@@ -98,20 +85,7 @@ pub(crate) enum Stdout {
 
 /// Runs a child to its end in a process group of its own, so that a terminal's Ctrl-C reaches it
 /// through [`Cancel`] only and its children end with it.
-pub(crate) fn run(command: Command, out: Stdout, options: &BuildOptions) -> Result<Ran, Error> {
-    run_watched(command, out, options, None)
-}
-
-/// Whether a child has taken too long with something.
-pub(crate) type Overdue<'a> = &'a (dyn Fn() -> bool + Sync);
-
-/// As [`run`]; ends the child, without success, when it is `overdue`.
-pub(crate) fn run_watched(
-    mut command: Command,
-    out: Stdout,
-    options: &BuildOptions,
-    overdue: Option<Overdue<'_>>,
-) -> Result<Ran, Error> {
+pub(crate) fn run(mut command: Command, out: Stdout, options: &BuildOptions) -> Result<Ran, Error> {
     let BuildOptions { sink, cancel, .. } = options;
     let shown = show(&command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -127,15 +101,11 @@ pub(crate) fn run_watched(
     };
     let stdout = child.stdout.take();
     let stderr = child.stderr.take();
-    let (ended, end) = channel::<()>();
-    let (stdout, stderr, was_overdue) = std::thread::scope(|scope| {
+    let (stdout, stderr) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| read_lines(stderr, Some((Stream::Stderr, sink)), true));
-        let watcher = overdue.map(|overdue| scope.spawn(move || watch(overdue, &end, cancel)));
         let show = (out == Stdout::Stream).then_some((Stream::Stdout, sink));
         let stdout = read_lines(stdout, show, false);
-        let stderr = reader.join().unwrap_or_default();
-        drop(ended);
-        (stdout, stderr, watcher.is_some_and(|watcher| watcher.join().unwrap_or_default()))
+        (stdout, reader.join().unwrap_or_default())
     });
     // Under the lock, so that a late cancel cannot hit a process that took over the number.
     let mut state = cancel.lock();
@@ -144,18 +114,7 @@ pub(crate) fn run_watched(
     if state.cancelled {
         return Err(Error::Cancelled);
     }
-    Ok(Ran { success: status?.success(), overdue: was_overdue, stdout, stderr })
-}
-
-/// Looks after a child until it has ended; says whether it had to be ended.
-fn watch(overdue: Overdue<'_>, end: &Receiver<()>, cancel: &Cancel) -> bool {
-    while end.recv_timeout(WATCH_EVERY) == Err(RecvTimeoutError::Timeout) {
-        if overdue() {
-            cancel.lock().kill();
-            return true;
-        }
-    }
-    false
+    Ok(Ran { success: status?.success(), stdout, stderr })
 }
 
 fn read_lines(from: Option<impl Read>, show: Option<(Stream, &Sink)>, bounded: bool) -> String {

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::retry::missing_secrets;
 use super::state::{Deployment, State};
+use crate::caches;
 use crate::project::{Artifact, BuildError, Function, Stamp};
 use crate::task;
 
@@ -163,7 +164,7 @@ impl Builder {
             node: self.node.clone(),
             function: function.clone(),
             known: state.get(&key).cloned(),
-            options: BuildOptions::new(&self.cache),
+            options: caches::build_options(&self.cache),
             started: Instant::now(),
             tell: Tell { key, start, finished: self.finished.clone() },
         };

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use self::link::Entry;
 pub(crate) use self::link::WIT;
 use self::modules::Modules;
-use self::snapshot::Loaded;
+use crate::loading::Loaded;
 use crate::{BuildOptions, Error, FunctionSource};
 
 /// Files that a function starts with, in the order in which they are looked for.
@@ -63,27 +63,14 @@ pub(crate) fn build(source: &FunctionSource, options: &BuildOptions) -> Result<V
     let file = std::fs::canonicalize(&file).map_err(Error::file("read", file))?;
     let text = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
     let guess = guess_entry(&text);
-    match build_entry(&file, guess, options)? {
+    let loaded = match build_entry(&file, guess, options)? {
         Loaded::Refused(output) if output.contains(OTHER_ENTRY) => {
             options.cancel.check()?;
-            finish(source, build_entry(&file, guess.other(), options)?, options)
+            build_entry(&file, guess.other(), options)?
         }
-        loaded => finish(source, loaded, options),
-    }
-}
-
-fn finish(
-    source: &FunctionSource,
-    loaded: Loaded,
-    options: &BuildOptions,
-) -> Result<Vec<u8>, Error> {
-    let function = source.name.clone();
-    match loaded {
-        Loaded::Component(component) => Ok(component),
-        Loaded::Refused(output) => Err(Error::Failed { function, output }),
-        Loaded::OutOfTime => Err(Error::LoadTime { function, limit: options.load_time_max }),
-        Loaded::Cancelled => Err(Error::Cancelled),
-    }
+        loaded => loaded,
+    };
+    loaded.finish(&source.name, options)
 }
 
 /// A first guess only: what the module exports is known after it was loaded.

@@ -312,6 +312,23 @@ fn types_are_blanked_in_place() {
 }
 
 #[test]
+fn the_same_sources_give_the_same_component() {
+    let build = || {
+        let project = Project::empty();
+        project.file(
+            "index.js",
+            "export default { fetch() { return new Response(String(Math.random())); } };",
+        );
+        let mut options = project.options();
+        // Compiled runtimes may be shared, built components not.
+        let own_cache = tempfile::tempdir().unwrap();
+        options.cache_dir = own_cache.path().to_owned();
+        nexus_toolchain::build(&project.source(""), &options).unwrap().component
+    };
+    assert!(build() == build());
+}
+
+#[test]
 fn the_runtime_is_the_one_that_its_notice_names() {
     use std::process::Command;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/runtimes/quickjs.wasm");

@@ -6,6 +6,7 @@ mod guests;
 mod javascript;
 mod platform;
 mod project;
+mod python;
 mod replay;
 mod runner;
 mod sources;
