@@ -8,7 +8,7 @@ use crate::process::{self, Stdout};
 use crate::{Cancel, Error, Language, Sink, source_hash, source_hash_without_lock};
 
 /// Changes whenever the same sources would give another component.
-const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
+const BUILDER_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+3");
 
 /// How long the code at the top level of a function's modules may run while the function is built:
 /// far more than loading takes, and short enough to wait for.

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -14,6 +15,9 @@ use wasmtime_wasi_http::p2::types::HostOutgoingResponse;
 
 use crate::ledger::Ledger;
 use crate::state::State;
+
+/// How long the server has to send what came before a failure.
+const FLUSH_TIME: Duration = Duration::from_millis(10);
 
 /// Hands the answer to whoever waits for it. Where nobody takes the body, the driver of the
 /// invocation reads it to its end so that the guest can finish writing.
@@ -88,8 +92,8 @@ struct AnswerBody {
     ended: bool,
     /// Set once the guest has said that the body is whole.
     finished: Arc<AtomicBool>,
-    /// Why no more comes, until the server is told.
-    failed: Option<BodyError>,
+    /// Why no more comes, and when the server is told.
+    failed: Option<(BodyError, Pin<Box<tokio::time::Sleep>>)>,
     cancel: Cancel,
 }
 
@@ -106,8 +110,9 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Some(Err(error)));
+        if let Some((_, told)) = &mut self.failed {
+            ready!(told.as_mut().poll(context));
+            return Poll::Ready(self.failed.take().map(|(error, _)| Err(error)));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
@@ -120,9 +125,10 @@ impl http_body::Body for AnswerBody {
             Some(Err(error)) => error.into(),
             other => return Poll::Ready(other.map(|frame| frame.map_err(BodyError::from))),
         };
-        // An error makes the server drop what it has not sent yet: it gets one turn for that.
-        self.failed = Some(error);
-        context.waker().wake_by_ref();
+        // An error makes the server drop what it has not sent yet: it gets a moment for that.
+        let mut told = Box::pin(tokio::time::sleep(FLUSH_TIME));
+        let _ = told.as_mut().poll(context);
+        self.failed = Some((error, told));
         Poll::Pending
     }
 
