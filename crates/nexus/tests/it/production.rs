@@ -109,7 +109,7 @@ fn a_project_is_deployed_whole_or_not_at_all() {
     assert!(refused.err.contains("every function is as it was"), "{}", refused.err);
     write(
         "nexus.toml",
-        &manifest("[triggers.late]\nfunction = \"three\"\nevent = \"com.shop.*\"\n"),
+        &manifest("[triggers.late]\nfunction = \"three\"\nevent = { type = \"com.shop.*\" }\n"),
     );
     let lost = with(&["deploy"]);
     assert!(lost.code == 1 && lost.err.contains("Trigger shop/late"), "{}", lost.err);
@@ -117,7 +117,10 @@ fn a_project_is_deployed_whole_or_not_at_all() {
         (live().as_str(), with(&["get", "functions", "--json"]).ok().out),
         ("first", before)
     );
-    write("nexus.toml", &manifest("[triggers.late]\nfunction = \"one\"\nevent = \"com.shop.*\"\n"));
+    write(
+        "nexus.toml",
+        &manifest("[triggers.late]\nfunction = \"one\"\nevent = { type = \"com.shop.*\" }\n"),
+    );
     let out = with(&["deploy"]).ok().out;
     assert!(out.contains("Trigger shop/late  created"), "{out}");
     assert_eq!(live(), "second");
