@@ -213,21 +213,29 @@ impl Client {
         limit: usize,
         each: &mut dyn FnMut(T) -> Result<(), Error>,
     ) -> Result<bool, Error> {
+        self.whole_pages(place, limit, &mut |items| items.into_iter().try_for_each(&mut *each))
+    }
+
+    /// The same with the items of each page together, for lists whose pages are not in order.
+    pub(crate) fn whole_pages<T: DeserializeOwned>(
+        &self,
+        place: Place,
+        limit: usize,
+        each: &mut dyn FnMut(Vec<T>) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
         let (mut left, mut cursor) = (limit, None::<String>);
         loop {
             let page = place
                 .clone()
                 .with("limit", left.clamp(1, limits::PAGE_ITEMS_MAX))
                 .maybe("cursor", cursor.as_ref());
-            let page: Page<T> = self.get(page)?;
-            for item in page.items {
-                if left == 0 {
-                    return Ok(true);
-                }
-                left -= 1;
-                each(item)?;
-            }
+            let mut page: Page<T> = self.get(page)?;
+            let is_cut = page.items.len() > left;
+            page.items.truncate(left);
+            left -= page.items.len();
+            each(page.items)?;
             match page.next {
+                _ if is_cut => return Ok(true),
                 None => return Ok(false),
                 Some(_) if left == 0 => return Ok(true),
                 Some(next) => cursor = Some(next),

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use nexus_model::{AttributeValue, Code, Event, EventError, Timestamp, limits};
 
 use crate::fault::Fault;
@@ -15,6 +15,7 @@ const SPEC: &str = "see CloudEvents 1.0.2, HTTP protocol binding";
 
 /// The events of a request: one in binary and structured mode, any number in a batch.
 pub(crate) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Vec<Event>, Fault> {
+    as_it_is(headers)?;
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let content_type = types.next().map(|value| text("content-type", value.as_bytes())).transpose();
     let content_type = content_type.map_err(bad)?;
@@ -31,6 +32,18 @@ pub(crate) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Vec<Event>, Faul
         return Event::from_json(&body).map(|event| vec![event]).map_err(bad);
     }
     binary(headers, content_type, body).map(|event| vec![event]).map_err(bad)
+}
+
+/// A body that would have to be decoded is refused: kept as it is, it would not be what its type says.
+pub(crate) fn as_it_is(headers: &HeaderMap) -> Result<(), Fault> {
+    let coded = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .find(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    let Some(coded) = coded else { return Ok(()) };
+    let coding = String::from_utf8_lossy(coded.as_bytes());
+    let detail = format!("events are not taken with content-encoding: {coding}");
+    Err(Fault::new(Code::UnsupportedMediaType, detail).hint("send the event uncompressed"))
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Event>, Fault> {

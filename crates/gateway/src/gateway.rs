@@ -143,13 +143,15 @@ impl Gateway {
         Ok(self.ingress.reload_tls()? | self.admin.reload_tls()?)
     }
 
-    /// Stops accepting, ends live streams, lets what is in flight finish for at most `patience`, then
-    /// closes the rest. Call it before the node's shutdown.
+    /// Ends live streams and takes no new requests for functions; lets what is in flight finish for at
+    /// most `patience`, then answers the rest with 503 or, where an answer has begun, cuts it. The API
+    /// is the last that stops to accept: until then `/readyz` says that the server stops. Call it
+    /// before the node's shutdown.
     pub async fn drain(&self, patience: Duration) -> Drained {
         self.closing.cancel();
         let deadline = tokio::time::Instant::now() + patience;
-        let (ingress, admin) =
-            tokio::join!(self.ingress.drain(deadline), self.admin.drain(deadline));
+        let ingress = self.ingress.drain(deadline).await;
+        let admin = self.admin.drain(deadline).await;
         Drained { closed: ingress + admin }
     }
 }

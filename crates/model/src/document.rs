@@ -65,7 +65,24 @@ pub fn explain(message: &str, line: usize, key: String) -> Error {
             None => format!("{kind} '{found}'; known are {}", known.join(", ")),
         };
     }
+    error.message = in_plain_words(&error.message);
     error
+}
+
+/// Says what was expected without the names of this program's types.
+fn in_plain_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once("expected ") else {
+        return message.to_owned();
+    };
+    let plain = match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number",
+        "i64" | "i32" => "a number",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("{found}expected {plain}")
 }
 
 /// The word nearest to `found`, if one is near enough to be meant.

@@ -133,7 +133,7 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
 /// Deliveries that wait, run or wait for a retry, per shard; beyond it events are not accepted.
 pub const PENDING_DELIVERIES_MAX: usize = 1_000_000;
 /// Deliveries that run at the same time on a node, by default.
-pub const DELIVERIES_RUNNING_DEFAULT: usize = 128;
+pub const DELIVERIES_RUNNING_DEFAULT: usize = 256;
 /// Debug sessions on one node at the same time.
 pub const DEBUG_SESSIONS_MAX: usize = 8;
 /// A debug session without a command for this long ends.

@@ -190,7 +190,8 @@ impl Manifest {
             ResourceKey { kind: Kind::Project, project: None, name: self.project.clone() };
         let spec = ProjectSpec {
             description: self.description.clone(),
-            default: self.default,
+            // Not saying it must not take anything away that was said elsewhere.
+            default: self.default.then_some(true),
             schemas: self.schema_mode,
         };
         let mut resources = vec![Resource::new(&project, json(&spec))];

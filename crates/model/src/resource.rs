@@ -459,9 +459,10 @@ pub struct ProjectSpec {
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Whether it also answers on the bare host.
-    #[serde(default)]
-    pub default: bool,
+    /// Whether it also answers on hosts that no project has. One project at a time does: it takes
+    /// this from the one before. Absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<bool>,
     /// What happens to events that break the schema of their type.
     #[serde(default, skip_serializing_if = "trigger::is_default")]
     pub schemas: SchemaMode,

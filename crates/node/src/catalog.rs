@@ -147,13 +147,14 @@ impl Catalog {
         self.0.store(Arc::new(snapshot));
     }
 
-    /// The function of a request.
+    /// The function of a request. Of an unknown host it says no more than that.
     pub(crate) fn route(&self, host: &str, method: &Method, path: &str) -> Result<Route, Error> {
         let snapshot = self.0.load();
         let host = host_name(host);
         let no_project = || {
-            Error::new(Code::NoRoute, "no project answers on this host")
-                .with_hint("use {project}.localhost, or make a project the default one")
+            let detail =
+                format!("no project answers on the host '{host}', and none is the default");
+            Error::new(Code::NoRoute, detail)
         };
         let (project, custom) = snapshot.project_of(host).ok_or_else(no_project)?;
         let paths = match custom {
@@ -166,11 +167,10 @@ impl Catalog {
                 format!("no function of project '{}' answers on this path", project.name),
             )
         })?;
-        let entry = found.iter().find(|entry| entry.door.takes(method)).ok_or_else(|| {
-            let methods: Vec<&str> =
-                found.iter().flat_map(|at| at.door.methods.iter().map(Method::as_str)).collect();
-            Error::new(Code::MethodNotAllowed, format!("the route takes {}", methods.join(", ")))
-        })?;
+        let entry = found
+            .iter()
+            .find(|entry| entry.door.takes(method))
+            .ok_or_else(|| Error::method_not_allowed(allowed(found.iter().map(|at| &*at.door))))?;
         Ok(Route { function: Arc::clone(&entry.function), door: Arc::clone(&entry.door) })
     }
 
@@ -188,6 +188,31 @@ impl Catalog {
     pub(crate) fn project(&self, project: &Name) -> Option<Arc<Project>> {
         self.0.load().projects.get(project).cloned()
     }
+}
+
+/// Whether a function can answer what comes this way.
+fn suits(function: &Function, door: &Door) -> Result<(), Error> {
+    let is_event = function.current.is_some_and(|at| at.world == World::Event);
+    match door.leads {
+        Leads::Call(_) if is_event => Err(Error::bad_resource(
+            door.field(),
+            format!("function '{}' takes events and cannot answer requests", function.name),
+        )
+        .with_hint("give it events, cron or a webhook, or make it an HTTP function")),
+        _ => Ok(()),
+    }
+}
+
+/// The methods that one of these ways takes, as an `Allow` header has them.
+fn allowed<'a>(doors: impl Iterator<Item = &'a Door>) -> String {
+    let mut methods: Vec<&str> =
+        doors.flat_map(|door| door.methods.iter().map(Method::as_str)).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
 }
 
 /// A host without port and final dot.
@@ -234,7 +259,7 @@ impl Snapshot {
                 custom: HashMap::new(),
             },
         };
-        project.default = spec.default;
+        project.default = spec.default.unwrap_or(project.default);
         project.schemas = Arc::new(project.schemas.with_mode(spec.schemas));
         self.projects.insert(name.clone(), Arc::new(project));
         self.choose_default();
@@ -349,6 +374,9 @@ impl Snapshot {
         let own = |entry: &RouteEntry| {
             entry.door.trigger.is_none() && entry.function.name == *name.function
         };
+        let triggers = project.triggers.iter().filter(|(_, at)| at.function == *name.function);
+        let doors = function.doors.iter().chain(triggers.filter_map(|(_, at)| at.door.as_ref()));
+        doors.into_iter().try_for_each(|door| suits(function, door))?;
         function.doors.iter().try_for_each(|door| self.door_conflict(project, door, own))
     }
 
@@ -357,6 +385,9 @@ impl Snapshot {
         let Some(project) = self.projects.get(name.project) else { return Ok(()) };
         let known = project.triggers.get(name.trigger.as_str());
         let Some(door) = known.and_then(|at| at.door.as_deref()) else { return Ok(()) };
+        if let Some(function) = known.and_then(|at| project.functions.get(at.function.as_str())) {
+            suits(function, door)?;
+        }
         let own = |entry: &RouteEntry| entry.door.trigger.as_ref() == Some(name.trigger);
         self.door_conflict(project, door, own)
     }

@@ -334,7 +334,8 @@ impl Node {
     ) -> Result<(), Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
         check_signal_name(name).map_err(|rule| {
-            Error::new(Code::BadRequest, rule).with_hint(format!("see what it waits for: nexus why {id}"))
+            Error::new(Code::BadRequest, rule)
+                .with_hint(format!("see what it waits for: nexus why {id}"))
         })?;
         if input.data.len() > limits::SIGNAL_BYTES_MAX {
             return Err(Error::new(

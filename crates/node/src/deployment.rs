@@ -144,6 +144,7 @@ impl Node {
             Some(declared) => self.plan_removals(&mut plan, project, declared).await?,
             None => Vec::new(),
         };
+        self.settle_default(ctx, &mut plan.snapshot, &mut plan.ops).await?;
         check_conflicts(&plan.snapshot, &plan.ops)?;
         let notes: Vec<Vec<String>> = steps
             .iter()

@@ -126,6 +126,7 @@ impl Node {
         // The event's own trace context (the distributed tracing extension) wins: it is older.
         let traceparent = event.extension_text("traceparent");
         let traceparent = traceparent.or(ctx.traceparent.as_deref()).unwrap_or_default();
+        let traceparent = crate::trace::of_event(traceparent, id);
         EventRecord {
             id: bytes_of(id.as_bytes()),
             meta: Meta {
@@ -136,7 +137,7 @@ impl Node {
                     .invocation
                     .map(|id| bytes_of(id.as_bytes()))
                     .unwrap_or_default(),
-                traceparent: traceparent.to_owned(),
+                traceparent: traceparent.to_string(),
                 ordering_key: key.to_owned(),
                 deadline_ns: 0,
             },

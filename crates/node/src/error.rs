@@ -22,6 +22,7 @@ struct Inner {
     detail: String,
     hint: Option<String>,
     retry_after: Option<Duration>,
+    allow: Option<Box<str>>,
     invocation_id: Option<InvocationId>,
     source: Option<Source>,
 }
@@ -35,6 +36,7 @@ impl Error {
             detail: detail.into(),
             hint: None,
             retry_after,
+            allow: None,
             invocation_id: None,
             source: None,
         }))
@@ -95,6 +97,25 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The methods that the path takes, where another one was asked for: as in an `Allow` header.
+    pub fn allow(&self) -> Option<&str> {
+        self.0.allow.as_deref()
+    }
+
+    /// A method that the path does not take.
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
+        let mut error = Error::new(Code::MethodNotAllowed, format!("the route takes {allow}"));
+        error.0.allow = Some(allow.into());
+        error
+    }
+
+    /// The same without saying when to try again: it will not help.
+    #[must_use]
+    pub(crate) fn for_good(mut self) -> Self {
+        self.0.retry_after = None;
+        self
+    }
+
     /// The invocation that it is about.
     pub fn invocation_id(&self) -> Option<InvocationId> {
         self.0.invocation_id
@@ -132,9 +153,19 @@ impl Error {
                     sequence + 1
                 ))
             }
+            nexus_engine::Error::LogShorter { .. } => Some(
+                "a part of the log is missing: put the data folder back from a backup, whole; or go \
+                 on without what is missing: nexus log cut --data DIR"
+                    .to_owned(),
+            ),
             _ => None,
         };
-        let error = Error::internal("start the engine", error);
+        let code = match &error {
+            nexus_engine::Error::NewerCheckpoint { .. } => Code::NewerFormat,
+            nexus_engine::Error::LogShorter { .. } => Code::Storage,
+            _ => Code::Internal,
+        };
+        let error = Error::new(code, "failed to start the engine").with_source(error);
         match hint {
             Some(hint) => error.with_hint(hint),
             None => error,

@@ -13,7 +13,8 @@ use nexus_model::{
     parse_trace_id,
 };
 
-use crate::history::{log_invocations, payloads, reach};
+use crate::history::{payloads, reach};
+use crate::log_lines::log_invocations;
 use crate::trace::trace_id;
 use crate::{Error, Followed, Following, LogFilter, Node, views};
 

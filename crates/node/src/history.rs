@@ -1,25 +1,18 @@
-//! What happened and what ran: lists, single views, log lines.
+//! What happened and what ran: lists and single views.
 
 use nexus_engine::{DeliveryFilter, DeliveryState, INVOKE_TYPE, PendingDelivery};
 use nexus_model::record::{EventRecord, InvocationRecord, Level, Status, Trigger};
 use nexus_model::resource::Kind;
-use nexus_model::view::{EventView, InvocationRow, InvocationView, LogView};
+use nexus_model::view::{EventView, InvocationRow, InvocationView};
 use nexus_model::{
-    Code, Cursor, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page,
-    Scope, TimeRange, Timestamp, limits,
+    Code, EventFilter, EventId, InvocationFilter, InvocationId, Name, OpContext, Page, Scope,
+    Timestamp, limits,
 };
 
 use crate::bodies::{Lost, lost};
 use crate::schedules::{Fate, taken_back};
 use crate::views::{self, Payloads};
-use crate::{Error, LogFilter, Node, PageOptions};
-
-/// Log lines in one answer at most.
-const LOG_LINES_MAX: usize = 10_000;
-/// Log lines in one answer where nothing was asked for.
-const LOG_LINES_DEFAULT: usize = 200;
-/// Invocations that are looked at for one answer with log lines.
-const LOG_INVOCATIONS_MAX: usize = 2_000;
+use crate::{Error, Node, PageOptions};
 
 impl Node {
     /// Events, the newest first.
@@ -234,57 +227,6 @@ impl Node {
         nexus_policy::authorize(ctx, scope, project.as_ref())?;
         Ok(record)
     }
-
-    /// The newest log lines, the oldest of them first. `limit` 0 asks for the default number.
-    ///
-    /// # Errors
-    /// The caller may not read payloads there; the log cannot be read.
-    pub async fn logs(
-        &self,
-        ctx: &OpContext,
-        filter: LogFilter,
-        limit: usize,
-    ) -> Result<Vec<LogView>, Error> {
-        let limit = if limit == 0 { LOG_LINES_DEFAULT } else { limit.min(LOG_LINES_MAX) };
-        let filter = log_invocations(ctx, &filter)?;
-        let mut lines = Vec::new();
-        let mut looked_at = 0;
-        let mut cursor: Option<Cursor> = None;
-        while lines.len() < limit && looked_at < LOG_INVOCATIONS_MAX {
-            let page =
-                self.parts.log.invocations(&filter, cursor, limits::PAGE_ITEMS_DEFAULT).await?;
-            looked_at += page.items.len();
-            for row in &page.items {
-                if let Some(record) = self.parts.log.invocation(row.id).await? {
-                    lines.extend(views::log_views(&record));
-                }
-            }
-            cursor = page.next.as_deref().and_then(|next| next.parse().ok());
-            if cursor.is_none() {
-                break;
-            }
-        }
-        lines.sort_by_key(|line| line.at);
-        lines.drain(..lines.len().saturating_sub(limit));
-        Ok(lines)
-    }
-}
-
-/// The invocations whose log lines a filter means; log lines are payload.
-pub(crate) fn log_invocations(
-    ctx: &OpContext,
-    filter: &LogFilter,
-) -> Result<InvocationFilter, Error> {
-    let mut project = filter.project.as_ref().map(Name::to_string);
-    reach(ctx, &mut project)?;
-    let name = project.as_deref().and_then(|at| Name::new(at).ok());
-    nexus_policy::authorize(ctx, Scope::ReadPayload, name.as_ref())?;
-    Ok(InvocationFilter {
-        project,
-        function: filter.function.as_ref().map(Name::to_string),
-        range: TimeRange { since: filter.since, until: None },
-        ..InvocationFilter::default()
-    })
 }
 
 /// Narrows "all projects" to the one that the caller is bound to, and checks that it may read.

@@ -16,7 +16,7 @@
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
 //!   sessions.rs   browsers that sign in
-//!   emit.rs, history.rs, follow.rs, replay.rs              what happened and what ran
+//!   emit.rs, history.rs, log_lines.rs, follow.rs, replay.rs  what happened and what ran
 //!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
 //!   debug.rs, profile.rs                                   looking into what ran
 //!   collect.rs    what nobody refers to any more
@@ -42,6 +42,7 @@ mod config;
 mod dead_letters;
 mod debug;
 mod decisions;
+mod default_project;
 mod deferred;
 mod deleted;
 mod delivery;
@@ -61,6 +62,7 @@ mod host;
 mod invoke;
 mod keys;
 mod loaded;
+mod log_lines;
 mod missing;
 mod node;
 mod nodes;
@@ -93,6 +95,7 @@ mod trigger_views;
 mod triggers;
 mod types;
 mod unbegun;
+mod upload;
 mod validate;
 mod versions;
 mod views;
@@ -112,8 +115,10 @@ pub use deployment::Deployment;
 pub use error::Error;
 pub use graph::GraphOptions;
 pub use keys::MasterKey;
+pub use log_lines::LogPlace;
+pub use nexus_engine::checkpoint_position;
 pub use nexus_log::{LogStats, VerifyReport};
-pub use node::{BlobArtifacts, Node};
+pub use node::{BlobArtifacts, CHECKPOINT_FILE, Node};
 pub use profile::ProfileFormat;
 pub use search::Wanted;
 pub use sessions::{OpenedSession, SessionLink, SignIn};

@@ -38,6 +38,9 @@ const PENDING_MAX: usize = 1_000_000;
 /// Log records after which the engine writes a checkpoint.
 const CHECKPOINT_RECORDS: u64 = 50_000;
 
+/// The engine's checkpoint in its folder.
+pub const CHECKPOINT_FILE: &str = "engine.checkpoint";
+
 /// Name, help text, and how it is read.
 type Gauge = (&'static str, &'static str, fn(&Node) -> u64);
 /// A number that the log counts: its name, what it means, where it stands.
@@ -81,6 +84,8 @@ pub struct Node {
     pub(crate) chains: Chains,
     engine: OnceLock<Engine>,
     draining: AtomicBool,
+    /// Said to stop soon: not ready, and all else goes on.
+    pub(crate) leaving: AtomicBool,
 }
 
 impl Node {
@@ -118,6 +123,7 @@ impl Node {
             chains: Chains::default(),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             config,
             parts,
         });
@@ -142,7 +148,7 @@ impl Node {
     /// `declared` is what the engine should know.
     async fn start_engine(self: &Arc<Self>, declared: Vec<DeclaredKey>) -> Result<(), Error> {
         let config = EngineConfig {
-            checkpoint: self.config.engine_dir.join("engine.checkpoint"),
+            checkpoint: self.config.engine_dir.join(CHECKPOINT_FILE),
             running_max: self.config.deliveries,
             pending_max: PENDING_MAX,
             checkpoint_records: CHECKPOINT_RECORDS,
@@ -247,7 +253,12 @@ impl Node {
     /// # Errors
     /// No route matches, or none with this method.
     pub fn route(&self, host: &str, method: &http::Method, path: &str) -> Result<Route, Error> {
-        self.catalog.route(host, method, path)
+        self.catalog.route(host, method, path).map_err(|error| {
+            match self.catalog.project_of_host(host) {
+                Some(_) => error,
+                None => error.with_hint(self.hosts_hint()),
+            }
+        })
     }
 
     /// The project that a host of the ingress stands for.
@@ -268,6 +279,12 @@ impl Node {
     /// Whether new work is refused.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Is not [ready](Node::ready) from now on, and goes on with everything else: those who look stop
+    /// sending before [`shutdown`](Node::shutdown) begins.
+    pub fn announce_shutdown(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Refuses new work, waits for what runs, stops the engine, and puts every recording on disk.

@@ -21,7 +21,7 @@ impl Node {
         if compiling > 0 {
             reasons.push(format!("{compiling} components are being compiled for this engine"));
         }
-        if self.is_draining() {
+        if self.is_draining() || self.leaving.load(Ordering::Relaxed) {
             reasons.push("the server is shutting down".to_owned());
         }
         if !looked_through {

@@ -27,6 +27,7 @@ use crate::delivery::Begin;
 use crate::host::CallHost;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{Facts, InputHead, nanos, recording_of, settle_level};
+use crate::upload::Upload;
 use crate::{Error, Mode, Node, Tasks, guarded, trace};
 
 /// The response header that names the invocation.
@@ -67,7 +68,7 @@ impl Node {
         request: Request<Body>,
     ) -> Result<Response<Body>, Error> {
         let begun = self.begin(ctx, function, origin).await?;
-        let request = absolute(request);
+        let (request, upload) = Upload::watch(absolute(request));
         let input = InputHead::Http {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -79,9 +80,20 @@ impl Node {
         let cancel = Cancel::default();
         let durable = begun.loaded.record == RecordPolicy::Durable;
         let call = begun.into_call(self, (CallInput::Http(request), input), Some(respond), &cancel);
-        let driven = Driven::new(call.run(), self.tasks.clone(), cancel.clone());
+        let run = async move {
+            let mut finished = call.run().await;
+            upload.settle(&mut finished.ended);
+            finished
+        };
+        let driven = Driven::new(run, self.tasks.clone(), cancel.clone());
         let (head, rest) = driven.until_answer(answer).await;
         match head {
+            // HTTP gives these to the server, not to what answers behind it.
+            Some(response) if response.status().is_informational() => {
+                let status = response.status().as_u16();
+                let detail = format!("the function answered {status}, which is no final status");
+                Err(Error::new(Code::GuestNoAnswer, detail).with_invocation(id))
+            }
             Some(response) => {
                 let (mut parts, body) = response.into_parts();
                 parts.headers.insert(INVOCATION_ID, id_value(id));
@@ -478,9 +490,13 @@ pub(crate) fn guest_error(outcome: &Outcome, id: InvocationId) -> Error {
         Some(failure) if !failure.message.is_empty() => crate::stack::message(&failure.message),
         _ => by_status.title().to_owned(),
     };
-    Error::new(stated.unwrap_or(by_status), message)
+    let error = Error::new(stated.unwrap_or(by_status), message)
         .with_hint(format!("see what happened: nexus invocations show {id}"))
-        .with_invocation(id)
+        .with_invocation(id);
+    match outcome.status {
+        Status::Refused => error.for_good(),
+        _ => error,
+    }
 }
 
 /// The error of a call as somebody unknown gets it: what a function says of its own failure may tell

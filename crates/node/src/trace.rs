@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nexus_model::InvocationId;
+use nexus_model::{EventId, InvocationId};
 
 /// A `traceparent` for an invocation: the caller's trace id, if it sent a valid one, and a span id
 /// of the invocation's own. Both come from the invocation's id where there is no caller's.
@@ -14,6 +14,15 @@ pub(crate) fn child(parent: Option<&str>, id: InvocationId) -> Arc<str> {
     match parent.and_then(parse) {
         Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
         None => format!("00-{:032x}-{span:016x}-01", mixed.max(1)).into(),
+    }
+}
+
+/// The `traceparent` of an event: that of whoever sent it, or one that comes from the event's id. So
+/// all attempts to handle it belong to one trace.
+pub(crate) fn of_event(sent: &str, id: EventId) -> Arc<str> {
+    match parse(sent) {
+        Some(_) => sent.into(),
+        None => child(None, InvocationId::from_bytes(*id.as_bytes())),
     }
 }
 
@@ -59,5 +68,16 @@ mod tests {
             assert_eq!(made, child(None, id), "{wrong}");
             assert_eq!(trace_id(&made).len(), 32);
         }
+    }
+
+    #[test]
+    fn all_attempts_of_an_event_are_of_one_trace() {
+        let event = EventId::from_bytes([9; 16]);
+        let trace = |attempt| child(Some(&of_event("", event)), InvocationId::from_bytes(attempt));
+        let (first, second) = (trace([1; 16]), trace([2; 16]));
+        assert_ne!(first, second);
+        assert_eq!(trace_id(&first), trace_id(&second));
+        let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        assert_eq!(&*of_event(sent, event), sent);
     }
 }

@@ -162,6 +162,8 @@ pub struct LogFilter {
     pub function: Option<Name>,
     /// Lines of invocations accepted at or after this moment.
     pub since: Option<Timestamp>,
+    /// Lines that were written before this moment.
+    pub until: Option<Timestamp>,
 }
 
 /// Whether the node can serve, and if not, why.

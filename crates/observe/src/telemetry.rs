@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::util::TryInitError;
 
@@ -45,6 +45,17 @@ pub enum Error {
         /// What was given.
         filter: String,
     },
+    /// A word that is no level.
+    #[error(
+        "'{filter}' is not a log filter such as 'info' or 'warn,nexus_node=debug': '{word}' is no level \
+         (error, warn, info, debug, trace, off)"
+    )]
+    Word {
+        /// What was given.
+        filter: String,
+        /// The word.
+        word: String,
+    },
     /// Somebody set a logger up before.
     #[error("failed to install the logger")]
     Install(#[source] TryInitError),
@@ -83,6 +94,15 @@ fn parse(filter: &str) -> Result<EnvFilter, Error> {
     // Filters by span may hold any text.
     if !filter.contains('[') && filter.contains(char::is_whitespace) {
         return Err(Error::Spaces { filter: filter.to_owned() });
+    }
+    // The parser takes a word that it does not know for the name of a part, and everything else is off.
+    let is_known = |word: &str| {
+        word.parse::<LevelFilter>().is_ok()
+            || word.contains(['=', '[', ':'])
+            || word.starts_with("nexus")
+    };
+    if let Some(word) = directives.split(',').find(|word| !word.is_empty() && !is_known(word)) {
+        return Err(Error::Word { filter: filter.to_owned(), word: word.to_owned() });
     }
     EnvFilter::try_new(directives)
         .map_err(|source| Error::Filter { filter: filter.to_owned(), source })

@@ -168,8 +168,12 @@ pub(crate) fn say_more(terminal: &mut Terminal, limit: usize) {
 
 /// Items of a history that can be followed.
 pub(crate) trait Item: DeserializeOwned {
-    /// Whether the server lists the newest first.
-    const NEWEST_FIRST: bool = true;
+    /// Puts what was, as the server lists it page by page, in order: the oldest first.
+    fn in_order(pages: Vec<Vec<Self>>) -> Vec<Self> {
+        let mut items: Vec<Self> = pages.into_iter().flatten().collect();
+        items.reverse();
+        items
+    }
 
     /// What tells two of them apart.
     fn key(&self) -> String;
@@ -192,15 +196,13 @@ pub(crate) fn follow<T: Item>(
     let Session { client, terminal, .. } = session;
     // The stream is opened first, so that nothing falls between it and the list.
     let mut stream = client.stream(places.stream.clone(), None)?;
-    let mut past: Vec<T> = Vec::new();
-    client.pages(places.list.clone(), places.past, &mut |item| {
-        past.push(item);
+    let mut pages: Vec<Vec<T>> = Vec::new();
+    client.whole_pages(places.list.clone(), places.past, &mut |page| {
+        pages.push(page);
         Ok(())
     })?;
+    let past = T::in_order(pages);
     let mut listed: HashSet<String> = past.iter().map(Item::key).collect();
-    if T::NEWEST_FIRST {
-        past.reverse();
-    }
     for item in past {
         show(terminal, &item)?;
     }

@@ -22,7 +22,13 @@ pub struct LogsArgs {
 }
 
 impl Item for LogView {
-    const NEWEST_FIRST: bool = false;
+    /// A page has its oldest line first, and the next page older ones.
+    fn in_order(pages: Vec<Vec<LogView>>) -> Vec<LogView> {
+        let mut lines: Vec<LogView> = pages.into_iter().rev().flatten().collect();
+        // What ran longer wrote some of its lines before those of an earlier page.
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
 
     fn key(&self) -> String {
         let invocation = self.invocation.map(|id| id.to_string()).unwrap_or_default();
@@ -36,11 +42,12 @@ pub(crate) fn run(session: &mut Session, args: &LogsArgs) -> Result<(), Error> {
     }
     let place = place(session, args, &["logs"])?;
     let place = args.range.filter(place, &session.terminal)?;
-    let mut lines: Vec<LogView> = Vec::new();
-    session.client.pages(place, args.range.limit, &mut |line| {
-        lines.push(line);
+    let mut pages: Vec<Vec<LogView>> = Vec::new();
+    let more = session.client.whole_pages(place, args.range.limit, &mut |page| {
+        pages.push(page);
         Ok(())
     })?;
+    let lines = LogView::in_order(pages);
     if lines.is_empty() && !session.terminal.json() {
         let about = (args.range.all_projects, args.function.as_deref());
         history::say_empty(session, "log lines", about)?;
@@ -48,8 +55,7 @@ pub(crate) fn run(session: &mut Session, args: &LogsArgs) -> Result<(), Error> {
     for line in &lines {
         print(&mut session.terminal, args, line)?;
     }
-    // The server gives the newest lines, so a full list was probably cut.
-    if lines.len() >= args.range.limit {
+    if more {
         history::say_more(&mut session.terminal, args.range.limit);
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::render::{Cell, Column, Table};
 use crate::units::show_ago;
 use crate::{Error, Session, Tone};
 
-/// List, create and delete projects
+/// List, create and delete projects, and say which one is the default
 #[derive(Args, Debug)]
 pub struct ProjectsArgs {
     /// Something else than a list
@@ -30,9 +30,14 @@ pub enum ProjectsCommand {
         /// What it is, for people
         #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
-        /// Answer on the bare host as well
+        /// Answer on hosts of no project as well, instead of the project that did
         #[arg(long)]
         default: bool,
+    },
+    /// Let a project answer on hosts of no project, instead of the one that did
+    Default {
+        /// Its name
+        name: Name,
     },
     /// Delete a project with everything declared in it; its history stays
     Delete {
@@ -45,32 +50,69 @@ pub(crate) fn run(session: &mut Session, args: &ProjectsArgs) -> Result<(), Erro
     match &args.command {
         None | Some(ProjectsCommand::List) => list(session),
         Some(ProjectsCommand::Create { name, description, default }) => {
-            let there =
-                session.client.get::<Value>(Place::api(["projects", name.as_str()])).is_ok();
             let spec = ProjectSpec {
                 description: description.clone(),
-                default: *default,
+                default: default.then_some(true),
                 ..ProjectSpec::default()
             };
-            let body = serde_json::to_vec(&spec).unwrap_or_default();
-            let place = Place::api(["projects", name.as_str()]);
-            let send =
-                Send { method: "PUT", place, content_type: "application/json", body: Some(body) };
-            let created: Value = session.client.json(send)?;
-            if there {
-                session.terminal.say(format_args!("project {name} was there already"));
-            }
-            match session.terminal.json() {
-                true => session.terminal.value(&created),
-                false => session.terminal.line(name),
-            }
+            create(session, name, &spec)
         }
+        Some(ProjectsCommand::Default { name }) => make_default(session, name),
         Some(ProjectsCommand::Delete { name }) => {
             session.client.delete(Place::api(["projects", name.as_str()]))?;
             session.terminal.say(format_args!("deleted project {name}"));
             Ok(())
         }
     }
+}
+
+fn create(session: &mut Session, name: &Name, spec: &ProjectSpec) -> Result<(), Error> {
+    let before: Vec<Resource> = session.client.list(Place::api(["projects"]))?;
+    let body = serde_json::to_vec(spec).unwrap_or_default();
+    let place = Place::api(["projects", name.as_str()]);
+    let send = Send { method: "PUT", place, content_type: "application/json", body: Some(body) };
+    let created: Value = session.client.json(send)?;
+    if before.iter().any(|project| project.metadata.name == *name) {
+        session.terminal.say(format_args!("project {name} was there already"));
+    }
+    match session.terminal.json() {
+        true => session.terminal.value(&created)?,
+        false => session.terminal.line(name)?,
+    }
+    // Which requests reach the new project is what surprises people.
+    let default = before.iter().find(|project| is_default(project, &before));
+    match default.map(|project| &project.metadata.name).filter(|default| *default != name) {
+        Some(default) if spec.default == Some(true) => session.terminal.say(format_args!(
+            "{name} answers on hosts of no project from now on; {default} did before, and answers on \
+             {default}.localhost"
+        )),
+        Some(default) => session.terminal.say(format_args!(
+            "it answers on {name}.localhost; hosts of no project stay with {default}: change that with \
+             nexus projects default {name}"
+        )),
+        None => {}
+    }
+    Ok(())
+}
+
+fn make_default(session: &mut Session, name: &Name) -> Result<(), Error> {
+    let mut project: Resource = session.client.get(Place::api(["projects", name.as_str()]))?;
+    if let Some(spec) = project.spec.as_object_mut() {
+        spec.insert("default".to_owned(), true.into());
+    }
+    let body = serde_json::to_vec(&[&project]).unwrap_or_default();
+    let place = Place::api(["apply"]);
+    let send = Send { method: "POST", place, content_type: "application/json", body: Some(body) };
+    let applied: Value = session.client.json(send)?;
+    match session.terminal.json() {
+        true => session.terminal.value(&applied),
+        false => session.terminal.line(format_args!("{name} answers on hosts of no project")),
+    }
+}
+
+/// Whether a project answers on hosts that no project has: one that is alone does.
+fn is_default(project: &Resource, all: &[Resource]) -> bool {
+    all.len() == 1 || project.spec.get("default") == Some(&Value::Bool(true))
 }
 
 fn list(session: &mut Session) -> Result<(), Error> {
@@ -90,7 +132,7 @@ fn list(session: &mut Session) -> Result<(), Error> {
         let created = created.map(|at| show_ago(at, session.terminal.now)).unwrap_or_default();
         table.row([
             Cell::toned(Tone::Strong, project.metadata.name.as_str()),
-            Cell::new(if spec.default { "yes" } else { "" }),
+            Cell::new(if is_default(project, &projects) { "yes" } else { "" }),
             Cell::toned(Tone::Faint, created),
             Cell::new(spec.description),
         ]);

@@ -27,10 +27,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body_may_be_empty()
             .answers::<Resource>()
             .fails(&[Code::BadResource, Code::Conflict]),
-        Endpoint::delete(ONE, ["project_delete", "Delete a project without functions and schemas"], delete)
-            .scope("write")
-            .query::<Guard>()
-            .fails(&[Code::BadResource, Code::Conflict]),
+        Endpoint::delete(
+            ONE,
+            ["project_delete", "Delete a project without functions and schemas"],
+            delete,
+        )
+        .scope("write")
+        .query::<Guard>()
+        .fails(&[Code::BadResource, Code::Conflict]),
     ]
 }
 

@@ -26,9 +26,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Items<Limit>>(),
         Endpoint::get(STATS, ["log_stats", "Show what the log holds"], log_stats)
             .answers::<LogStats>(),
-        Endpoint::post(VERIFY, ["log_verify", "Check the log and the large bodies it refers to"], log_verify)
-            .scope("admin")
-            .answers::<VerifyReport>(),
+        Endpoint::post(
+            VERIFY,
+            ["log_verify", "Check the log and the large bodies it refers to"],
+            log_verify,
+        )
+        .scope("admin")
+        .answers::<VerifyReport>(),
         Endpoint::get("/api/v1/version", ["version", "Show the server's version"], version)
             .access(Access::Open)
             .answers::<Version>(),

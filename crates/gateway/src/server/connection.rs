@@ -2,14 +2,16 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -93,8 +95,8 @@ async fn serve_http1<S, H>(
     let end = poll_fn(|cx| {
         match connection.command(cx.waker()) {
             Command::Serve => {}
-            Command::Drain if draining => {}
-            Command::Drain => {
+            Command::Drain | Command::Cut if draining => {}
+            Command::Drain | Command::Cut => {
                 draining = true;
                 Pin::new(&mut serving).graceful_shutdown();
             }
@@ -184,8 +186,8 @@ async fn serve_http2<S, H>(
     poll_fn(|cx| {
         match connection.command(cx.waker()) {
             Command::Serve => {}
-            Command::Drain if draining => {}
-            Command::Drain => {
+            Command::Drain | Command::Cut if draining => {}
+            Command::Drain | Command::Cut => {
                 draining = true;
                 Pin::new(&mut serving).graceful_shutdown();
             }
@@ -202,8 +204,29 @@ async fn respond<H: Handler>(
     request: Request<Incoming>,
 ) -> Result<Response<Tracked>, std::convert::Infallible> {
     let in_flight = connection.begin();
-    let response = Arc::clone(handler).handle(&connection.peer, request).await;
+    let mut handled = pin!(Arc::clone(handler).handle(&connection.peer, request));
+    let mut cut = pin!(connection.cut());
+    let response = poll_fn(|cx| match handled.as_mut().poll(cx) {
+        Poll::Pending => cut.as_mut().poll(cx).map(|()| answer(&stopped())),
+        answered => answered,
+    });
+    let response = response.await;
     Ok(response.map(|body| Tracked { body, _in_flight: in_flight }))
+}
+
+/// What is said to requests that come, or have no answer, when the server stops.
+pub(super) fn stopped() -> Problem {
+    Problem::new(Code::ShuttingDown, "the server is shutting down")
+}
+
+fn answer(problem: &Problem) -> Response<Body> {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut response =
+        Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or_default();
+    let problem = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, problem);
+    response
 }
 
 /// A response body that knows when it has ended.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::registry::{Admitted, Peer, Registry};
+use super::registry::{Admitted, Peer, Refused, Registry};
 use super::tls::Tls;
 use super::{Handler, ServerLimits, TlsError, TlsFiles, connection};
 use crate::task;
@@ -152,12 +152,15 @@ impl<H: Handler> Accepting<H> {
         // Without it, small answers wait for acknowledgements; its failure costs only time.
         let _ = socket.set_nodelay(true);
         let peer = Peer::new(from.ip().to_canonical(), self.tls.is_some());
-        let Some(admitted) = self.registry.admit(peer) else {
-            counted.connections_refused.one();
-            if self.tls.is_none() {
-                task::spawn("refuse", refuse(socket, self.limits.connections_max));
+        let admitted = match self.registry.admit(peer) {
+            Ok(admitted) => admitted,
+            Err(why) => {
+                counted.connections_refused.one();
+                if self.tls.is_none() {
+                    task::spawn("refuse", refuse(socket, why, self.limits.connections_max));
+                }
+                return;
             }
-            return;
         };
         let (handler, limits) = (Arc::clone(&self.handler), self.limits);
         match &self.tls {
@@ -185,9 +188,15 @@ async fn clear<H: Handler>(
     connection::serve(socket, Arc::clone(&admitted.connection), handler, limits).await;
 }
 
-async fn refuse(socket: TcpStream, limit: usize) {
-    let detail = format!("the limit of {limit} open connections is reached");
-    connection::answer_and_close(socket, &Problem::new(Code::Overloaded, detail)).await;
+async fn refuse(socket: TcpStream, why: Refused, limit: usize) {
+    let problem = match why {
+        Refused::Draining => connection::stopped(),
+        Refused::Full => {
+            let detail = format!("the limit of {limit} open connections is reached");
+            Problem::new(Code::Overloaded, detail)
+        }
+    };
+    connection::answer_and_close(socket, &problem).await;
 }
 
 async fn sweep(registry: Arc<Registry>, metrics: Metrics, which: Which) {

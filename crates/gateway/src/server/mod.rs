@@ -66,7 +66,7 @@ impl Default for ServerLimits {
             header_bytes_max: 64 << 10,
             streams_max: 256,
             header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(75),
         }
     }

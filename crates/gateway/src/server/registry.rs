@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 
 use super::ServerLimits;
 
+/// How long the last answers of a drain may take to leave.
+const CUT_TIME: Duration = Duration::from_millis(500);
+
 /// Who is at the other end.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -44,8 +47,10 @@ pub(super) enum Command {
     Drain = 1,
     /// A request head came too slowly.
     TimeOut = 2,
+    /// Answer what has no answer yet that the server stops, and close.
+    Cut = 3,
     /// Close at once.
-    Kill = 3,
+    Kill = 4,
 }
 
 /// An open connection.
@@ -56,6 +61,7 @@ pub(crate) struct Connection {
     http1: AtomicBool,
     command: AtomicU8,
     waker: AtomicWaker,
+    cut: Notify,
     requests: AtomicU64,
     in_flight: AtomicU32,
     bytes_read: AtomicU64,
@@ -74,6 +80,7 @@ impl Connection {
             http1: AtomicBool::new(false),
             command: AtomicU8::new(Command::Serve as u8),
             waker: AtomicWaker::new(),
+            cut: Notify::new(),
             requests: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             bytes_read: AtomicU64::new(0),
@@ -117,6 +124,7 @@ impl Connection {
             0 => Command::Serve,
             1 => Command::Drain,
             2 => Command::TimeOut,
+            3 => Command::Cut,
             _ => Command::Kill,
         }
     }
@@ -124,6 +132,17 @@ impl Connection {
     fn tell(&self, command: Command) {
         self.command.fetch_max(command as u8, Ordering::Release);
         self.waker.wake();
+        if command >= Command::Cut {
+            self.cut.notify_waiters();
+        }
+    }
+
+    /// Waits until requests without an answer are not waited for any more.
+    pub(super) async fn cut(&self) {
+        let cut = self.cut.notified();
+        if self.command.load(Ordering::Acquire) < Command::Cut as u8 {
+            cut.await;
+        }
     }
 
     /// What the sweeper makes of the connection at `now_ms`.
@@ -172,6 +191,15 @@ pub(super) struct Registry {
     emptied: Notify,
 }
 
+/// Why there is no place for a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refused {
+    /// All are taken.
+    Full,
+    /// The server stops.
+    Draining,
+}
+
 /// A place among the connections, given back on drop.
 pub(super) struct Admitted {
     registry: Arc<Registry>,
@@ -195,17 +223,19 @@ impl Registry {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection, or `None` when all are taken or the server drains.
-    pub(super) fn admit(self: &Arc<Self>, peer: Peer) -> Option<Admitted> {
+    /// A place for a connection.
+    pub(super) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Admitted, Refused> {
         let mut connections = self.lock();
-        if connections.len() >= self.limits.connections_max || self.draining.load(Ordering::Relaxed)
-        {
-            return None;
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Refused::Draining);
+        }
+        if connections.len() >= self.limits.connections_max {
+            return Err(Refused::Full);
         }
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(peer));
         connections.insert(key, Arc::clone(&connection));
-        Some(Admitted { registry: Arc::clone(self), key, connection })
+        Ok(Admitted { registry: Arc::clone(self), key, connection })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -234,13 +264,15 @@ impl Registry {
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
-    /// Takes no new connections, lets the open ones finish until `deadline`, then closes them.
-    /// Returns how many had to be closed.
+    /// Takes no new connections, lets the open ones finish until `deadline`, then answers what has no
+    /// answer and closes them. Returns how many had to be closed.
     pub(super) async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.draining.store(true, Ordering::Relaxed);
         self.tell_all(Command::Drain);
         let _ = tokio::time::timeout_at(deadline, self.empty()).await;
-        let left = self.tell_all(Command::Kill);
+        let left = self.tell_all(Command::Cut);
+        let _ = tokio::time::timeout(CUT_TIME, self.empty()).await;
+        self.tell_all(Command::Kill);
         self.empty().await;
         left
     }
@@ -318,8 +350,11 @@ mod tests {
         let registry = Arc::new(Registry::new(ServerLimits { connections_max: 1, ..limits() }));
         let peer = Peer::new(IpAddr::from([127, 0, 0, 1]), false);
         let first = registry.admit(peer.clone());
-        assert!(first.is_some() && registry.admit(peer.clone()).is_none());
+        assert!(first.is_ok());
+        assert_eq!(registry.admit(peer.clone()).err(), Some(Refused::Full));
         drop(first);
-        assert!(registry.admit(peer).is_some());
+        assert!(registry.admit(peer.clone()).is_ok());
+        registry.draining.store(true, Ordering::Relaxed);
+        assert_eq!(registry.admit(peer).err(), Some(Refused::Draining));
     }
 }

@@ -282,7 +282,26 @@ async fn a_drain_ends_at_its_deadline() {
     echo.waiting.acquire().await.unwrap().forget();
     let deadline = tokio::time::Instant::now() + Duration::from_millis(50);
     assert_eq!(server.drain(deadline).await, 1);
-    assert_eq!(stuck.await.unwrap(), "");
+    let answer = stuck.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    assert!(answer.contains("\"code\":\"NX6004\""), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_answer_over_http2_at_the_deadline_gets_one() {
+    let Fixture { server, echo, .. } = start_with(ServerLimits::default(), None);
+    let socket = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+            .await
+            .unwrap();
+    let _connection = tokio::spawn(connection);
+    let request = Request::get("http://x/wait").body(Empty::<Bytes>::new()).unwrap();
+    let stuck = tokio::spawn(async move { sender.send_request(request).await.unwrap().status() });
+    echo.waiting.acquire().await.unwrap().forget();
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(50);
+    assert_eq!(server.drain(deadline).await, 1);
+    assert_eq!(stuck.await.unwrap(), 503);
 }
 
 #[tokio::test(flavor = "multi_thread")]

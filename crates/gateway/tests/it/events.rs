@@ -17,6 +17,65 @@ fn event(id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn compressed_events_are_refused() {
+    let world = World::new().await;
+    let token = world.token(&[Scope::Emit]).await;
+    for (content_type, coding, expected) in [
+        ("application/json", "gzip", 415),
+        (STRUCTURED, "gzip", 415),
+        (BATCH, "br", 415),
+        (STRUCTURED, "identity", 202),
+    ] {
+        let headers = [
+            ("content-encoding", coding),
+            ("ce-specversion", "1.0"),
+            ("ce-id", "b"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+        ];
+        let body = event("x").into();
+        let send = Send { token: &token, content_type, headers: &headers, body };
+        for answer in [
+            world.api(Method::POST, API, send.clone()).await,
+            world.call(Method::POST, INGRESS, send).await,
+        ] {
+            assert_eq!(answer.status, expected, "{coding}: {}", answer.text());
+        }
+    }
+}
+
+/// Each attempt has a span of its own in one trace, which the event says too.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_an_event_leads_to_is_one_trace() {
+    let world = World::new().await;
+    let spec = json!({ "on": { "events": [{ "type": "com.shop.*" }] } });
+    for function in ["one", "two"] {
+        world.deploy_with(function, "event echo", Some(spec.clone())).await;
+    }
+    let send = Send {
+        token: &world.admin,
+        content_type: STRUCTURED,
+        body: event("t").into(),
+        ..Send::default()
+    };
+    let accepted = world.api(Method::POST, API, send).await.json();
+    let id = accepted["events"][0]["id"].as_str().unwrap().to_owned();
+    let listed = format!("/api/v1/projects/shop/invocations?event={id}");
+    let rows = loop {
+        let found = world.get(&listed).await.json()["items"].as_array().unwrap().clone();
+        let ended = found.iter().filter(|row| row["status"] == "succeeded").count();
+        if ended == 2 {
+            break found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    let trace = rows[0]["trace_id"].as_str().unwrap();
+    assert_eq!((trace.len(), rows[1]["trace_id"].as_str()), (32, Some(trace)));
+    let shown = world.get(&format!("{API}/{id}")).await.json();
+    assert!(shown["traceparent"].as_str().unwrap().contains(trace), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_three_modes_through_both_doors() {
     let world = World::new().await;
     let token = world.token(&[Scope::Emit]).await;

@@ -126,6 +126,42 @@ async fn invocations_and_logs_are_streamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_will_stop_is_not_ready_and_serves() {
+    let world = World::new().await;
+    world.deploy("hello", "http echo").await;
+    while world.get("/readyz").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    world.node.announce_shutdown();
+    let ready = world.get("/readyz").await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (503, &Value::from(false)));
+    assert!(ready.text().contains("shutting down"), "{}", ready.text());
+    assert_eq!(world.call(Method::GET, "/hello", Send::default()).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_before_a_moment_are_found_page_by_page() {
+    let world = World::new().await;
+    world.deploy("hello", "http log a; b").await;
+    for _ in 0..3 {
+        world.call(Method::GET, "/hello", Send::default()).await;
+    }
+    let list = |query: String| {
+        let world = &world;
+        async move { world.get(&format!("/api/v1/projects/shop/logs?{query}")).await }
+    };
+    let all = list("limit=100".to_owned()).await.json()["items"].as_array().unwrap().clone();
+    assert_eq!(all.len(), 6);
+    let until = all[4]["at"].as_str().unwrap();
+    let page = list(format!("until={until}&limit=3")).await.json();
+    assert_eq!(page["items"].as_array().unwrap()[..], all[1..4]);
+    let next = page["next"].as_str().unwrap();
+    let rest = list(format!("until={until}&limit=3&cursor={next}")).await.json();
+    assert_eq!(rest["items"].as_array().unwrap()[..], all[..1]);
+    assert_eq!(list("cursor=x".to_owned()).await.problem(), "400 NX1001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_live_streams() {
     let world = World::new().await;
     let mut messages = world.follow("/api/v1/projects/shop/events/stream", None).await;

@@ -149,11 +149,15 @@ const HEAD: &str = "\
 3. environment variables: `NEXUS_` and the key in capitals, with `__` between tables and `_` for `-`,
 4. flags: `--data`, `--listen`, `--admin-listen`, and `--set KEY=VALUE` for every key.
 
-Unknown keys are refused, with the line and the nearest known key; the exit code is then 64.
+Unknown keys in the file and in `--set` are refused, with the line and the nearest known key; the exit
+code is then 64. A variable that begins with `NEXUS_` and is no key is ignored, with a warning that names
+the nearest one: other programs set such variables too (Kubernetes does, for a service called `nexus`).
+`NEXUS_LOG` wins over `logging.filter`, wherever that was set.
 `nexus serve --dump-config` prints the configuration as it would be used,
 `nexus serve --print-config-schema` its JSON schema. `nexus dev` takes the same environment variables
 and flags. Durations are written `250ms`, `30s`, `1h30m`, `7d`; sizes `64KiB`, `64MiB`, `1GB` or as a
-number of bytes. Paths in a file are relative to the file. All keys are there since 0.1.0.
+number of bytes. In variables and flags a list is written with commas, `10.0.0.0/8,fd00::/8`, or as in
+the file. Paths in a file are relative to the file. All keys are there since 0.1.0.
 
 ```toml
 # nexus-server.toml

@@ -225,12 +225,14 @@ fn set(table: &mut Table, origin: &str, key: &str, text: &str) -> Result<(), Con
     Err(wrong(error))
 }
 
-/// What a text may mean: a text, or what TOML makes of it (a number, a list).
+/// What a text may mean: a text, what TOML makes of it (a number, a list), or a list with commas.
 fn readings(text: &str) -> Vec<Value> {
     let mut readings = vec![Value::String(text.to_owned())];
     if let Ok(mut table) = format!("value = {text}").parse::<Table>() {
         readings.extend(table.remove("value"));
     }
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    readings.push(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()));
     readings
 }
 
@@ -442,10 +444,52 @@ mod tests {
         for good in ["", "info", "warn,nexus_node=debug"] {
             from("", &[("NEXUS_LOGGING__FILTER", good)], &[]).unwrap();
         }
-        for bad in ["nexus=loud", "info, a=debug"] {
+        for bad in ["nexus=loud", "info, a=debug", "debugg", "warn,debugg"] {
             let error = from("", &[("NEXUS_LOGGING__FILTER", bad)], &[]).unwrap_err();
             assert!(error.contains("logging.filter: '") && error.contains("such as"), "{error}");
         }
+    }
+
+    #[test]
+    fn lists_have_commas_or_are_written_as_in_the_file() {
+        for (text, expected) in [
+            ("10.0.0.0/8", &["10.0.0.0/8"][..]),
+            ("10.0.0.0/8, fd00::/8", &["10.0.0.0/8", "fd00::/8"]),
+            ("[\"10.0.0.0/8\"]", &["10.0.0.0/8"]),
+            ("", &[]),
+            ("[]", &[]),
+        ] {
+            let config = from("", &[("NEXUS_INGRESS__TRUSTED_PROXIES", text)], &[]).unwrap();
+            assert_eq!(config.ingress.trusted_proxies, expected, "{text}");
+        }
+        let error = from("", &[], &["ingress.trusted-proxies=10.0.0.0/8,x"]).unwrap_err();
+        assert!(error.contains("'x' is not a network such as 10.0.0.0/8"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for set in [
+            "ingress.connections.streams-max=0",
+            "api.connections.streams-max=0",
+            "ingress.connections.body-timeout=0s",
+            "ingress.url=foo",
+            "ingress.url=ftp://example.com",
+            "log.retention.max-size=0",
+            "log.retention.max-age=0s",
+            "store.max-size=1",
+            "data=",
+            "functions.concurrency=99999999",
+        ] {
+            let (key, _) = set.split_once('=').unwrap();
+            let error = from("", &[], &[set]).unwrap_err();
+            assert!(error.starts_with(&format!("{key}: ")), "{set}: {error}");
+            assert!(error.ends_with("(from the command line)"), "{set}: {error}");
+        }
+        for set in ["functions.concurrency=many", "api.metrics-open=perhaps"] {
+            let error = from("", &[], &[set]).unwrap_err();
+            assert!(!error.contains("usize") && !error.contains("a boolean"), "{error}");
+        }
+        from("", &[], &["ingress.url=https://functions.example.com:8443/"]).unwrap();
     }
 
     /// Printed with their chain of reasons, errors say everything once.

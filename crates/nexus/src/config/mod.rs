@@ -13,7 +13,7 @@ mod units;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use nexus_model::limits;
+use nexus_model::{limits, units as words};
 use nexus_observe::telemetry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use docs::{reference, schema};
 pub(crate) use load::{Sources, load};
 pub(crate) use units::{Duration, Size};
+
+/// Calls at the same time: more reserve more address space than processors have.
+const CONCURRENCY_MAX: usize = 10_000;
+/// The resource store has at least this much when it is new.
+const STORE_SIZE_MIN: u64 = 1 << 20;
 
 /// Everything that a server can be told.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// How long calls may go on after the server was told to stop.
     pub(crate) drain: Duration,
+    /// How long the server goes on as before after it was told to stop, while `/readyz` already
+    /// answers 503: time for a load balancer to see it and to send elsewhere. `drain` begins then.
+    pub(crate) drain_delay: Duration,
     /// Where functions answer.
     pub(crate) ingress: Ingress,
     /// Where people and tools ask.
@@ -54,7 +62,8 @@ pub(crate) struct Ingress {
     /// Its address. Port 0 takes a free one.
     #[serde(deserialize_with = "units::address")]
     pub(crate) listen: SocketAddr,
-    /// How its address looks from outside, such as `https://functions.example.com`; shown in URLs.
+    /// How its address looks from outside, such as `https://functions.example.com`; shown in URLs. It
+    /// begins with `http://` or `https://`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
     /// Networks whose `Forwarded` and `X-Forwarded-…` headers are believed, such as `10.0.0.0/8`.
@@ -110,7 +119,9 @@ pub(crate) struct Connections {
     pub(crate) streams_max: u32,
     /// How long the head of a request may take; slower ones are answered 408 and closed.
     pub(crate) header_timeout: Duration,
-    /// How long the next piece of a request body may take; slower ones are answered 408.
+    /// How long the next piece of a request body may take; slower ones are answered 408. Keep it
+    /// shorter than the timeouts of functions, which have `30s` by default: else a function that
+    /// waits for a slow client fails first.
     pub(crate) body_timeout: Duration,
     /// How long a connection may stand without a request.
     pub(crate) idle_timeout: Duration,
@@ -120,7 +131,8 @@ pub(crate) struct Connections {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Functions {
-    /// Calls at the same time on this node.
+    /// Calls at the same time on this node: 1 to 10000. Each reserves address space (not memory) of
+    /// its own when the server starts.
     pub(crate) concurrency: usize,
     /// Calls that may wait for their turn; more are answered 503.
     pub(crate) waiting_max: usize,
@@ -217,6 +229,7 @@ impl Default for Config {
         Config {
             data: PathBuf::from("nexus-data"),
             drain: Duration(std::time::Duration::from_secs(30)),
+            drain_delay: Duration(std::time::Duration::ZERO),
             ingress: Ingress::default(),
             api: Api::default(),
             functions: Functions::default(),
@@ -259,7 +272,7 @@ impl Default for Connections {
             header_size_max: Size(64 << 10),
             streams_max: 256,
             header_timeout: seconds(10),
-            body_timeout: seconds(30),
+            body_timeout: seconds(20),
             idle_timeout: seconds(75),
         }
     }
@@ -278,7 +291,10 @@ impl Default for Functions {
 
 impl Default for Events {
     fn default() -> Self {
-        Events { concurrency: 256, chain_max: limits::CHAIN_LINKS_DEFAULT }
+        Events {
+            concurrency: limits::DELIVERIES_RUNNING_DEFAULT,
+            chain_max: limits::CHAIN_LINKS_DEFAULT,
+        }
     }
 }
 
@@ -311,37 +327,23 @@ impl Config {
         };
         want(self.functions.concurrency > 0, "functions.concurrency: at least 1");
         want(
-            u32::try_from(self.functions.concurrency).is_ok(),
-            "functions.concurrency: at most 4294967295",
+            self.functions.concurrency <= CONCURRENCY_MAX,
+            &format!("functions.concurrency: at most {CONCURRENCY_MAX}"),
         );
         want(self.functions.loaded_max > 0, "functions.loaded-max: at least 1");
         want(self.events.concurrency > 0, "events.concurrency: at least 1");
         want(self.events.chain_max > 0, "events.chain-max: at least 1");
-        let segment = nexus_log::SEGMENT_BYTES_MIN..=nexus_log::SEGMENT_BYTES_MAX;
         want(
-            segment.contains(&self.log.segment_size.0),
-            &format!(
-                "log.segment-size: between {} and {}",
-                nexus_model::units::exact_size(*segment.start()),
-                nexus_model::units::exact_size(*segment.end())
-            ),
+            self.store.max_size.0 >= STORE_SIZE_MIN,
+            &format!("store.max-size: at least {}", words::exact_size(STORE_SIZE_MIN)),
         );
+        want(!self.data.as_os_str().is_empty(), "data: the name of a folder, not nothing");
         want(
-            self.log.recording_delay.0 <= limits::RECORDING_DELAY_MAX,
-            "log.recording-delay: at most 50ms",
+            self.ingress.url.as_deref().is_none_or(is_base_url),
+            "ingress.url: an address such as https://functions.example.com",
         );
         let same = self.ingress.listen == self.api.listen && self.api.listen.port() != 0;
         want(!same, "api.listen: must differ from ingress.listen");
-        for (key, connections) in [
-            ("ingress.connections", &self.ingress.connections),
-            ("api.connections", &self.api.connections),
-        ] {
-            want(connections.open_max > 0, &format!("{key}.open-max: at least 1"));
-            want(
-                connections.header_size_max.0 >= 8 << 10,
-                &format!("{key}.header-size-max: at least 8KiB"),
-            );
-        }
         for network in &self.ingress.trusted_proxies {
             want(
                 network.parse::<ipnet::IpNet>().is_ok(),
@@ -350,11 +352,75 @@ impl Config {
                 ),
             );
         }
+        complaints.extend(self.log.complaints());
+        for (key, connections) in [
+            ("ingress.connections", &self.ingress.connections),
+            ("api.connections", &self.api.connections),
+        ] {
+            complaints.extend(connections.complaints(key));
+        }
         for (key, tls) in [("ingress.tls", &self.ingress.tls), ("api.tls", &self.api.tls)] {
             complaints.extend(tls.iter().flat_map(|tls| tls.complaints(key)));
         }
         complaints.extend(self.logging.complaint());
         complaints
+    }
+}
+
+/// Whether paths can be put behind it.
+fn is_base_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let host = rest.map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    !host.is_empty() && !text.contains(['?', '#', '"']) && !text.contains(char::is_whitespace)
+}
+
+/// The complaints of these pairs of a rule that holds and what is said where it does not.
+fn broken<const N: usize>(rules: [(bool, String); N]) -> Vec<String> {
+    rules.into_iter().filter(|(holds, _)| !holds).map(|(_, complaint)| complaint).collect()
+}
+
+impl Log {
+    fn complaints(&self) -> Vec<String> {
+        let segment = nexus_log::SEGMENT_BYTES_MIN..=nexus_log::SEGMENT_BYTES_MAX;
+        let (least, most) =
+            (words::exact_size(*segment.start()), words::exact_size(*segment.end()));
+        let Retention { max_age, max_size } = &self.retention;
+        broken([
+            (
+                segment.contains(&self.segment_size.0),
+                format!("log.segment-size: between {least} and {most}"),
+            ),
+            (
+                self.recording_delay.0 <= limits::RECORDING_DELAY_MAX,
+                "log.recording-delay: at most 50ms".to_owned(),
+            ),
+            (
+                max_age.is_none_or(|age| !age.0.is_zero()),
+                "log.retention.max-age: more than 0; without it nothing is removed for its age"
+                    .to_owned(),
+            ),
+            (
+                max_size.is_none_or(|size| size.0 > 0),
+                "log.retention.max-size: more than 0; without it nothing is removed for its size"
+                    .to_owned(),
+            ),
+        ])
+    }
+}
+
+impl Connections {
+    fn complaints(&self, table: &str) -> Vec<String> {
+        let more_than_none = |timeout: Duration, name: &str| {
+            (!timeout.0.is_zero(), format!("{table}.{name}: more than 0"))
+        };
+        broken([
+            (self.open_max > 0, format!("{table}.open-max: at least 1")),
+            (self.header_size_max.0 >= 8 << 10, format!("{table}.header-size-max: at least 8KiB")),
+            (self.streams_max > 0, format!("{table}.streams-max: at least 1")),
+            more_than_none(self.header_timeout, "header-timeout"),
+            more_than_none(self.body_timeout, "body-timeout"),
+            more_than_none(self.idle_timeout, "idle-timeout"),
+        ])
     }
 }
 

@@ -76,7 +76,7 @@ impl Node {
         error: &Error,
     ) -> Result<Made, nexus_log::Error> {
         let now_ns = self.parts.clock.now().unix_ns();
-        let trace = crate::trace::child(Some(&attempt.first().meta.traceparent), attempt.id);
+        let trace = crate::trace::child(attempt.context().traceparent.as_deref(), attempt.id);
         let mut record = InvocationRecord {
             id: bytes_of(attempt.id.as_bytes()),
             meta: attempt.meta(&trace),
@@ -195,7 +195,11 @@ impl Attempt {
     pub(super) fn context(&self) -> OpContext {
         OpContext {
             principal: Principal::system(),
-            traceparent: Some(self.first().meta.traceparent.as_str().into()),
+            // Events of older builds have none of their own.
+            traceparent: Some(crate::trace::of_event(
+                &self.first().meta.traceparent,
+                self.delivery.key.event,
+            )),
             ..OpContext::system(self.id.to_string())
         }
     }

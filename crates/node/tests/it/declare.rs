@@ -183,3 +183,58 @@ async fn every_change_leaves_an_audit_event_in_the_log() {
     assert!(subjects.iter().any(|at| at == "Project shop"), "{subjects:?}");
     assert!(page.items.iter().all(|at| at.principal == "system"));
 }
+
+/// A project that answers on every host must not stop doing so because of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_project_stays_it_until_another_is_said_to_be() {
+    let world = World::new().await;
+    world.deploy("f", "http echo", None).await;
+    let project = |text: &str, spec| Resource::new(&key(Kind::Project, None, text), spec);
+    let who = admin();
+    let apply = |resources| world.node.apply(&who, resources);
+    let of = |host: &str| world.node.project_of_host(host).map(|name| name.to_string());
+    assert_eq!(of("example.com").as_deref(), Some("shop"));
+
+    let applied = apply(vec![project("other", json!({}))]).await.unwrap();
+    let told = applied.iter().map(|at| (at.effect, at.resource.spec["default"].clone()));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [("created", json!(false)), ("updated", json!(true))]);
+    assert_eq!(of("example.com").as_deref(), Some("shop"));
+    // A manifest that says nothing about it, applied again.
+    apply(vec![project("shop", json!({ "description": "d" }))]).await.unwrap();
+    apply(vec![project("third", json!({}))]).await.unwrap();
+    assert_eq!(of("example.com").as_deref(), Some("shop"));
+
+    apply(vec![project("third", json!({ "default": true }))]).await.unwrap();
+    assert_eq!(of("example.com").as_deref(), Some("third"));
+    apply(vec![project("shop", json!({}))]).await.unwrap();
+    let world = world.restart(FakeRuntime::new()).await;
+    let of = |host: &str| world.node.project_of_host(host).map(|name| name.to_string());
+    assert_eq!(of("example.com").as_deref(), Some("third"));
+
+    let apply = |ctx, resources| {
+        let node = world.node.clone();
+        async move { node.apply(&ctx, resources).await }
+    };
+    // Who writes in one project only cannot take it away from another one.
+    let bound = token(&[Scope::Write], Some("other"));
+    let taken = apply(bound.clone(), vec![project("other", json!({ "default": true }))]).await;
+    assert!(taken.is_err());
+    assert_eq!(of("example.com").as_deref(), Some("third"));
+    apply(admin(), vec![project("third", json!({ "default": false }))]).await.unwrap();
+    let error = world.node.route("example.com", &http::Method::GET, "/f").unwrap_err();
+    assert_eq!(error.code(), Code::NoRoute);
+    assert!(error.detail().contains("'example.com'"), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("nexus projects default NAME"), "{hint}");
+}
+
+/// Those of one apply decide among themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_that_come_together_have_no_default_that_nobody_named() {
+    let world = World::new().await;
+    let project = |text: &str, spec| Resource::new(&key(Kind::Project, None, text), spec);
+    let both = vec![project("shop", json!({ "default": false })), project("b", json!({}))];
+    world.node.apply(&admin(), both).await.unwrap();
+    assert_eq!(world.node.project_of_host("example.com"), None);
+}

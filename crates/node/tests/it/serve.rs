@@ -9,7 +9,7 @@ use nexus_model::record::{Level, Status};
 use nexus_model::resource::RecordPolicy;
 use nexus_model::view::Verdict;
 use nexus_model::{Code, InvocationFilter, OpContext, Principal, Scope};
-use nexus_node::{InvokeInput, Mode, PageOptions, ReplayOptions};
+use nexus_node::{InvokeInput, LogFilter, Mode, PageOptions, ReplayOptions};
 use nexus_testkit::FakeRuntime;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -384,7 +384,7 @@ async fn lists_follow_logs_and_streams_show_what_ran() {
     let page =
         world.node.invocations(&admin(), filter.clone(), PageOptions::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
-    let logs = world.node.logs(&admin(), Default::default(), 10).await.unwrap();
+    let logs = world.node.logs(&admin(), Default::default(), (None, 10)).await.unwrap().items;
     assert_eq!((logs.len(), logs[0].invocation), (1, Some(id)));
     let second = invocation_of(&world.post("/f", "").await.unwrap());
     let after = row.cursor.parse().unwrap();
@@ -394,6 +394,35 @@ async fn lists_follow_logs_and_streams_show_what_ran() {
         let ids: Vec<_> = resumed.map(|row| row.item.id).collect().await;
         assert_eq!(ids, expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_log_line_is_reached_page_by_page() {
+    let world = World::new().await;
+    world.deploy("f", "http log a; b; c", None).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(invocation_of(&world.post("/f", "").await.unwrap()));
+    }
+    let whole = world.node.logs(&admin(), Default::default(), (None, 1000)).await.unwrap();
+    assert_eq!((whole.items.len() % 4, whole.next), (0, None));
+    let lines = whole.items;
+    for limit in [1, 2, 5, lines.len()] {
+        let (mut from, mut found) = (None, Vec::new());
+        loop {
+            let page = world.node.logs(&admin(), Default::default(), (from, limit)).await.unwrap();
+            assert!(page.items.len() <= limit);
+            found.splice(0..0, page.items);
+            let Some(next) = page.next else { break };
+            from = Some(next.parse().unwrap());
+        }
+        assert_eq!(found, lines, "{limit} a page");
+    }
+    // Lines before a moment, although newer ones would fill the page.
+    let newest = lines.iter().position(|line| line.invocation == Some(ids[3])).unwrap();
+    let filter = LogFilter { until: Some(lines[newest].at), ..LogFilter::default() };
+    let page = world.node.logs(&admin(), filter, (None, 1)).await.unwrap();
+    assert_eq!(page.items, lines[newest - 1..newest]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
