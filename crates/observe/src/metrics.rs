@@ -506,6 +506,18 @@ mod tests {
             http_server_connections_refused_total{listener="admin"} 0
             http_server_connections_timed_out_total{listener="ingress"} 0
             http_server_connections_timed_out_total{listener="admin"} 0
+            nexus_auth_failures_total{listener="ingress",reason="missing"} 0
+            nexus_auth_failures_total{listener="ingress",reason="malformed"} 0
+            nexus_auth_failures_total{listener="ingress",reason="token"} 0
+            nexus_auth_failures_total{listener="ingress",reason="session"} 0
+            nexus_auth_failures_total{listener="ingress",reason="link"} 0
+            nexus_auth_failures_total{listener="ingress",reason="signature"} 0
+            nexus_auth_failures_total{listener="admin",reason="missing"} 0
+            nexus_auth_failures_total{listener="admin",reason="malformed"} 0
+            nexus_auth_failures_total{listener="admin",reason="token"} 0
+            nexus_auth_failures_total{listener="admin",reason="session"} 0
+            nexus_auth_failures_total{listener="admin",reason="link"} 0
+            nexus_auth_failures_total{listener="admin",reason="signature"} 0
             faas_invoke_duration_seconds_sum 0.032
             faas_invoke_duration_seconds_count 2
             nexus_log_append_duration_seconds_sum 0.0
