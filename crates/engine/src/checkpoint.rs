@@ -52,13 +52,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<(Shard, Dedup)>, Error> {
     }
 }
 
-/// Removes a checkpoint that must not be read again.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    std::fs::remove_file(path).map_err(|source| Error::Checkpoint {
-        operation: "remove",
-        path: path.to_owned(),
-        source,
-    })
+/// The record that a checkpoint is of; `None` where there is none that can be used.
+///
+/// # Errors
+/// It cannot be read, or a newer version has written it.
+pub fn checkpoint_position(path: &Path) -> Result<Option<u64>, Error> {
+    Ok(read(path)?.map(|(shard, _)| shard.position()))
 }
 
 /// The same state always gives the same bytes.

@@ -101,15 +101,12 @@ impl Driver {
     ) -> Result<Driver, Error> {
         let durable = parts.log.durable().sequence;
         let known = checkpoint::read(&config.checkpoint)?;
-        let known = match known {
-            // It belongs to another log: a backup was restored, or what followed was cut off. Once
-            // this log had grown past it, nobody could tell.
-            Some((shard, _)) if shard.position() > durable => {
-                checkpoint::remove(&config.checkpoint)?;
-                None
-            }
-            known => known,
-        };
+        if let Some((shard, _)) = &known
+            && shard.position() > durable
+        {
+            let (path, position) = (config.checkpoint, shard.position());
+            return Err(Error::LogShorter { path, position, durable });
+        }
         let (shard, dedup) = known.unwrap_or_else(|| (Shard::default(), Dedup::new()));
         let checkpointed = shard.position();
         let shared = Shared { dedup: Arc::new(dedup), ..Shared::default() };

@@ -31,6 +31,20 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The checkpoint is of a log that went further: files of the log were lost, or replaced by older
+    /// ones. Going on would repeat work and give numbers of records twice.
+    #[error(
+        "the log ends with record {durable}, and the checkpoint {} is of record {position}",
+        path.display()
+    )]
+    LogShorter {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The record that it is of.
+        position: u64,
+        /// The last record of the log.
+        durable: u64,
+    },
     /// The checkpoint was written by a newer version.
     #[error("the checkpoint has version {found}; this build reads up to {supported}")]
     NewerCheckpoint {
@@ -125,6 +139,7 @@ impl Error {
             Error::SchedulesFull { .. } | Error::SignalsFull { .. } => true,
             Error::TooFarAhead { .. } | Error::NoInvocation { .. } | Error::NotDead { .. } => false,
             Error::Checkpoint { .. } | Error::NewerCheckpoint { .. } => false,
+            Error::LogShorter { .. } => false,
         }
     }
 }

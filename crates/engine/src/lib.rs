@@ -39,6 +39,7 @@ mod worker;
 mod simulation;
 
 pub use batch_report::{batch_failures, reported as batch_reported};
+pub use checkpoint::checkpoint_position;
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
 pub use engine::{

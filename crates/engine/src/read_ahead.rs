@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nexus_log::{Log, Position};
 use nexus_model::EventId;
 use nexus_model::record::{EventRecord, Record};
+use tokio::sync::Semaphore;
 
 use crate::cache::Events;
 
@@ -18,6 +19,9 @@ const ROWS_MIN: usize = 16;
 const ROWS_MAX: usize = 1024;
 /// Places from which the log is read onwards at the same time.
 const STREAMS_MAX: usize = 32;
+/// Reads of the log at the same time. Each may take a thread that reads, and memory with it: deliveries
+/// that have to read wait for their turn.
+const READS_MAX: usize = 4;
 /// An event lies next in a stream when it is not further than this behind what was read.
 const NEAR: u64 = 4096;
 
@@ -27,6 +31,7 @@ pub(crate) struct ReadAhead {
     events: Mutex<Events>,
     /// The newest first.
     streams: Mutex<VecDeque<Arc<Stream>>>,
+    turns: Semaphore,
 }
 
 /// A stretch of the log that is read onwards.
@@ -45,6 +50,7 @@ impl ReadAhead {
             log,
             events: Mutex::new(Events::new(EVENTS_BYTES_MAX)),
             streams: Mutex::default(),
+            turns: Semaphore::new(READS_MAX),
         }
     }
 
@@ -65,13 +71,21 @@ impl ReadAhead {
         if let Some(known) = self.known(id) {
             return Ok(Some(known));
         }
-        if sequence < stream.end.load(Ordering::Relaxed) {
+        let mut end = stream.end.load(Ordering::Relaxed);
+        if sequence < end {
             // It was read and forgotten again: no sign that its neighbours are needed.
             drop(rows);
             self.read(sequence, 1).await?;
-        } else {
-            let through = self.read(sequence, *rows).await?;
-            stream.end.store(through + 1, Ordering::Relaxed);
+            return Ok(self.known(id));
+        }
+        // Deliveries do not ask in the order of the log: those between the end and this one come too.
+        while sequence >= end {
+            let through = self.read(end, *rows).await?;
+            if through < end {
+                break;
+            }
+            end = through + 1;
+            stream.end.store(end, Ordering::Relaxed);
             *rows = (*rows * 2).min(ROWS_MAX);
         }
         Ok(self.known(id))
@@ -101,9 +115,11 @@ impl ReadAhead {
     /// Reads the events among `rows` records; the last record that was looked at.
     async fn read(&self, sequence: u64, rows: usize) -> Result<u64, nexus_log::Error> {
         let after = Position { shard: 0, sequence: sequence.saturating_sub(1) };
+        // Never closed.
+        let _turn = self.turns.acquire().await;
         let (entries, through) = match self.log.events_from(after, rows).await {
             // It is found missing then.
-            Err(nexus_log::Error::Retained { .. }) => return Ok(sequence),
+            Err(nexus_log::Error::Retained { first }) => return Ok(first - 1),
             read => read?,
         };
         let mut events = lock(&self.events);
