@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::args::{
     Cli, Command, DeployArgs, DevArgs, DocsArgs, Globals, LogCommand, NewArgs, ServeArgs, TestArgs,
 };
-use crate::{Error, Paint, Session, Terminal, Tone, commands, exit};
+use crate::{Error, HostFailure, Paint, Session, Terminal, Tone, commands, exit};
 
 /// What is left to do after [`run`].
 #[derive(Debug)]
@@ -178,6 +178,11 @@ pub fn report(error: &Error, terminal: &mut Terminal) {
             terminal.say(format_args!("  request: {id}"));
         }
     }
+    if let Error::Host(failure) = error
+        && let Some(code) = failure.code
+    {
+        terminal.say(format_args!("  code: {code} ({})", code.title()));
+    }
     if let Some(hint) = error.hint() {
         terminal.say(format_args!("{} {hint}", Paint(Tone::Good, "hint:")));
     }
@@ -188,6 +193,11 @@ fn report_json(error: &Error, terminal: &mut Terminal) {
         Error::Problem(problem) => serde_json::to_value(problem).unwrap_or_default(),
         _ => serde_json::json!({ "detail": error.chain() }),
     };
+    if let (Some(fields), Error::Host(HostFailure { code: Some(code), .. })) =
+        (value.as_object_mut(), error)
+    {
+        fields.insert("code".to_owned(), code.to_string().into());
+    }
     if let (Some(fields), Some(hint)) = (value.as_object_mut(), error.hint()) {
         fields.insert("hint".to_owned(), hint.into());
     }

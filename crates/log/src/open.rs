@@ -15,7 +15,7 @@ use crate::report::Opened;
 use crate::segment::Segment;
 use crate::shared::{Counters, Queue, SealerState, Shared, lock};
 use crate::writer::{Active, Writer};
-use crate::{Disk, Error, FolderLock, LogConfig, mark, new_segment, sealer, writer};
+use crate::{Disk, Error, FolderLock, LogConfig, files, mark, new_segment, sealer, writer};
 
 /// The size of the very first segment: a new log is there at once, and a full-sized one is made
 /// ready meanwhile. In bytes.
@@ -29,8 +29,18 @@ pub(crate) fn open(
 ) -> Result<(Arc<Shared>, Opened), Error> {
     check(&config)?;
     let folder_lock = FolderLock::acquire(&config.dir, &*disk)?;
+    let had_key = recover::read_payload_key(&config.dir, &*disk)?.is_some();
     let key = recover::payload_key(&config.dir, &*disk)?;
     let mut found = recover::find(&config.dir, &*disk)?;
+    if !had_key && found.next_sequence > 1 {
+        tracing::error!(
+            file = %files::key_path(&config.dir).display(),
+            records = found.next_sequence - 1,
+            "the key of the payload hashes is missing or damaged, so that the hashes of what is in \
+             the log cannot be checked any more; a new one is made for what comes. Its file is in a \
+             backup of the data folder"
+        );
+    }
     if let Some(mark) = &config.mark {
         mark::check(&found, (&config.dir, &*disk), mark)?;
     }

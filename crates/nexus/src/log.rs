@@ -6,14 +6,20 @@ use std::sync::Arc;
 use nexus_cli::{
     Error, HostFailure, LogCommand, Paint, Terminal, Tone, counted, exit, log_report, verify_report,
 };
-use nexus_log::{Cut, CutOptions, RealDisk, cut_dir, plan_cut, stats_dir, verify_dir};
+use nexus_log::{Cut, CutOptions, Damage, RealDisk, cut_dir, plan_cut, stats_dir, verify_dir};
 use nexus_model::{Clock as _, SystemClock};
 use nexus_node::sound_blob;
 use nexus_store::{BLOBS_DIR, check_blob};
 
+use crate::server::end;
+
 pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), Error> {
     let Some(data) = command.data() else { return Ok(()) };
     let dir = crate::server::log_dir(data);
+    if !dir.is_dir() && end::had_log(data) {
+        // It is as good as empty: what is missing is said then.
+        std::fs::create_dir_all(&dir).map_err(HostFailure::new)?;
+    }
     if !dir.is_dir() {
         return Err(Error::Missing {
             message: format!("{} has no log", data.display()),
@@ -25,7 +31,12 @@ pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), E
         LogCommand::Verify { .. } => {
             let blobs = data.join(BLOBS_DIR);
             let blob = |digest| sound_blob(digest, check_blob(&blobs, digest));
-            let report = verify_dir(&dir, disk, &blob).map_err(failure)?;
+            let mut report = verify_dir(&dir, disk, &blob).map_err(failure)?;
+            if report.damage.is_empty()
+                && let Some(what) = end::missing(data)?
+            {
+                report.damage.push(Damage { segment: 0, file: "log".to_owned(), offset: 0, what });
+            }
             verify_report(terminal, &value(&report))
         }
         LogCommand::Stats { .. } => {
@@ -33,8 +44,9 @@ pub(crate) fn run(command: &LogCommand, terminal: &mut Terminal) -> Result<(), E
             log_report(terminal, &value(&report))
         }
         LogCommand::Cut { yes, from, .. } => {
-            let options = CutOptions { from: *from, now: SystemClock.now() };
-            cut(&dir, (options, *yes), terminal)
+            let mark = crate::server::log_mark(data);
+            let options = CutOptions { from: *from, mark: Some(&mark), now: SystemClock.now() };
+            cut(data, (options, *yes), terminal)
         }
     }
 }
@@ -54,15 +66,19 @@ fn value(report: &impl serde::Serialize) -> serde_json::Value {
 
 /// Cuts the log, or says what that would mean.
 fn cut(
-    dir: &Path,
-    (options, yes): (CutOptions, bool),
+    data: &Path,
+    (options, yes): (CutOptions<'_>, bool),
     terminal: &mut Terminal,
 ) -> Result<(), Error> {
+    let dir = &crate::server::log_dir(data);
     let cut = match yes {
         true => cut_dir(dir, &RealDisk, options),
         false => plan_cut(dir, &RealDisk, options),
     };
     let Some(cut) = cut.map_err(failure)? else {
+        if let (None, Some(what)) = (options.from, end::missing(data)?) {
+            return go_on_without(data, (&what, yes), terminal);
+        }
         terminal.say(match options.from {
             None => "The log can be opened: there is nothing to cut.".to_owned(),
             Some(from) => format!("The log has no record {from}: there is nothing to cut."),
@@ -74,11 +90,29 @@ fn cut(
         false => show_cut(&cut, yes, terminal)?,
     }
     if yes {
+        end::accept(data)?;
         return Ok(());
     }
     let hint = "look for a backup first; --yes cuts the log";
     terminal.say(format_args!("{} {hint}", Paint(Tone::Good, "hint:")));
     Err(Error::Told(exit::FAILED))
+}
+
+/// Goes on without the end of the log, or says what that would mean.
+fn go_on_without(
+    data: &Path,
+    (what, yes): (&str, bool),
+    terminal: &mut Terminal,
+) -> Result<(), Error> {
+    if !yes {
+        terminal.say(what);
+        let hint = "look for a backup first; --yes lets the server go on without what is missing";
+        terminal.say(format_args!("{} {hint}", Paint(Tone::Good, "hint:")));
+        return Err(Error::Told(exit::FAILED));
+    }
+    let reached = end::accept(data)?;
+    terminal.say(format_args!("The log goes on behind what is there: {reached}."));
+    Ok(())
 }
 
 fn show_cut(cut: &Cut, done: bool, terminal: &mut Terminal) -> Result<(), Error> {

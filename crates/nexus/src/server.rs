@@ -1,5 +1,6 @@
 //! One server in a data folder: lock, sockets, log, store, runtime, node, listeners; and back.
 
+pub(crate) mod end;
 mod key;
 mod token;
 
@@ -16,21 +17,37 @@ use nexus_node::{Mode, Node, NodeConfig, Parts};
 use nexus_observe::Metrics;
 use nexus_store::{BLOBS_DIR, Blobs, FolderAccess, Store, StoreConfig, private_folder};
 
+use tokio::net::TcpSocket;
+
 use crate::config::{Config, Connections, OnPressure, Retention, Tls};
 use crate::task;
 
 /// The resource store's file in a data folder.
 const STORE_FILE: &str = "store.sqlite";
 
+/// The folder of the engine's checkpoint in a data folder.
+const ENGINE_DIR: &str = "engine";
+
 /// What to do about a full disk.
 const FREE_SPACE: &str = "free space on the disk of the data folder";
+
+/// What to do about data of a newer version.
+const NEWER: &str = "start the version that wrote it, or a newer one; this one leaves it as it is";
 
 /// How often retention is enforced.
 const RETENTION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Connections that may wait to be accepted; the system has a limit of its own (`somaxconn`).
+const BACKLOG: u32 = 4096;
+
 /// The log's folder inside a data folder.
 pub(crate) fn log_dir(data: &Path) -> PathBuf {
     data.join("log")
+}
+
+/// The file inside a data folder that says how far the log went.
+pub(crate) fn log_mark(data: &Path) -> PathBuf {
+    data.join("log.mark")
 }
 
 /// What is to be started.
@@ -49,6 +66,7 @@ pub(crate) struct Server {
     /// The text of the data folder's token.
     token: String,
     drain: std::time::Duration,
+    drain_delay: std::time::Duration,
     _lock: FolderLock,
 }
 
@@ -81,6 +99,11 @@ pub(crate) enum Error {
         path.display()
     )]
     KeyOther { path: PathBuf },
+    #[error(
+        "the resource store {} is missing, and the log beside it has {records} records",
+        path.display()
+    )]
+    StoreMissing { path: PathBuf, records: u64 },
     #[error("failed to open the event log")]
     Log(#[source] nexus_log::Error),
     #[error("failed to open the resource store")]
@@ -106,6 +129,23 @@ fn locked(data: &Path, pid: u32, file: Option<&ServerFile>) -> String {
 }
 
 impl Error {
+    /// The code that has a page.
+    fn code(&self) -> Option<Code> {
+        use nexus_log::Error as L;
+        use nexus_store::Error as S;
+        match self {
+            Error::Locked { .. } => Some(Code::DataLocked),
+            Error::Log(L::NewerFormat { .. }) | Error::Store(S::NewerFormat { .. }) => {
+                Some(Code::NewerFormat)
+            }
+            Error::Log(L::Corrupt { .. } | L::Shorter { .. } | L::NoSpace { .. })
+            | Error::Store(S::DiskFull { .. })
+            | Error::StoreMissing { .. } => Some(Code::Storage),
+            Error::Node(error) => Some(error.code()).filter(|code| *code != Code::Internal),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
@@ -123,6 +163,11 @@ impl Error {
                      --data {data}"
                 )
             }
+            Error::Log(nexus_log::Error::Shorter { dir, .. }) => {
+                end::hint(&dir.parent().unwrap_or(dir).display().to_string())
+            }
+            Error::StoreMissing { path, .. } => end::store_hint(path),
+            _ if self.code() == Some(Code::NewerFormat) => NEWER.to_owned(),
             Error::Node(error) => error.hint()?.to_owned(),
             Error::Log(nexus_log::Error::NoSpace { .. })
             | Error::Store(nexus_store::Error::DiskFull { .. }) => FREE_SPACE.to_owned(),
@@ -136,8 +181,8 @@ impl Error {
 
 impl From<Error> for nexus_cli::Error {
     fn from(error: Error) -> Self {
-        let hint = error.hint();
-        nexus_cli::Error::Host(HostFailure { hint, ..HostFailure::new(error) })
+        let (code, hint) = (error.code(), error.hint());
+        nexus_cli::Error::Host(HostFailure { code, hint, ..HostFailure::new(error) })
     }
 }
 
@@ -160,7 +205,7 @@ impl Server {
             chain_max: config.events.chain_max,
             verify_memory: config.functions.verify_memory,
             ingress_url: addresses.ingress.clone(),
-            ..NodeConfig::new(start.mode, master_key, data.join("engine"))
+            ..NodeConfig::new(start.mode, master_key, data.join(ENGINE_DIR))
         };
         let node = Node::start(node_config, parts).await.map_err(Error::Node)?;
         let token::Local { file: token_file, text: token } = token::local(&node, &data).await?;
@@ -175,11 +220,18 @@ impl Server {
             project: start.project,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        announce(&data, &file)?;
+        if let Err(error) = announce(&data, &file) {
+            // Commands have to name the server then; calls and reads are answered as ever.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "commands do not find this server by its folder"
+            );
+        }
         if config.log.retention != Retention::default() {
             task::spawn("retention", retain(node.clone()));
         }
-        Ok(Server { node, gateway, file, token, drain: config.drain.0, _lock: lock })
+        let (drain, drain_delay) = (config.drain.0, config.drain_delay.0);
+        Ok(Server { node, gateway, file, token, drain, drain_delay, _lock: lock })
     }
 
     /// A link that opens the console, signed in; `None` where the console is not part of this build.
@@ -193,10 +245,13 @@ impl Server {
         Some(format!("{}/signin?code={}", self.file.api, link.code))
     }
 
-    /// Stops accepting, lets calls finish until the deadline, and closes everything.
+    /// Says that it is not ready, stops accepting after the delay that was asked for, lets calls finish
+    /// until the deadline, and closes everything.
     pub(crate) async fn stop(self) {
         // Whoever reads the file must not find a server that answers no more.
         let _ = std::fs::remove_file(ServerFile::path(&self.file.data));
+        self.node.announce_shutdown();
+        tokio::time::sleep(self.drain_delay).await;
         let drained = self.gateway.drain(self.drain).await;
         if drained.closed > 0 {
             tracing::warn!(connections = drained.closed, "closed before they had finished");
@@ -273,7 +328,17 @@ fn lock(data: &Path) -> Result<FolderLock, Error> {
 }
 
 fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).map_err(|source| Error::Bind { address, purpose, source })
+    let listening = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A restart must not wait for connections of the server before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listening().map_err(|source| Error::Bind { address, purpose, source })
 }
 
 /// How the listeners are reached.
@@ -324,6 +389,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
             max_bytes: config.log.retention.max_size.map(|size| size.0),
         },
         on_pressure: on_pressure(config.log.on_pressure),
+        mark: Some(log_mark(data)),
         ..LogConfig::new(log_dir(data))
     };
     let (log, opened) =
@@ -331,6 +397,7 @@ async fn open(config: &Config, data: &Path) -> Result<Parts, Error> {
     for note in &opened.notes {
         tracing::warn!("{note}");
     }
+    end::check_store(data, log.durable().sequence)?;
     let store_config = StoreConfig {
         bytes_max: config.store.max_size.0,
         ..StoreConfig::new(data.join(STORE_FILE))

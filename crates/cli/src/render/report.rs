@@ -30,6 +30,15 @@ pub fn verify_report(terminal: &mut Terminal, report: &Value) -> Result<(), Erro
         terminal.line(Paint(tone, word))?;
     }
     log_report(terminal, report)?;
+    let unkeyed = report.get("unkeyed_records").and_then(Value::as_u64).unwrap_or(0);
+    if unkeyed > 0 && !terminal.json() {
+        let records = crate::counted(usize::try_from(unkeyed).unwrap_or(usize::MAX), "record");
+        terminal.say(format_args!(
+            "{} of {records} only checksums could be checked, and no hashes: they were written under a \
+             payload.key that is missing or another one; put log/payload.key back from a backup",
+            Paint(Tone::Warn, "warning:")
+        ));
+    }
     if sound {
         return Ok(());
     }

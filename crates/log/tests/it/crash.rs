@@ -14,7 +14,7 @@ use crate::kit::{Maker, no_blobs, run, small};
 const SEEDS: u64 = 1_000;
 
 fn config() -> LogConfig {
-    small(Path::new("/log"))
+    LogConfig { mark: Some("/log.mark".into()), ..small(Path::new("/log")) }
 }
 
 /// What a run has sent, in order: each batch with whether its append was acknowledged.

@@ -8,3 +8,4 @@ mod damage;
 mod history;
 mod kit;
 mod lists;
+mod mark;

@@ -10,6 +10,7 @@ mod debugging;
 mod durable;
 mod guests;
 mod harness;
+mod lost;
 mod production;
 mod recorded;
 mod tokens;
