@@ -343,11 +343,21 @@ impl Driver {
     fn wanted(&self, id: Id) -> Option<Wanted> {
         let pending = self.shard.deliveries.get(&id)?;
         let due_ns = match pending.state {
-            State::Queued { due_ns, .. } => due_ns,
+            // The clock may have gone back since: nothing waits longer than its policy says.
+            State::Queued { due_ns, failed: Some(_) } => due_ns.min(self.retry_ns(id, pending)),
+            State::Queued { due_ns, failed: None } => due_ns,
             _ => 0,
         };
         let (order, since_ns, key) = (pending.order, pending.since_ns, pending.key.clone());
         Some(Wanted { order, key, due_ns, since_ns })
+    }
+
+    /// When a delivery that failed just now would be tried again.
+    fn retry_ns(&self, id: Id, pending: &crate::shard::Pending) -> i64 {
+        let lane = self.shard.lanes.get(id.lane);
+        let failed = pending.attempt.saturating_sub(1);
+        let delay = lane.settings.retry.delay(id.event, &lane.function, failed);
+        self.parts.clock.now().after(delay).unix_ns()
     }
 
     fn configure(&mut self, id: crate::lanes::LaneId) {

@@ -203,6 +203,12 @@ impl Scheduler {
         }
     }
 
+    /// The deliveries that wait for a time after this one.
+    pub(crate) fn waiting_until_after(&self, now_ns: i64) -> Vec<Id> {
+        let waits = |item: &Item| item.place != Place::Out && item.due_ns > now_ns;
+        self.items.iter().filter(|(_, item)| waits(item)).map(|(id, _)| *id).collect()
+    }
+
     /// A delivery is under way without having been picked: after a restart, or because somebody
     /// decided about it. It keeps its place among those of its key.
     pub(crate) fn begun(&mut self, id: Id, wanted: Wanted, now_ns: i64) {

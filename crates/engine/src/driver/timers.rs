@@ -24,6 +24,8 @@ pub(crate) struct Timers {
     firings: BinaryHeap<Reverse<(i64, LaneId)>>,
     /// The one entry of `firings` that counts for a lane.
     next_firing: HashMap<LaneId, i64>,
+    /// When timers were looked at last.
+    seen: Timestamp,
 }
 
 /// A cron trigger with the time up to which nothing of it is missed.
@@ -60,10 +62,25 @@ impl Timers {
             let since = Timestamp::from_unix_ns(lane.cron_since_ns);
             let last =
                 fired.get(&cron.hash).map_or(since, |at| Timestamp::from_unix_ns(*at).max(since));
-            planned.push(Planned { cron, last });
+            // What has happened in the future did so by a clock that was ahead.
+            planned.push(Planned { cron, last: last.min(now) });
         }
         self.crons.insert(id, planned);
         self.plan(id, lane, now);
+    }
+
+    /// Whether the clock went back since this was asked last.
+    fn went_back(&mut self, now: Timestamp) -> bool {
+        now < std::mem::replace(&mut self.seen, now)
+    }
+
+    /// From now on cron triggers fire by a clock that went back. What has fired already by the clock as
+    /// it was is known by its id, and does not fire again when its time comes.
+    fn go_back(&mut self, now: Timestamp) -> Vec<LaneId> {
+        for planned in self.crons.values_mut().flatten() {
+            planned.last = planned.last.min(now);
+        }
+        self.crons.keys().copied().collect()
     }
 
     fn plan(&mut self, id: LaneId, lane: &Lane, now: Timestamp) {
@@ -161,6 +178,9 @@ impl Driver {
     pub(super) fn fire_timers(&mut self) {
         let now = self.parts.clock.now();
         let now_ns = now.unix_ns();
+        if self.timers.went_back(now) {
+            self.go_back(now);
+        }
         while let Some(id) = self.timers.due_schedule(now_ns) {
             if self.shard.schedules.contains(&id) && self.firing.insert(id) {
                 self.outbox.push(Out::Schedule(id));
@@ -176,6 +196,19 @@ impl Driver {
             self.fire_cron(id, now);
         }
         self.timers.forget_stale(&self.shard);
+    }
+
+    /// The clock went back: what goes by elapsed time does not wait for it.
+    fn go_back(&mut self, now: Timestamp) {
+        for id in self.timers.go_back(now) {
+            let lane = self.shard.lanes.get(id).clone();
+            self.timers.plan(id, &lane, now);
+        }
+        for id in self.scheduler.waiting_until_after(now.unix_ns()) {
+            if let Some(wanted) = self.wanted(id) {
+                self.scheduler.queue(id, wanted, now.unix_ns());
+            }
+        }
     }
 
     fn fire_cron(&mut self, id: LaneId, now: Timestamp) {

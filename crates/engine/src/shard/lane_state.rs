@@ -14,7 +14,8 @@ pub(crate) struct LaneState {
     pub(crate) breaker: BreakerState,
     /// What is spent of the rate that the lane owns.
     pub(crate) bucket: Bucket,
-    /// The last time at which each cron trigger fired, by its hash.
+    /// The time at which each cron trigger fired last, by its hash: not the latest one, where the clock
+    /// went back.
     pub(crate) fired: BTreeMap<u64, i64>,
 }
 
@@ -35,8 +36,7 @@ impl Default for BreakerState {
 
 impl LaneState {
     pub(crate) fn cron_fired(&mut self, cron: u64, scheduled_ns: i64) {
-        let last = self.fired.entry(cron).or_insert(scheduled_ns);
-        *last = (*last).max(scheduled_ns);
+        self.fired.insert(cron, scheduled_ns);
     }
 
     /// An attempt ended. Returns whether the breaker changed.

@@ -181,6 +181,66 @@ fn cron_fires_once_per_time_also_over_a_restart() {
     });
 }
 
+/// A clock that was ahead (a wrong one, until the network's time comes) stops nothing.
+#[test]
+fn cron_and_retries_go_on_when_the_clock_goes_back() {
+    run(async {
+        let mut kit = Kit::start().await;
+        let begin = kit.clock_now();
+        let spec = r#"{"on":{"cron":[{"schedule":"@hourly","catch-up":"last"}]}}"#;
+        let retried = r#"{"on":{"events":[{"type":"t"}]},"delivery":{"retry":
+            {"attempts":3,"first":"500ms","jitter":0,"on":["refused"]}}}"#;
+        let functions = vec![function(&kit, "f", spec), function(&kit, "g", retried)];
+        kit.engine.configure(functions).await.unwrap();
+        kit.engine.settled().await.unwrap();
+        kit.clock.advance(Duration::from_secs(24 * 3600));
+        kit.until(|kit| kit.worker.attempts() == 1).await;
+
+        let back = begin.after(Duration::from_secs(60));
+        kit.clock.set(back);
+        let ten_seconds = Duration::from_secs(10);
+        let fired = |kit: &Kit, count: usize| {
+            kit.clock.advance(ten_seconds);
+            kit.worker.attempts() >= count
+        };
+        kit.until(|kit| fired(kit, 2)).await;
+        assert!(
+            kit.clock_now() < back.after(Duration::from_secs(2 * 3600)),
+            "within an hour or so"
+        );
+        kit = kit.restart().await;
+        kit.until(|kit| fired(kit, 1)).await;
+        assert!(kit.clock_now() < back.after(Duration::from_secs(4 * 3600)));
+        // The time that fired before the clock went back does not fire again when it comes.
+        let filter = EventFilter::default();
+        kit.until(|kit| {
+            kit.clock.advance(Duration::from_secs(60));
+            kit.clock_now() > begin.after(Duration::from_secs(25 * 3600))
+        })
+        .await;
+        kit.engine.settled().await.unwrap();
+        let events = kit.log.events(&filter, None, 100).await.unwrap().items;
+        let mut times: Vec<_> = events.iter().map(|event| event.event.id.clone()).collect();
+        times.sort_unstable();
+        times.dedup();
+        assert_eq!(times.len(), events.len());
+
+        let before = kit.worker.attempts();
+        kit.accept(event(&kit, "1", "refuse")).await.unwrap();
+        kit.until(|kit| kit.worker.attempts() == before + 1).await;
+        kit.engine.settled().await.unwrap();
+        let back = begin.after(Duration::from_secs(60));
+        kit.clock.set(back);
+        kit.until(|kit| {
+            kit.clock.advance(Duration::from_millis(10));
+            kit.worker.attempts() == before + 3
+        })
+        .await;
+        assert!(kit.clock_now() < back.after(Duration::from_secs(60)));
+        kit.stop().await;
+    });
+}
+
 #[test]
 fn dead_letters_are_counted_edited_and_redriven() {
     run(async {
