@@ -55,6 +55,6 @@ pub use scheduler::Reason;
 pub use shard::{DeliveryKey, DeliveryState, Ended};
 pub use snapshot::{
     DeadCount, DeadFilter, DeadLetter, DeliveryCounts, DeliveryFilter, PendingDelivery,
-    ScheduledEvent,
+    ScheduledEvent, Stands,
 };
 pub use worker::{Delivery, Made, Resume, Wake, Worker};

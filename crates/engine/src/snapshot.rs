@@ -40,6 +40,24 @@ pub struct DeliveryFilter {
     pub trigger: Option<String>,
     /// The event.
     pub event: Option<EventId>,
+    /// Where it stands.
+    pub stands: Stands,
+}
+
+/// Where a delivery stands, as far as a filter asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stands {
+    /// Anywhere.
+    #[default]
+    Anywhere,
+    /// It waits for an attempt.
+    Queued,
+    /// An attempt runs.
+    Running,
+    /// Its attempt sleeps or waits for a signal.
+    Suspended,
+    /// Its attempt is this invocation.
+    In(InvocationId),
 }
 
 /// A delivery that is not finished.
@@ -214,6 +232,18 @@ impl Snapshot {
             && is(filter.trigger.as_ref(), &lane.trigger)
     }
 
+    fn stands(&self, wanted: Stands, pending: &Pending) -> bool {
+        let sleeps =
+            |run: &InvocationId| self.runs.get(run).is_some_and(|run| run.suspension.is_some());
+        match (wanted, &pending.state) {
+            (Stands::Anywhere, _) | (Stands::Queued, State::Queued { .. }) => true,
+            (Stands::Running, State::Running { run, .. }) => !sleeps(run),
+            (Stands::Suspended, State::Running { run, .. }) => sleeps(run),
+            (Stands::In(wanted), State::Running { run, .. }) => *run == wanted,
+            _ => false,
+        }
+    }
+
     /// How many unfinished deliveries are in each state.
     pub(crate) fn delivery_counts(&self, filter: &DeliveryFilter) -> DeliveryCounts {
         let mut counts = DeliveryCounts::default();
@@ -239,8 +269,10 @@ impl Snapshot {
         filter: &DeliveryFilter,
         (after, limit): (Option<&DeliveryKey>, usize),
     ) -> Vec<PendingDelivery> {
-        let wanted = |(id, _): &(&Id, &Pending)| {
-            self.is_wanted(filter, id) && after.is_none_or(|after| self.key(**id) > *after)
+        let wanted = |(id, pending): &(&Id, &Pending)| {
+            self.is_wanted(filter, id)
+                && self.stands(filter.stands, pending)
+                && after.is_none_or(|after| self.key(**id) > *after)
         };
         let ids: Vec<Id> = self.deliveries.iter().filter(wanted).map(|(id, _)| *id).collect();
         let ids = first(ids, limit, |id| self.key(*id));

@@ -156,7 +156,7 @@ mod tests {
             ),
             (
                 "[log]\nmax-age = \"x\"",
-                "line 2: log.max-age: invalid type: string \"x\", expected u64",
+                "line 2: log.max-age: invalid type: string \"x\", expected a whole number",
             ),
         ] {
             assert_eq!(parse::<Root>(text).unwrap_err().to_string(), expected);

@@ -1,7 +1,6 @@
 //! What happened and what ran: lists and single views.
 
-use nexus_engine::{DeliveryFilter, DeliveryState, INVOKE_TYPE, PendingDelivery};
-use nexus_model::record::{EventRecord, InvocationRecord, Level, Status, Trigger};
+use nexus_model::record::{EventRecord, InvocationRecord};
 use nexus_model::resource::Kind;
 use nexus_model::view::{EventView, InvocationRow, InvocationView};
 use nexus_model::{
@@ -120,67 +119,6 @@ impl Node {
         let ended = self.parts.log.invocations(&filter, page.cursor, size).await?;
         first.extend(ended.items);
         Ok(Page { items: first, next: ended.next })
-    }
-
-    /// Asynchronous calls that wait, and durable invocations that sleep, where they are asked for:
-    /// the log knows what began and what ended.
-    async fn unfinished(
-        &self,
-        filter: &InvocationFilter,
-        limit: usize,
-    ) -> Result<Vec<InvocationRow>, Error> {
-        let asked = |status| filter.statuses.contains(&status);
-        let queued = filter.statuses.is_empty() || asked(Status::Queued);
-        let event = filter.triggers.is_empty() || filter.triggers.contains(&Trigger::Event);
-        let other = filter.version.is_some()
-            || filter.duration_ns_min.is_some()
-            || filter.cold == Some(true)
-            || filter.trace.is_some()
-            || !event;
-        if other || !(queued || asked(Status::Suspended)) {
-            return Ok(Vec::new());
-        }
-        let wanted = DeliveryFilter {
-            project: filter.project.clone(),
-            function: filter.function.clone(),
-            event: filter.event,
-            ..DeliveryFilter::default()
-        };
-        let found = self.engine()?.deliveries(wanted, None, limit).await?;
-        let row = |at: PendingDelivery| {
-            let (id, status, attempt) = match at.state {
-                // The first attempt will have the id of the event; later ones have none yet.
-                DeliveryState::Ready { attempt: attempt @ 1 }
-                | DeliveryState::Waiting { attempt: attempt @ 1, .. }
-                    if queued && *at.ty == *INVOKE_TYPE =>
-                {
-                    let id = InvocationId::from_bytes(*at.key.event.as_bytes());
-                    (id, Status::Queued, attempt)
-                }
-                DeliveryState::Suspended { attempt, invocation, .. }
-                    if asked(Status::Suspended) =>
-                {
-                    (invocation, Status::Suspended, attempt)
-                }
-                _ => return None,
-            };
-            filter.range.contains(at.since).then(|| InvocationRow {
-                id,
-                project: at.key.project.to_string(),
-                function: at.key.function.to_string(),
-                version: None,
-                trigger: Trigger::Event,
-                status,
-                http_status: None,
-                attempt,
-                accepted: at.since,
-                duration_ns: 0,
-                cold: false,
-                level: Level::None,
-                trace_id: String::new(),
-            })
-        };
-        Ok(found.into_iter().filter_map(row).collect())
     }
 
     /// One invocation with everything that was kept; payloads only for callers who may read them.

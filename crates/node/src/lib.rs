@@ -10,7 +10,7 @@
 //!   waited.rs     callers that wait for durable functions
 //!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
 //!   invoke.rs     direct calls; deferred.rs: those that nobody waits for; unbegun.rs: those without
-//!                 an attempt
+//!                 an attempt; underway.rs: those that have not ended
 //!   webhook.rs, schedules.rs, dead_letters.rs, cancel.rs   events on their way
 //!   why.rs, decisions.rs                                   where they are, and what they came to
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
@@ -95,6 +95,7 @@ mod trigger_views;
 mod triggers;
 mod types;
 mod unbegun;
+mod underway;
 mod upload;
 mod validate;
 mod versions;

@@ -62,6 +62,9 @@ impl Node {
     ) -> Result<Page<LogView>, Error> {
         let limit = if limit == 0 { LINES_DEFAULT } else { limit.min(limits::PAGE_ITEMS_MAX) };
         let invocations = log_invocations(ctx, &filter)?;
+        if from.is_none() {
+            self.parts.log.settle().await;
+        }
         let mut cursor = from.map(|from| from.before);
         let mut shown = from.map_or(0, |from| from.shown);
         let (mut lines, mut looked_at) = (Vec::new(), 0);

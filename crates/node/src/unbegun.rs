@@ -14,19 +14,19 @@ use crate::schedules::{Fate, taken_back};
 use crate::{Error, Node};
 
 /// What a call says from its beginning on.
-struct Accepted<'a> {
-    meta: &'a Meta,
-    function: &'a str,
-    at_ns: i64,
-    input: input::Form,
+pub(crate) struct Accepted<'a> {
+    pub(crate) meta: &'a Meta,
+    pub(crate) function: &'a str,
+    pub(crate) at_ns: i64,
+    pub(crate) input: input::Form,
 }
 
 /// What became of it so far.
-struct Outcome {
-    status: Status,
-    failure: Option<(Code, String)>,
+pub(crate) struct Outcome {
+    pub(crate) status: Status,
+    pub(crate) failure: Option<(Code, String)>,
     /// Now for one that waits.
-    at_ns: i64,
+    pub(crate) at_ns: i64,
 }
 
 impl Node {
@@ -45,7 +45,10 @@ impl Node {
             }
             found => found,
         };
-        let unbegun = self.unbegun(id).await?;
+        let unbegun = match self.unbegun(id).await? {
+            Some(record) => Some(record),
+            None => self.underway(id).await?,
+        };
         let known = |at: &InvocationRecord| may_know(ctx, &at.meta.project).is_some();
         let Some(record) = unbegun.filter(known) else { return found };
         let project = Name::new(&record.meta.project).ok();
@@ -125,7 +128,7 @@ impl Node {
 }
 
 impl Accepted<'_> {
-    fn record(&self, id: InvocationId, outcome: Outcome) -> InvocationRecord {
+    pub(crate) fn record(&self, id: InvocationId, outcome: Outcome) -> InvocationRecord {
         let Outcome { status, failure, at_ns } = outcome;
         let (is_over, reason) = match status {
             Status::Queued => (false, "it has not begun"),
@@ -149,7 +152,10 @@ impl Accepted<'_> {
             ..InvocationRecord::default()
         };
         let waited_ns = u64::try_from(at_ns.saturating_sub(self.at_ns)).unwrap_or(0);
-        (record.timings.total_ns, record.timings.queue_ns) = (waited_ns, waited_ns);
+        record.timings.total_ns = waited_ns;
+        if !matches!(status, Status::Running | Status::Suspended) {
+            record.timings.queue_ns = waited_ns;
+        }
         record.set_trigger(Trigger::Event);
         record.set_status(status);
         record.set_level(Level::None);

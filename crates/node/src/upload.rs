@@ -72,3 +72,37 @@ impl http_body::Body for Watched {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    async fn settled(body: Body, status: Status) -> Ended {
+        let (request, upload) = Upload::watch(Request::new(body));
+        let _ = request.into_body().collect().await;
+        let mut ended = Ended { status, ..Ended::default() };
+        upload.settle(&mut ended);
+        ended
+    }
+
+    #[tokio::test]
+    async fn who_stops_sending_ends_the_call_and_not_the_function() {
+        let broken = || {
+            let pieces = [Ok(Frame::data(Bytes::from("abc"))), Err(BodyError::from("too slow"))];
+            StreamBody::new(stream::iter(pieces)).boxed_unsync()
+        };
+        let whole = || Full::from("abc").map_err(|never| match never {}).boxed_unsync();
+        for failed in [Status::Failed, Status::Trapped, Status::TimedOut] {
+            let ended = settled(broken(), failed).await;
+            assert_eq!(ended.status, Status::Cancelled);
+            let failure = ended.failure.unwrap();
+            assert_eq!((failure.code.as_str(), &*failure.message), ("NX5007", "too slow"));
+            assert_eq!(settled(whole(), failed).await.status, failed);
+        }
+        // It did not need the rest.
+        assert_eq!(settled(broken(), Status::Succeeded).await.status, Status::Succeeded);
+    }
+}

@@ -95,6 +95,8 @@ fn parse(filter: &str) -> Result<EnvFilter, Error> {
     if !filter.contains('[') && filter.contains(char::is_whitespace) {
         return Err(Error::Spaces { filter: filter.to_owned() });
     }
+    let parsed = EnvFilter::try_new(directives)
+        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
     // The parser takes a word that it does not know for the name of a part, and everything else is off.
     let is_known = |word: &str| {
         word.parse::<LevelFilter>().is_ok()
@@ -104,8 +106,7 @@ fn parse(filter: &str) -> Result<EnvFilter, Error> {
     if let Some(word) = directives.split(',').find(|word| !word.is_empty() && !is_known(word)) {
         return Err(Error::Word { filter: filter.to_owned(), word: word.to_owned() });
     }
-    EnvFilter::try_new(directives)
-        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -131,6 +132,9 @@ mod tests {
         }
         for bad in ["a=b=c", "nexus=loud", "info,=debug", "!", "info,nexus_node=7"] {
             assert!(matches!(check(bad), Err(Error::Filter { .. })), "{bad}");
+        }
+        for bad in ["debugg", "warn,debugg", "hyper"] {
+            assert!(matches!(check(bad), Err(Error::Word { .. })), "{bad}");
         }
         for bad in ["info ", "info, a=debug", " info"] {
             assert!(matches!(check(bad), Err(Error::Spaces { .. })), "{bad}");

@@ -41,7 +41,8 @@ pub struct InvocationsFilter {
     /// Of this version
     #[arg(long, value_name = "ID")]
     pub version: Option<VersionId>,
-    /// With one of these statuses, comma-separated
+    /// With one of these statuses, comma-separated. Running and suspended: of events and asynchronous
+    /// calls; queued: asynchronous calls that wait (an event that waits has no invocation yet)
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     pub status: Vec<Status>,
     /// That took at least this long

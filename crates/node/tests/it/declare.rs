@@ -80,7 +80,9 @@ async fn one_apply_holds_a_project_and_its_functions_or_nothing() {
     assert_eq!(error.code(), Code::Conflict);
     assert!(world.node.get_resource(&admin(), &project.key()).await.is_err());
     let applied = world.node.apply(&admin(), vec![function("/a", "one"), project]).await.unwrap();
-    assert_eq!(applied.iter().map(|at| at.effect).collect::<Vec<_>>(), ["created", "created"]);
+    // The project that was alone is marked as the default one.
+    let effects: Vec<_> = applied.iter().map(|at| at.effect).collect();
+    assert_eq!(effects, ["created", "created", "updated"]);
     let project = key(Kind::Project, None, "new");
     let error = world.node.delete_resource(&admin(), &project, None).await.unwrap_err();
     assert_eq!(error.code(), Code::Conflict, "it still has functions");

@@ -186,3 +186,36 @@ async fn an_event_that_its_batch_reports_as_failed_says_so() {
     assert!(facts.contains("it was a batch of 2 events"), "{facts}");
     assert!(facts.contains(&format!("1 of them failed: {}", sent[1].id)), "{facts}");
 }
+
+/// Also those that an event set off, whose ids nobody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_and_what_sleeps_is_listed_and_shown() {
+    let world = World::new().await;
+    let on = json!({ "events": [{ "type": "com.*" }] });
+    world.deploy("runs", "event hang", spec(json!({ "on": on }))).await;
+    let durable = spec(json!({ "on": on, "durable": true }));
+    world.deploy("sleeps", "event steps sleep 3600000; say end", durable).await;
+    let events = vec![Event::new("1", "/s", "com.a")];
+    let sent = world.node.emit(&admin(), &name("shop"), events).await.unwrap().events[0].id;
+    for (function, status) in [("runs", Status::Running), ("sleeps", Status::Suspended)] {
+        let found = async {
+            loop {
+                let rows = list(&world, of(function, &[status])).await;
+                if !rows.is_empty() {
+                    return rows;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let rows = tokio::time::timeout(PATIENCE, found).await.unwrap();
+        assert_eq!((rows.len(), rows[0].status, rows[0].attempt), (1, status, 1));
+        let view = world.node.invocation(&admin(), rows[0].id).await.unwrap();
+        assert_eq!((view.row.status, view.cause_event), (status, Some(sent)));
+        assert_eq!(view.input["event"]["type"], "com.a");
+        assert_eq!(view.timings.queue_ns, 0);
+        // Others do not learn of it.
+        let other = nexus_model::OpContext { project: Some(name("other")), ..admin() };
+        assert!(world.node.invocation(&other, rows[0].id).await.is_err());
+        cancel(&world, rows[0].id).await;
+    }
+}

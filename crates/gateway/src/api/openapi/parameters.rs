@@ -74,7 +74,9 @@ pub(super) fn in_query(parameter: &mut Value) {
         "buckets" => json!({ "minimum": 1, "maximum": limits::STATS_BUCKETS_MAX }),
         "depth" => json!({ "minimum": 1, "maximum": limits::GRAPH_DEPTH_MAX }),
         "nodes" => json!({ "minimum": 1, "maximum": limits::GRAPH_NODES_MAX }),
-        "cursor" | "after" => json!({ "pattern": "^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16})?$" }),
+        // Pages of log lines begin within an invocation: behind the dot is how far.
+        "cursor" => json!({ "pattern": r"^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16}(\.[0-9]{1,9})?)?$" }),
+        "after" => json!({ "pattern": "^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16})?$" }),
         "trace" => json!({ "pattern": "^[0-9a-f]{32}$" }),
         "text" => json!({ "maxLength": limits::SEARCH_TEXT_BYTES_MAX }),
         _ => json!({}),
