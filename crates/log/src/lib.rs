@@ -75,8 +75,8 @@ pub use decided::Decisions;
 pub use disk::{Disk, DiskFile, DiskLock, SECTOR_BYTES};
 pub use error::{Error, Pressure};
 pub use lock::{FolderLock, LOCK_FILE};
-pub use mark::{Reached, accept_end, check_end};
 pub use log::{BlobCheck, Log, stats_dir, verify_dir};
+pub use mark::{Reached, accept_end, check_end};
 pub use position::{Entry, Position};
 pub use real::RealDisk;
 pub use report::{

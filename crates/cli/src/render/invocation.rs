@@ -185,7 +185,7 @@ fn show_failure(
             Some("the backtrace names the place; `nexus replay` runs it again with the same input")
         }
         Some(Code::GuestTrapped) => Some("the backtrace names the place"),
-        code => code.and_then(|code| crate::hint_for(code)),
+        code => code.and_then(crate::hint_for),
     };
     match hint {
         Some(hint) => terminal.line(format_args!("  {} {hint}", Paint(Tone::Good, "hint:"))),

@@ -57,7 +57,7 @@ impl Base {
         if !base.is_whole() {
             let said = "preparing Python: this takes a while, and is done once".to_owned();
             (options.sink)(Line { stream: Stream::Stderr, text: said });
-            base.make(&all, &tool, &sdk, entry, options)?;
+            base.make(&tool, &sdk, entry, options)?;
             forget_old(&all);
         }
         Ok(base)
@@ -67,23 +67,23 @@ impl Base {
         self.component().is_file()
     }
 
-    /// Notes that it is used.
+    /// Notes that it is used, by the file system's clock.
     fn touch(&self) {
+        use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let now = Timestamps { last_access: now, last_modification: now };
         // Only the order in which bases go is lost.
-        let _ = File::options()
-            .append(true)
-            .open(self.component())
-            .and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = utimensat(CWD, self.component(), &now, AtFlags::empty());
     }
 
     fn make(
         &self,
-        all: &Path,
         tool: &Path,
         sdk: &[(String, Vec<u8>)],
         entry: Entry,
         options: &BuildOptions,
     ) -> Result<(), Error> {
+        let all = self.dir.parent().unwrap_or(&self.dir);
         let work = tempfile::tempdir_in(all).map_err(Error::file("create", all))?;
         let dir = work.path();
         for (name, text) in crate::javascript::WIT {

@@ -175,7 +175,7 @@ const FAILING: &[(&str, &str, u16, &str)] = &[
     (
         "in_the_body_of_a_request",
         "const body = (async function* () { yield 'one;'; throw new Error('on purpose'); })();
-        return new Response((await fetch('http://127.0.0.1:9/', { method: 'POST', body })).body);",
+        return new Response((await fetch('http://other/delay/300', { method: 'POST', body })).body);",
         0,
         "",
     ),

@@ -18,7 +18,9 @@ use wasmtime_wasi_http::p2::bindings::http::types::{
     HostOutgoingRequest as HostOutgoingRequestTrait,
     HostOutgoingResponse as HostOutgoingResponseTrait,
 };
-use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody, HyperOutgoingBody};
+use wasmtime_wasi_http::p2::body::{
+    HostIncomingBody, HostOutgoingBody, HyperOutgoingBody, StreamContext,
+};
 use wasmtime_wasi_http::p2::types::{
     HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
@@ -26,7 +28,7 @@ use wasmtime_wasi_http::{Error as WireError, FieldMap, WasiHttpView as _};
 
 use super::faults;
 use super::fields::hash_fields;
-use super::http::TYPES;
+use super::http::{BODY_PIECE_BYTES, BODY_PIECES, TYPES};
 use super::streams::{FixedInput, Incoming, InputBody, Outgoing, Source, Target};
 use crate::ledger::lock;
 use crate::state::State;
@@ -69,7 +71,10 @@ fn shadow_written(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
         |mut store: StoreContextMut<'_, State>, (id,): (Resource<HostOutgoingResponse>,)| {
             let state = store.data_mut();
             let response = Resource::new_borrow(id.rep());
-            let body = HostOutgoingResponseTrait::body(&mut state.http(), id)?;
+            let body = match state.bodyless {
+                true => unsized_body(state, &response)?,
+                false => HostOutgoingResponseTrait::body(&mut state.http(), id)?,
+            };
             let finished = state.finished.clone();
             remember(
                 &mut state.outgoing,
@@ -78,7 +83,8 @@ fn shadow_written(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
             );
             if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
                 let response: &HostOutgoingResponse = state.table.get(&response)?;
-                durable.exchanges.begin_body(body.rep(), None, &response.headers);
+                let sized = (!state.bodyless).then_some(&*response.headers);
+                durable.exchanges.begin_body(body.rep(), None, sized);
             }
             Ok((body,))
         },
@@ -109,12 +115,28 @@ fn shadow_written(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
             if let (Some(durable), Ok(body)) = (&mut state.durable, &body) {
                 let rep = request.rep();
                 let request: &HostOutgoingRequest = state.table.get(&request)?;
-                durable.exchanges.begin_body(body.rep(), Some(rep), &request.headers);
+                durable.exchanges.begin_body(body.rep(), Some(rep), Some(&request.headers));
             }
             Ok((body,))
         },
     )?;
     Ok(())
+}
+
+/// The body of an answer to `HEAD`, which nobody is sent: its headers say how long the body for `GET`
+/// would be (RFC 9110, section 9.3.2), and the guest may write that or nothing.
+fn unsized_body(
+    state: &mut State,
+    response: &Resource<HostOutgoingResponse>,
+) -> wasmtime::Result<Result<Resource<HostOutgoingBody>, ()>> {
+    let response = state.table.get_mut(response)?;
+    if response.body.is_some() {
+        return Ok(Err(()));
+    }
+    let (host, body) =
+        HostOutgoingBody::new(StreamContext::Response, None, BODY_PIECES, BODY_PIECE_BYTES);
+    response.body = Some(body);
+    Ok(Ok(state.table.push(host)?))
 }
 
 /// Numbers of bodies are used again, so the newest entry of a number is the one that holds.

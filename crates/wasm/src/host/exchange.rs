@@ -163,15 +163,16 @@ impl Whole {
 }
 
 impl Exchanges {
-    /// A body that the guest is about to write, of a request or of the answer.
+    /// A body that the guest is about to write, of a request or of the answer. Where the headers
+    /// tell its length they are given.
     pub(super) fn begin_body(
         &mut self,
         body: u32,
         request: Option<u32>,
-        headers: &http::HeaderMap,
+        headers: Option<&http::HeaderMap>,
     ) {
         let expected = headers
-            .get(http::header::CONTENT_LENGTH)
+            .and_then(|headers| headers.get(http::header::CONTENT_LENGTH))
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let (finish, whole) = oneshot::channel();
         if let Some(request) = request {

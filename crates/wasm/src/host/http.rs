@@ -39,8 +39,8 @@ use nexus_exec::header_map;
 pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 /// Pieces of a body between guest and network, and the size of one.
-const BODY_PIECES: usize = 8;
-const BODY_PIECE_BYTES: usize = 64 << 10;
+pub(super) const BODY_PIECES: usize = 8;
+pub(super) const BODY_PIECE_BYTES: usize = 64 << 10;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
 
 /// Sends a guest's requests through the invocation's host.

@@ -100,9 +100,32 @@ export function write(level, message, fields = {}) {
   log.write(level, String(message), pairs);
 }
 
+// The words and numbers of loggers, as the host knows them in lines of standard output.
+const LEVELS = {
+  trace: "trace", debug: "debug", info: "info", information: "info", warn: "warn", warning: "warn", error: "error", err: "error",
+  10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error",
+};
+
+// A line that a logger made: a JSON object with a level and a message.
+function structured(text) {
+  if (!text.startsWith("{")) return undefined;
+  let found;
+  try { found = JSON.parse(text); } catch { return undefined; }
+  const levelName = found.level === undefined ? "severity" : "level";
+  const messageName = found.message === undefined ? "msg" : "message";
+  const level = LEVELS[String(found[levelName]).toLowerCase()];
+  const { [levelName]: _, [messageName]: message, ...fields } = found;
+  return level && typeof message === "string" ? { level, message, fields } : undefined;
+}
+
 let indent = "";
 const counts = new Map();
-const line = (level) => (...args) => write(level, indent + format(args));
+const line = (level) => (...args) => {
+  const text = indent + format(args);
+  const found = args.length === 1 && typeof args[0] === "string" ? structured(text) : undefined;
+  if (found) write(found.level, found.message, found.fields);
+  else write(level, text);
+};
 
 globalThis.console = {
   log: line("info"), info: line("info"), debug: line("debug"), warn: line("warn"), error: line("error"),

@@ -34,12 +34,13 @@ export function toFields(headers) {
 }
 
 // A stream over an incoming body; drops what belongs to it when it ends.
-export function incomingBody(message, done) {
+export function incomingBody(message, done, signal) {
   const body = message.consume();
-  return fromInput(body.stream(), () => {
+  const end = () => {
     dispose(body);
     done?.();
-  });
+  };
+  return fromInput(body.stream(), end, signal);
 }
 
 function errorText(code) {
@@ -100,16 +101,16 @@ async function exchange(request, url, body) {
   dispose(future);
   const answer = result?.val ?? result;
   if (answer?.tag !== "ok") throw failed(url.href, answer?.val);
-  return toResponse(answer.val, url, request.method);
+  return toResponse(answer.val, url, request);
 }
 
-function toResponse(message, url, method) {
+function toResponse(message, url, { method, signal }) {
   const status = message.status();
   const headers = toHeaders(message.headers());
   const empty = method === "HEAD" || [204, 205, 304].includes(status);
   let body = null;
   if (empty) dispose(message);
-  else body = incomingBody(message, () => dispose(message));
+  else body = incomingBody(message, () => dispose(message), signal);
   const response = new Response(body, { status: status < 200 ? 200 : status, headers });
   response.url = url.href;
   return response;

@@ -1,6 +1,6 @@
 // ReadableStream as far as bodies need it, AbortController, and reading and writing WASI streams.
 import { dispose } from "nexus:host";
-import { ready } from "nexus:loop";
+import { forget, ready } from "nexus:loop";
 import { encodeUtf8, toBytes } from "nexus:text";
 
 const READ_BYTES = 65536;
@@ -36,20 +36,23 @@ class Source {
   failure = null;
   locked = false;
   #waiters = [];
+  #started = false;
   #pulling = false;
   constructor(underlying) {
     this.underlying = underlying;
     this.controller = new Controller(this);
-    this.started = Promise.resolve(underlying.start?.(this.controller));
-    this.started.catch((error) => this.controller.error(error));
+    Promise.resolve(underlying.start?.(this.controller)).then(
+      () => { this.#started = true; this.wake(); },
+      (error) => this.controller.error(error),
+    );
   }
   wake() {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) wake();
   }
+  // What `start` enqueued can be read while it goes on; `pull` waits for its end.
   async take() {
-    await this.started.catch(() => {});
     for (;;) {
       if (this.queue.length > 0) return { value: this.queue.shift(), done: false };
       if (this.failure) throw this.failure.reason;
@@ -60,7 +63,7 @@ class Source {
     }
   }
   #pull() {
-    if (this.#pulling || !this.underlying.pull) return;
+    if (!this.#started || this.#pulling || !this.underlying.pull) return;
     this.#pulling = true;
     Promise.resolve()
       .then(() => this.underlying.pull(this.controller))
@@ -163,11 +166,26 @@ export class TransformStream {
   }
 }
 
-// The chunks of an input stream, as they arrive. `end` runs once, after the stream was dropped.
-export function fromInput(input, end) {
+// The chunks of an input stream, as they arrive. `end` runs once, after the stream was dropped. Who
+// reads gets the signal's reason once it is aborted.
+export function fromInput(input, end, signal) {
   let finished = false;
-  const finish = () => { if (finished) return; finished = true; dispose(input); end(); };
+  let arrival;
+  const finish = () => {
+    if (finished) return;
+    finished = true;
+    if (arrival) forget(arrival);
+    dispose(input);
+    end();
+  };
   return new ReadableStream({
+    start(controller) {
+      signal?.addEventListener("abort", () => {
+        if (finished) return;
+        finish();
+        controller.error(signal.reason);
+      });
+    },
     async pull(controller) {
       for (;;) {
         let bytes;
@@ -179,7 +197,9 @@ export function fromInput(input, end) {
           throw new Error(`failed to read the body: ${failureText(error)}`);
         }
         if (bytes.length > 0) return controller.enqueue(Uint8Array.from(bytes));
-        await ready(input.subscribe());
+        arrival = input.subscribe();
+        await ready(arrival);
+        arrival = undefined;
       }
     },
     cancel() { finish(); },
@@ -253,6 +273,14 @@ export class AbortSignal {
   static timeout(delay) {
     const controller = new AbortController();
     setTimeout(() => controller.abort(abortError("TimeoutError", "the time is over")), delay);
+    return controller.signal;
+  }
+  static any(signals) {
+    const controller = new AbortController();
+    for (const signal of signals) {
+      if (signal.aborted) controller.abort(signal.reason);
+      else signal.addEventListener("abort", () => controller.abort(signal.reason));
+    }
     return controller.signal;
   }
   fire(reason) {
