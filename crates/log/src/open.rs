@@ -12,6 +12,7 @@ use crate::group::SEGMENT_HEADER_BYTES;
 use crate::recordings::Recordings;
 use crate::recover::{self, Found, FoundTail, names_of};
 use crate::report::Opened;
+use crate::sealer::SPARE_NUMBERS;
 use crate::segment::Segment;
 use crate::shared::{Counters, Queue, SealerState, Shared, lock};
 use crate::writer::{Active, Writer};
@@ -94,7 +95,9 @@ fn check(config: &LogConfig) -> Result<(), Error> {
 /// Spare files, and tails that were sealed before a crash could take them again.
 fn take_files(shared: &Shared, found: &Found) {
     let mut state = lock(&shared.sealer);
-    for path in &found.spares {
+    state.spare_number =
+        found.spares.iter().fold(SPARE_NUMBERS, |max, (_, number)| max.max(*number));
+    for (path, _) in &found.spares {
         let size = shared.disk.open(path).and_then(|file| file.size());
         if size.is_ok_and(|size| size == shared.config.segment_bytes) {
             state.spares.push(path.clone());
@@ -103,8 +106,8 @@ fn take_files(shared: &Shared, found: &Found) {
             let _ = shared.disk.remove(path);
         }
     }
-    for (path, number) in &found.used {
-        sealer::recycle_file(shared, path, *number, &mut state);
+    for path in &found.used {
+        sealer::recycle_file(shared, path, &mut state);
     }
     if !found.half_sealed.is_empty() {
         tracing::info!(segments = found.half_sealed.len(), "sealing begins again after a crash");

@@ -35,9 +35,9 @@ pub(crate) struct Found {
     pub(crate) segments: Vec<Segment>,
     /// The tails among them, the last one being where writing goes on.
     pub(crate) tails: Vec<FoundTail>,
-    pub(crate) spares: Vec<std::path::PathBuf>,
+    pub(crate) spares: Vec<(std::path::PathBuf, u64)>,
     /// Tails whose sealed segment is there.
-    pub(crate) used: Vec<(std::path::PathBuf, u64)>,
+    pub(crate) used: Vec<std::path::PathBuf>,
     pub(crate) half_sealed: Vec<std::path::PathBuf>,
     pub(crate) next_sequence: u64,
     pub(crate) next_segment: u64,
@@ -61,7 +61,7 @@ pub(crate) fn find_below(dir: &Path, disk: &dyn Disk, end: u64) -> Result<Found,
             FileKind::Tail => numbers.entry(number).or_default().0 = true,
             FileKind::Sealed => numbers.entry(number).or_default().1 = true,
             FileKind::Sealing => found.half_sealed.push(path),
-            FileKind::Spare => found.spares.push(path),
+            FileKind::Spare => found.spares.push((path, number)),
         }
     }
     let order: Vec<u64> = numbers.keys().copied().collect();
@@ -69,7 +69,7 @@ pub(crate) fn find_below(dir: &Path, disk: &dyn Disk, end: u64) -> Result<Found,
         if sealed {
             find_sealed(dir, disk, number, &mut found)?;
             if tail {
-                found.used.push((path_of(dir, FileKind::Tail, number), number));
+                found.used.push(path_of(dir, FileKind::Tail, number));
             }
         } else {
             let next = order.get(index + 1);

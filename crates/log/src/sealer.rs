@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::files::{FileKind, path_of};
 use crate::group::Link;
 use crate::seal::seal;
 use crate::sealed::SealedSegment;
@@ -28,7 +27,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// The nice value of the sealer's thread: below everything that serves calls.
 const NICE: i32 = 10;
 /// Spare files made ahead are numbered from here, so that they never meet a segment's number.
-const SPARE_NUMBERS: u64 = 1 << 62;
+pub(crate) const SPARE_NUMBERS: u64 = 1 << 62;
 
 /// A segment that takes no more groups.
 pub(crate) struct Full {
@@ -78,7 +77,7 @@ pub(crate) fn spawn(shared: Arc<Shared>) -> Result<(), Error> {
     let dir = shared.config.dir.clone();
     std::thread::Builder::new()
         .name("nexus-log-sealer".into())
-        .spawn(move || Sealer { shared, retired: Vec::new(), spares_made: 0 }.run())
+        .spawn(move || Sealer { shared, retired: Vec::new() }.run())
         .map(|_| ())
         .map_err(|source| Error::io("start the sealer of", dir, source))
 }
@@ -87,7 +86,6 @@ struct Sealer {
     shared: Arc<Shared>,
     /// Tails whose sealed segments are in place, and which readers may still be reading.
     retired: Vec<Arc<TailSegment>>,
-    spares_made: u64,
 }
 
 enum Job {
@@ -150,9 +148,7 @@ impl Sealer {
     }
 
     fn make_spare(&mut self) {
-        self.spares_made += 1;
-        let number = SPARE_NUMBERS + u64::from(self.shared.epoch) * 1_000_000 + self.spares_made;
-        let path = path_of(&self.shared.config.dir, FileKind::Spare, number);
+        let path = lock(&self.shared.sealer).name_spare(&self.shared.config.dir);
         let bytes = self.shared.config.segment_bytes;
         let made = new_segment::create_spare(&*self.shared.disk, &path, bytes);
         let mut state = lock(&self.shared.sealer);
@@ -206,19 +202,19 @@ impl Sealer {
                 continue;
             }
             let spares = &mut lock(&self.shared.sealer);
-            recycle_file(&self.shared, &segment.path, segment.header.segment, spares);
+            recycle_file(&self.shared, &segment.path, spares);
         }
     }
 }
 
 /// Makes a used tail file a spare one, or removes it when there are enough.
-pub(crate) fn recycle_file(shared: &Shared, path: &Path, number: u64, state: &mut SealerState) {
+pub(crate) fn recycle_file(shared: &Shared, path: &Path, state: &mut SealerState) {
     let disk = &*shared.disk;
     let fits = disk
         .open(path)
         .and_then(|file| file.size())
         .is_ok_and(|size| size == shared.config.segment_bytes);
-    let spare = path_of(&shared.config.dir, FileKind::Spare, number);
+    let spare = state.name_spare(&shared.config.dir);
     let done = if fits && state.spares.len() < SPARES_MAX {
         disk.rename(path, &spare).map(|()| state.spares.push(spare))
     } else {

@@ -1,6 +1,7 @@
 //! What the handle, the writer and the sealer share.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use nexus_model::Clock;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::batch::{Batch, PayloadKey};
+use crate::files::{FileKind, path_of};
 use crate::recordings::Recordings;
 use crate::segment::Segment;
 use crate::{Disk, Error, FolderLock, LogConfig, LogCounts};
@@ -63,10 +65,21 @@ pub(crate) struct SealerState {
     pub(crate) full: VecDeque<crate::sealer::Full>,
     /// The last attempt failed: the next one comes after a while.
     pub(crate) failing: bool,
-    pub(crate) spares: Vec<std::path::PathBuf>,
+    pub(crate) spares: Vec<PathBuf>,
+    /// The highest number that a spare file has, or had in this process.
+    pub(crate) spare_number: u64,
     pub(crate) spare_wanted: bool,
     pub(crate) stopping: bool,
     pub(crate) ended: bool,
+}
+
+impl SealerState {
+    /// A name for a spare file. None is used twice: one that the writer has taken keeps its name until
+    /// it is a tail, and a file made under the same name would write over it.
+    pub(crate) fn name_spare(&mut self, dir: &Path) -> PathBuf {
+        self.spare_number += 1;
+        path_of(dir, FileKind::Spare, self.spare_number)
+    }
 }
 
 pub(crate) struct Shared {

@@ -1,14 +1,14 @@
 //! Power failures and failing disks under seeds: everything acknowledged is there once and in order,
 //! everything else is whole or absent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nexus_log::{Disk, Error, Log, LogConfig, Position};
 use nexus_model::record::Record;
 use nexus_testkit::{Faults, Seeded, SimDisk};
 
-use crate::kit::{Maker, no_blobs, run, small};
+use crate::kit::{Maker, no_blobs, open, run, small};
 
 /// How many seeds the simulation of power failures runs, each with four lives of the machine.
 const SEEDS: u64 = 1_000;
@@ -85,6 +85,50 @@ async fn work(log: &Log, maker: &mut Maker, random: &mut Seeded, sent: &mut Sent
             }
         }
     }
+}
+
+/// The writer takes a spare file while the sealer makes the next one. They must never have one name, also
+/// where a process before has left spare files and has written nothing.
+#[test]
+fn a_spare_file_is_never_named_as_one_before() {
+    let sim = SimDisk::new(1);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let mut maker = Maker::new(1);
+    let spares = || -> Vec<_> {
+        let is_spare = |path: &PathBuf| path.extension().is_some_and(|it| it == "spare");
+        sim.paths().into_iter().filter(is_spare).collect()
+    };
+    let made = || {
+        let whole =
+            |path: &PathBuf| sim.contents(path).is_some_and(|bytes| bytes.len() == 16 << 10);
+        while !spares().iter().any(whole) {
+            std::thread::yield_now();
+        }
+        spares()
+    };
+    run(async {
+        let (log, _) = open(&config(), &disk, &maker);
+        log.append(vec![maker.event(10)]).await.unwrap();
+        made();
+        sim.cut_power();
+        log.close().await.unwrap();
+        sim.restart_process();
+        spares().iter().for_each(|path| sim.remove(path).unwrap());
+        // It makes a spare file and writes nothing.
+        let (log, _) = open(&config(), &disk, &maker);
+        let first = made();
+        sim.cut_power();
+        log.close().await.unwrap();
+        sim.restart_process();
+
+        let (log, _) = open(&config(), &disk, &maker);
+        for _ in 0..30 {
+            log.append(vec![maker.event(900)]).await.unwrap();
+        }
+        let next = made();
+        assert!(next.iter().all(|path| !first.contains(path)), "{next:?} after {first:?}");
+        log.close().await.unwrap();
+    });
 }
 
 #[test]
