@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Whatever is mapped runs outside of the sandbox, so a bit that was flipped on the disk could do
-//! anything to the server. The first time in a process that code is mapped it is compared with its hash:
-//! about 0.1 ms for a small component and 20 ms for an interpreter. Later mappings find it in the page
-//! cache as it was. Builds before this one wrote no hash; their code is taken as it is, once.
+//! anything to the server. The first time in a process that code is mapped it is compared with its hash;
+//! a deploy maps it, so that no call after one waits for that. Later mappings trust the first. Builds
+//! before this one wrote no hash; their code is taken as it is, once.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Write as _};
