@@ -1,6 +1,6 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 
-import type { DeadFilters, EventFilters, InvocationFilters } from "~/lib/filters";
+import { type DeadFilters, type EventFilters, type InvocationFilters, isUnfinished } from "~/lib/filters";
 import { boundOf } from "~/lib/time";
 import { api, take } from "./client";
 import { readSources } from "./debug";
@@ -8,6 +8,9 @@ import type { EventRow, InvocationRow, Profile } from "./types";
 
 /** How many rows a page of a list holds. */
 export const PAGE_ROWS = 100;
+
+/** How often it is asked whether something has ended, in milliseconds. */
+export const ASK_MS = 1_000;
 
 /** What the server is asked for; every query key begins with the project, so that one project can be forgotten at once. */
 export const queries = {
@@ -98,6 +101,7 @@ export const queries = {
   invocation: (project: string, invocation: string) =>
     queryOptions({
       queryKey: [project, "invocation", invocation],
+      refetchInterval: ({ state }) => state.data !== undefined && isUnfinished(state.data.status) && ASK_MS,
       queryFn: () =>
         take(
           api.GET("/api/v1/projects/{project}/invocations/{invocation}", {

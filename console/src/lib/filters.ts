@@ -69,6 +69,11 @@ export const FAILURES = ["failed", "refused", "trapped", "timed-out", "out-of-me
 /** Those that have not ended: they are listed only when they are asked for. */
 export const UNFINISHED = ["running", "queued", "suspended"] as const;
 
+export type Unfinished = (typeof UNFINISHED)[number];
+
+/** Whether something waits, sleeps or runs. */
+export const isUnfinished = (status: Status): status is Unfinished => (UNFINISHED as readonly Status[]).includes(status);
+
 type Search = Record<string, unknown>;
 
 /** Reads a search; whatever makes no sense is dropped, because a URL may come from anywhere. */

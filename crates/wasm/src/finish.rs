@@ -87,7 +87,11 @@ pub(crate) fn finish(ledger: Ledger, executed: Executed, facts: Facts<'_>) -> En
         Err(stopped) => {
             let waited = in_flight.map(|function| function.name());
             let known = (&facts, &answer);
-            stopped_status(&mut ended, stopped, (executed.refused, waited), known)
+            let ending = stopped_status(&mut ended, stopped, (executed.refused, waited), known);
+            if let Some(failure) = &mut ended.failure {
+                failure.offsets = executed.places;
+            }
+            ending
         }
     };
     let masks = mask_secrets(&mut ended, facts.unit);
@@ -309,8 +313,6 @@ fn stopped_status(
         (&mut ended.failure, error.downcast_ref::<WasmBacktrace>())
     {
         failure.backtrace = trace.frames().iter().map(frame).collect();
-        let offset = |frame: &wasmtime::FrameInfo| frame.module_offset().unwrap_or(0) as u64;
-        failure.offsets = trace.frames().iter().map(offset).collect();
     }
     Ending::Trapped
 }

@@ -68,6 +68,8 @@ pub(crate) struct Executed {
     pub(crate) memory_hash: Option<[u8; 32]>,
     /// Instructions, where the engine counts them.
     pub(crate) fuel: u64,
+    /// Where in the component it failed, innermost first.
+    pub(crate) places: Vec<u64>,
 }
 
 /// What a new store needs besides the unit.
@@ -449,6 +451,10 @@ pub(crate) async fn execute(
         refused: limiter.refused,
         memory_hash: memories.as_ref().map(memory::hash),
         fuel,
+        places: match &result {
+            Err(Stopped::Failed(error)) => loaded.places(error),
+            _ => Vec::new(),
+        },
         result,
     }
 }

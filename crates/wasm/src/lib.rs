@@ -30,6 +30,7 @@ mod random;
 mod rehearse;
 mod replay;
 mod runtime;
+mod split;
 mod state;
 mod witness;
 

@@ -11,11 +11,12 @@ use nexus_exec::Error;
 use nexus_model::Digest;
 use nexus_model::resource::World;
 use nexus_wit::FunctionFullIndices;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::WasmBacktrace;
+use wasmtime::component::{InstancePre, Linker};
 use wasmtime_wasi::p2::bindings::CommandIndices;
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
-use crate::code::CodeCache;
+use crate::code::{CodeCache, Mapped};
 use crate::state::State;
 
 /// Code larger than this is mapped on a thread of its own, away from the executor.
@@ -25,6 +26,15 @@ const INLINE_BYTES_MAX: u64 = 8 << 20;
 pub(crate) struct Loaded {
     pub(crate) pre: InstancePre<State>,
     pub(crate) entry: Entry,
+    mapped: Mapped,
+}
+
+impl Loaded {
+    /// Where in the component a guest was when it failed, innermost first.
+    pub(crate) fn places(&self, error: &wasmtime::Error) -> Vec<u64> {
+        let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames);
+        frames.unwrap_or_default().iter().map(|frame| self.mapped.place(frame)).collect()
+    }
 }
 
 /// Where to call a component.
@@ -168,7 +178,7 @@ impl Registry {
         } else {
             deserialize()
         };
-        let loaded = match mapped.and_then(|mapped| self.link(&mapped, slot.world)) {
+        let loaded = match mapped.and_then(|mapped| self.link(mapped, slot.world)) {
             Ok(loaded) => loaded,
             Err(_) if self.code.size(component).is_none() => {
                 return Err(Error::NotCompiled { component });
@@ -185,14 +195,14 @@ impl Registry {
         Ok(loaded)
     }
 
-    fn link(&self, component: &Component, world: World) -> wasmtime::Result<Loaded> {
-        let pre = self.linker.instantiate_pre(component)?;
+    fn link(&self, mapped: Mapped, world: World) -> wasmtime::Result<Loaded> {
+        let pre = mapped.link(&self.linker)?;
         let entry = match world {
             World::Http => Entry::Http(ProxyIndices::new(&pre)?),
             World::Event => Entry::Event(FunctionFullIndices::new(&pre)?),
             World::Command => Entry::Command(CommandIndices::new(&pre)?),
         };
-        Ok(Loaded { pre, entry })
+        Ok(Loaded { pre, entry, mapped })
     }
 
     fn make_room(&self, newest: &Arc<Slot>) {

@@ -196,8 +196,13 @@ async fn compile(
 }
 
 fn flavour(engine: Engine, config: &Config) -> Result<Flavour, Error> {
+    flavour_with(engine, config, false)
+}
+
+/// `splits`: whether states of interpreters have files of their own.
+fn flavour_with(engine: Engine, config: &Config, splits: bool) -> Result<Flavour, Error> {
     let hash = engine::code_hash(&engine.wasmtime);
-    let code = Arc::new(CodeCache::new(config.code_dir.clone(), hash));
+    let code = Arc::new(CodeCache::new(config.code_dir.clone(), hash, splits));
     let registry = Registry::new(engine.wasmtime.clone(), code.clone(), config.loaded_max)
         .map_err(|error| Error::Engine { reason: format!("{error:#}") })?;
     Ok(Flavour { engine, registry, code })
@@ -212,7 +217,7 @@ impl Runtime {
         std::fs::create_dir_all(&config.code_dir)
             .map_err(|source| Error::CodeDir { dir: config.code_dir.clone(), source })?;
         let functions = Arc::new(FunctionCache::default());
-        let pooling = flavour(Engine::pooling(&config, &functions)?, &config)?;
+        let pooling = flavour_with(Engine::pooling(&config, &functions)?, &config, true)?;
         let inner = Inner {
             config,
             clock,
@@ -280,8 +285,7 @@ impl nexus_exec::Runtime for Runtime {
                     compiled = code.compile(engine, digest, bytes).map_err(in_words)?;
                     component = code.open(engine, digest);
                 }
-                let component = component?;
-                inner.pooling.registry.linker().instantiate_pre(&component)?;
+                component?.link(inner.pooling.registry.linker())?;
                 Ok(compiled)
             };
             inspect::inspect(&artifact, linked)

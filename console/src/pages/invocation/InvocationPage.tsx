@@ -7,6 +7,7 @@ import type { Invocation } from "~/api/types";
 import { LogLines } from "~/components/LogLines";
 import { PayloadView } from "~/components/PayloadView";
 import { ProblemView } from "~/components/ProblemView";
+import { isUnfinished } from "~/lib/filters";
 import { payloadOf } from "~/lib/payload";
 import { Loading, Section } from "~/ui/layout";
 import { Tabs } from "~/ui/Tabs";
@@ -15,7 +16,7 @@ import { CrashStack } from "./CrashStack";
 import { Details } from "./Details";
 import { InvocationHead } from "./InvocationHead";
 import { Journal } from "./Journal";
-import { PendingInvocation } from "./PendingInvocation";
+import { MissingInvocation, PendingInvocation } from "./PendingInvocation";
 import { Profile } from "./Profile";
 import { ReplayResult } from "./ReplayResult";
 import { useReplay } from "./useReplay";
@@ -25,10 +26,12 @@ export function InvocationPage() {
   const { project, invocation } = useParams({ from: "/p/$project/invocations/$invocation" });
   const found = useQuery(queries.invocation(project, invocation));
   if (found.isPending) return <Loading rows={10} />;
-  // What has not ended is not in the log yet; the engine knows why.
   if (found.error instanceof ApiError && found.error.isMissing)
-    return <PendingInvocation key={invocation} project={project} invocation={invocation} missing={found.error} />;
+    return <MissingInvocation key={invocation} project={project} invocation={invocation} missing={found.error} />;
   if (found.isError) return <ProblemView error={found.error} onRetry={() => void found.refetch()} />;
+  const { status } = found.data;
+  if (isUnfinished(status))
+    return <PendingInvocation key={invocation} project={project} invocation={invocation} status={status} view={found.data} />;
   return <Ended key={invocation} project={project} view={found.data} />;
 }
 

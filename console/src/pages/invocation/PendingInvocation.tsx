@@ -4,40 +4,50 @@ import { useState } from "react";
 
 import { api, send, take } from "~/api/client";
 import type { ApiError } from "~/api/problem";
-import { queries } from "~/api/queries";
+import { ASK_MS, queries } from "~/api/queries";
+import type { Invocation } from "~/api/types";
 import { CliButton } from "~/components/CliButton";
+import { PayloadView } from "~/components/PayloadView";
 import { ProblemView } from "~/components/ProblemView";
 import { StatusMark } from "~/components/StatusMark";
 import { WhyBox } from "~/components/WhyBox";
 import { command } from "~/lib/cli";
+import type { Unfinished } from "~/lib/filters";
+import { payloadOf } from "~/lib/payload";
 import { Button } from "~/ui/Button";
 import { Field, Input, TextArea } from "~/ui/fields";
 import { Loading, Page, Section } from "~/ui/layout";
 import { say } from "~/ui/toasts";
 
-/** How often the engine is asked whether it has ended. */
-const ASK_MS = 1_000;
-
-interface Props {
-  project: string;
-  invocation: string;
-  missing: ApiError;
-}
-
-/** An invocation that waits, sleeps or runs: why, and how to go on. */
-export function PendingInvocation({ project, invocation, missing }: Props) {
+/** An invocation that is not in the log: the engine may know it. */
+export function MissingInvocation({ project, invocation, missing }: { project: string; invocation: string; missing: ApiError }) {
   const client = useQueryClient();
   const pending = useQuery({
     queryKey: [project, "pending", invocation],
     refetchInterval: ASK_MS,
     queryFn: async () => {
       const answer = await send(`/api/v1/projects/${project}/invocations/${invocation}/result`).catch(() => undefined);
-      if (answer?.status === 202) return (await answer.json()) as { status: "queued" | "running" | "suspended"; attempt?: number };
+      if (answer?.status === 202) return (await answer.json()) as { status: Unfinished };
       // It has ended in the meantime (or never was): the log knows the rest.
       await client.invalidateQueries({ queryKey: queries.invocation(project, invocation).queryKey });
       return null;
     },
   });
+  if (pending.isPending) return <Loading />;
+  if (!pending.data) return <ProblemView error={missing} />;
+  return <PendingInvocation project={project} invocation={invocation} status={pending.data.status} />;
+}
+
+interface Props {
+  project: string;
+  invocation: string;
+  status: Unfinished;
+  /** What is known of it so far. */
+  view?: Invocation;
+}
+
+/** An invocation that waits, sleeps or runs: why, with what, and how to go on. */
+export function PendingInvocation({ project, invocation, status, view }: Props) {
   const why = useQuery({ ...queries.why(project, invocation), refetchInterval: ASK_MS, retry: false });
   const cancel = useMutation({
     mutationFn: () =>
@@ -48,15 +58,13 @@ export function PendingInvocation({ project, invocation, missing }: Props) {
       ),
     onSuccess: () => say("It was cancelled."),
   });
-  if (pending.isPending) return <Loading />;
-  if (!pending.data) return <ProblemView error={missing} />;
   const waitsFor = /waits for the signal '([^']+)'/i.exec(why.data?.items[0]?.answer ?? "")?.[1];
   return (
     <Page
       title={
         <span className="flex items-center gap-3">
-          {why.data?.items[0]?.function ?? "Invocation"}
-          <StatusMark status={pending.data.status} filled />
+          {view?.function ?? why.data?.items[0]?.function ?? "Invocation"}
+          <StatusMark status={status} filled />
         </span>
       }
       about={<span className="font-mono text-xs">{invocation}</span>}
@@ -72,6 +80,11 @@ export function PendingInvocation({ project, invocation, missing }: Props) {
       {why.data && <WhyBox answers={why.data.items} />}
       <p className="text-sm text-ink-2">It has not ended. Its recording appears here as soon as it has.</p>
       <Signal key={waitsFor} project={project} invocation={invocation} name={waitsFor ?? ""} />
+      {view && (
+        <Section title="Input">
+          <PayloadView payload={payloadOf(view.input)} label="Input" />
+        </Section>
+      )}
     </Page>
   );
 }

@@ -5,6 +5,7 @@ use nexus_model::record::Status;
 
 use crate::project::{Project, output};
 use crate::runner::{Guest, request};
+use crate::upstream::Upstream;
 
 /// (name, body of a handler, what it answers). One guest for all: compiling it is what takes time.
 const CASES: &[(&str, &str, &str)] = &[
@@ -39,6 +40,25 @@ const CASES: &[(&str, &str, &str)] = &[
         const answer = await fetch('http://other/delay/1');
         return Response.json([failure, await answer.text()]);",
         r#"["TimeoutError","GET /delay/1 "]"#,
+    ),
+    (
+        "answers_are_given_up_while_they_come",
+        "const stop = new AbortController();
+        const answer = await fetch('http://other/x', { signal: stop.signal });
+        stop.abort();
+        return Response.json([answer.status, await answer.text().catch((error) => error.name)]);",
+        r#"[200,"AbortError"]"#,
+    ),
+    (
+        "signals_are_joined",
+        "const [one, two] = [new AbortController(), new AbortController()];
+        const any = AbortSignal.any([one.signal, two.signal]);
+        const before = any.aborted;
+        two.abort('the second');
+        one.abort('the first');
+        return Response.json([before, any.aborted, any.reason,
+            AbortSignal.any([AbortSignal.abort('before')]).reason, AbortSignal.any([]).aborted]);",
+        r#"[false,true,"the second","before",false]"#,
     ),
     (
         "bodies_stream",
@@ -80,6 +100,27 @@ fn handlers_find_what_the_web_has() {
         let (status, text, ended) = guest.get(&format!("/{name}"));
         assert_eq!((status, text.as_str()), (200, *expected), "{name}: {:?}", ended.failure);
     }
+}
+
+#[test]
+fn lines_of_loggers_are_structured() {
+    let project = Project::empty();
+    project.file(
+        "index.js",
+        "export default { fetch() {
+            console.log(JSON.stringify({ level: 'warn', msg: 'careful', order: 7 }));
+            console.log('plain', { level: 'warn' });
+            return new Response('ok');
+        } };",
+    );
+    let (_, _, ended) = Guest::new(&project.build("").unwrap().component).get("/");
+    let lines: Vec<_> = ended
+        .logs
+        .iter()
+        .map(|line| (line.level.as_str(), line.text.as_str(), line.fields.as_str()))
+        .collect();
+    assert_eq!(lines[0], ("warn", "careful", r#"{"order":7}"#));
+    assert_eq!((lines[1].0, lines.len()), ("info", 2), "{lines:?}");
 }
 
 #[test]
@@ -175,7 +216,7 @@ const FAILING: &[(&str, &str, u16, &str)] = &[
     (
         "in_the_body_of_a_request",
         "const body = (async function* () { yield 'one;'; throw new Error('on purpose'); })();
-        return new Response((await fetch('http://other/delay/300', { method: 'POST', body })).body);",
+        return new Response((await fetch('http://UPSTREAM/delay/10000', { method: 'POST', body })).body);",
         0,
         "",
     ),
@@ -184,8 +225,12 @@ const FAILING: &[(&str, &str, u16, &str)] = &[
 #[test]
 fn bodies_that_fail_are_broken_off() {
     let project = Project::empty();
-    let handlers =
-        FAILING.iter().map(|(name, body, ..)| format!("{name}: async () => {{ {body} }},\n"));
+    // It answers later than the body fails.
+    let upstream = Upstream::start();
+    let address = upstream.address.to_string();
+    let handlers = FAILING.iter().map(|(name, body, ..)| {
+        format!("{name}: async () => {{ {} }},\n", body.replace("UPSTREAM", &address))
+    });
     let module = format!(
         "const handlers = {{ {} }};\n\
         export default {{ fetch(request) {{ return handlers[new URL(request.url).pathname.slice(1)](); }} }};",

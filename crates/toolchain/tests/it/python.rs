@@ -1,5 +1,7 @@
 //! What Python modules find while they load and while they run.
 
+use std::ffi::OsStr;
+
 use crate::project::{Project, output};
 use crate::runner::Guest;
 
@@ -35,6 +37,7 @@ fn modules_load_from_the_function_and_the_project() {
 #[test]
 fn an_edit_of_the_same_length_counts() {
     let project = Project::empty();
+    let code = tempfile::tempdir().unwrap();
     for answer in ["1", "2"] {
         project.file("value.py", &format!("VALUE = {answer}\n"));
         project.file(
@@ -43,8 +46,14 @@ fn an_edit_of_the_same_length_counts() {
              @http\ndef handle(request):\n    return Response(str(VALUE))\n",
         );
         let built = project.build("").unwrap();
-        assert_eq!(Guest::new(&built.component).get("/").1, answer);
+        assert_eq!(Guest::in_folder(&built.component, code.path()).get("/").1, answer);
     }
+    // The interpreter was compiled once for both.
+    let kinds = std::fs::read_dir(code.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut kinds: Vec<_> =
+        kinds.filter_map(|path| path.extension().map(OsStr::to_owned)).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["blake3", "blake3", "blake3", "cwasm", "shell", "shell", "state", "state"]);
 }
 
 #[test]
