@@ -15,15 +15,17 @@
 //! ```
 //!
 //! Whatever is mapped runs outside of the sandbox, so a bit that was flipped on the disk could do
-//! anything to the server. The first time in a process that code is mapped it is compared with its hash;
-//! a deploy maps it, so that no call after one waits for that. Later mappings trust the first. Builds
-//! before this one wrote no hash; their code is taken as it is, once.
+//! anything to the server. The first time in a process that code is mapped it is compared with its hash.
+//! No call waits for that: a deploy maps what it compiled, and what lies there at the start is compared
+//! in the background. Later mappings trust the first. Builds before this one wrote no hash; their code
+//! is taken as it is, once.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use nexus_exec::{Compiled, Error};
@@ -43,6 +45,10 @@ const SHELL: &str = "shell";
 
 /// Younger code may belong to a deploy that goes on.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+
+/// How much is compared with its hashes at the start, in bytes, the newest first: the rest when it is
+/// mapped.
+const CHECKED_AT_START_MAX: u64 = 1 << 30;
 
 /// Shells that stay mapped: one for each interpreter and world is enough.
 const SHELLS_KEPT: usize = 4;
@@ -222,18 +228,34 @@ impl CodeCache {
         deserialize: impl FnOnce(&Path) -> wasmtime::Result<T>,
     ) -> wasmtime::Result<T> {
         let mapped = self.check(path).and_then(|()| deserialize(path));
-        mapped.inspect_err(|error| {
-            // What the system refuses now it may give later.
-            if error.downcast_ref::<std::io::Error>().is_none() {
-                tracing::warn!(
-                    path = %path.display(),
-                    error = format!("{error:#}"),
-                    "stored machine code is damaged: it is removed, to be compiled again"
-                );
-                let _ = std::fs::remove_file(path);
-                let _ = std::fs::remove_file(hash_path(path));
+        mapped.inspect_err(|error| remove_damaged(path, error))
+    }
+
+    /// Compares what lies there with its hashes, until nobody else holds the cache.
+    pub(crate) fn check_stored(cache: &Weak<Self>) {
+        let Some(Ok(mut files)) = cache.upgrade().map(|cache| cache.own_files()) else { return };
+        files.sort_by_key(|file| file.age);
+        let mut left = CHECKED_AT_START_MAX;
+        for file in files {
+            let Some(cache) = cache.upgrade() else { return };
+            let Some(after) = left.checked_sub(file.bytes) else { return };
+            left = after;
+            if let Err(error) = cache.check(&file.path) {
+                remove_damaged(&file.path, &error);
             }
-        })
+        }
+    }
+
+    /// The code of this engine.
+    fn own_files(&self) -> std::io::Result<Vec<Stored>> {
+        let own = format!("-{:016x}", self.hash);
+        let mut files = self.files()?;
+        files.retain(|file| {
+            let stem = file.path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+            let kind = file.path.extension();
+            stem.ends_with(&own) && kind.is_some_and(|kind| kind == CODE || kind == STATE)
+        });
+        Ok(files)
     }
 
     /// Whether stored code is what was written.
@@ -337,6 +359,19 @@ impl Stored {
     }
 }
 
+fn remove_damaged(path: &Path, error: &wasmtime::Error) {
+    // What the system refuses now it may give later.
+    if error.downcast_ref::<std::io::Error>().is_none() {
+        tracing::warn!(
+            path = %path.display(),
+            error = format!("{error:#}"),
+            "stored machine code is damaged: it is removed, to be compiled again"
+        );
+        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(hash_path(path));
+    }
+}
+
 /// Makes a file as young as can be.
 fn touch(path: &Path) -> std::io::Result<()> {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
@@ -351,6 +386,8 @@ fn hash_path(code: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// A component of one core module that has nothing but a table of bytes.
@@ -454,6 +491,25 @@ mod tests {
         runs(&new(), 1).unwrap();
         new().keep_only(&HashSet::new()).unwrap();
         assert_eq!(new().files().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_damaged_is_removed_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Arc::new(CodeCache::new(dir.path().to_owned(), 1, true));
+        let other_engine = CodeCache::new(dir.path().to_owned(), 2, true);
+        let [good, bad] = [b"a", b"b"].map(|name| Digest::of(name));
+        for (cache, component) in [(&*cache, good), (&cache, bad), (&other_engine, bad)] {
+            cache.store(&cache.path(component, CODE), b"code").unwrap();
+            if component == bad {
+                std::fs::write(cache.path(component, CODE), b"cold").unwrap();
+            }
+        }
+        CodeCache::check_stored(&Arc::downgrade(&cache));
+        assert_eq!((cache.size(good), cache.size(bad)), (Some(4), None));
+        assert_eq!(other_engine.size(bad), Some(4), "its engine looks at it");
+        assert!(cache.known().contains(&cache.path(good, CODE)));
+        CodeCache::check_stored(&Weak::new());
     }
 
     #[test]

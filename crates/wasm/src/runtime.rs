@@ -218,6 +218,9 @@ impl Runtime {
             .map_err(|source| Error::CodeDir { dir: config.code_dir.clone(), source })?;
         let functions = Arc::new(FunctionCache::default());
         let pooling = flavour_with(Engine::pooling(&config, &functions)?, &config, true)?;
+        let code = Arc::downgrade(&pooling.code);
+        // Where no thread can be had now the first calls do it.
+        let _ = on_niced_thread("nexus-check", move || CodeCache::check_stored(&code));
         let inner = Inner {
             config,
             clock,
@@ -253,14 +256,22 @@ impl Runtime {
 async fn niced<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, std::io::Error> {
-    const NICENESS: i32 = 10;
     let (done, result) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("nexus-compile".into()).spawn(move || {
-        // A refusal only means that compiling competes with requests.
-        let _ = rustix::process::nice(NICENESS);
+    on_niced_thread("nexus-compile", move || {
         let _ = done.send(work());
     })?;
     result.await.map_err(|_| std::io::Error::other("the compiler thread ended without a result"))
+}
+
+fn on_niced_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    const NICENESS: i32 = 10;
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || {
+        // A refusal only means that it competes with requests.
+        let _ = rustix::process::nice(NICENESS);
+        work();
+    });
+    started.map(drop)
 }
 
 fn in_words(error: ExecError) -> wasmtime::Error {
