@@ -65,6 +65,10 @@ pub trait Runtime: Send + Sync + 'static {
     /// The code cannot be listed or removed.
     async fn forget_code(&self, used: &HashSet<Digest>) -> std::io::Result<u64>;
 
+    /// From now on guests that ask for more memory are stopped, or not any more: the system has none
+    /// left. Replays go on.
+    fn stop_growth(&self, stop: bool);
+
     /// What the runtime holds at this moment.
     fn stats(&self) -> RuntimeStats;
 }

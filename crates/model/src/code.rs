@@ -133,7 +133,7 @@ codes! {
 
     // 6xxx: limits and load.
     /// All slots taken and the queue full.
-    Overloaded = "NX6001", 503, "too many calls are waiting";
+    Overloaded = "NX6001", 503, "the server can take no more calls now";
     /// A function's own limit.
     Throttled = "NX6002", 429, "the function's limit is reached";
     /// The recording or the disk cannot keep up.

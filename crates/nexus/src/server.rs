@@ -203,6 +203,7 @@ impl Server {
             waiting_calls_max: config.functions.waiting_max,
             deliveries: config.events.concurrency,
             chain_max: config.events.chain_max,
+            memory_max: config.functions.memory_max.map(|size| size.0),
             verify_memory: config.functions.verify_memory,
             ingress_url: addresses.ingress.clone(),
             ..NodeConfig::new(start.mode, master_key, data.join(ENGINE_DIR))

@@ -9,9 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Error;
 use crate::catalog::Function;
+use crate::memory::Memory;
 
 /// The slots of a node.
 pub(crate) struct Admission {
+    memory: Arc<Memory>,
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
     waiting_max: usize,
@@ -43,20 +45,27 @@ impl Drop for Waiting<'_> {
 }
 
 impl Admission {
-    pub(crate) fn new(slots: usize, waiting_max: usize) -> Self {
+    pub(crate) fn new(slots: usize, waiting_max: usize, memory: Arc<Memory>) -> Self {
         let slots = Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS)));
-        Admission { slots, waiting: AtomicUsize::new(0), waiting_max }
+        Admission { memory, slots, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// A slot for one call, at once when there is one, else in the order of arrival.
     ///
     /// # Errors
-    /// The function's own limit is reached; the queue is full; nothing came free within `patience`.
+    /// The function's own limit is reached; the queue is full; nothing came free within `patience`;
+    /// memory is short.
     pub(crate) async fn enter(
         &self,
         function: &Function,
         patience: Duration,
     ) -> Result<Slot, Error> {
+        let slot = self.enter_queue(function, patience).await?;
+        self.memory.check()?;
+        Ok(slot)
+    }
+
+    async fn enter_queue(&self, function: &Function, patience: Duration) -> Result<Slot, Error> {
         let own = function_slot(function)?;
         if let Ok(node) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(Slot { _node: Some(node), _function: own });

@@ -35,6 +35,9 @@ pub struct NodeConfig {
     pub deliveries: usize,
     /// Links of functions and events that may lead to one another: see `limits::CHAIN_LINKS_DEFAULT`.
     pub chain_max: u32,
+    /// Memory of the process above which no call begins, in bytes. By default three quarters of what
+    /// the machine or the control group gives.
+    pub memory_max: Option<u64>,
     /// Whether recordings hold a hash of the final memory (a slower engine; decision 26).
     pub verify_memory: bool,
     /// Where functions answer, without a path: `http://localhost:8080`. Only shown.
@@ -53,6 +56,7 @@ impl NodeConfig {
             waiting_calls_max: limits::WAITING_CALLS_MAX,
             deliveries: 256,
             chain_max: limits::CHAIN_LINKS_DEFAULT,
+            memory_max: None,
             verify_memory: false,
             ingress_url: "http://localhost:8080".to_owned(),
             engine_dir: engine_dir.into(),

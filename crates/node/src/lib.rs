@@ -63,6 +63,7 @@ mod invoke;
 mod keys;
 mod loaded;
 mod log_lines;
+mod memory;
 mod missing;
 mod node;
 mod nodes;

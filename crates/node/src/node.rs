@@ -21,6 +21,7 @@ use crate::chain::Chains;
 use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
+use crate::memory::Memory;
 use crate::outbound::Outbound;
 use crate::replays::Jobs;
 use crate::result_cache::ResultCache;
@@ -54,6 +55,7 @@ pub struct Node {
     pub(crate) started: Instant,
     pub(crate) catalog: Catalog,
     pub(crate) admission: Admission,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) outbound: Outbound,
     pub(crate) loading: Vec<Mutex<()>>,
     /// Held while resources change, so that checks and the change are one step.
@@ -95,8 +97,11 @@ impl Node {
     /// # Errors
     /// The store or the log cannot be read.
     pub async fn start(config: NodeConfig, parts: Parts) -> Result<Arc<Node>, Error> {
+        let memory = Arc::new(Memory::new(config.memory_max));
+        memory.watch(&parts.runtime);
         let node = Arc::new(Node {
-            admission: Admission::new(config.concurrency, config.waiting_calls_max),
+            admission: Admission::new(config.concurrency, config.waiting_calls_max, memory.clone()),
+            memory,
             secret_key: config.master_key.derive("secrets"),
             webhook_keys: ArcSwap::default(),
             results: ResultCache::default(),
@@ -310,7 +315,13 @@ impl Node {
     }
 
     fn register_metrics(self: &Arc<Self>) {
-        let gauges: [Gauge; 6] = [
+        let gauges: [Gauge; 8] = [
+            ("nexus_memory_bytes", "Memory of the process that is in no file, in bytes", |node| {
+                node.memory.used()
+            }),
+            ("nexus_memory_max_bytes", "Memory above which no call begins, in bytes", |node| {
+                node.memory.max()
+            }),
             ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
                 node.admission.waiting() as u64
             }),

@@ -17,6 +17,7 @@ impl Node {
         if self.under_pressure.load(Ordering::Relaxed) {
             reasons.push("the recording cannot keep up with the calls".to_owned());
         }
+        reasons.extend(self.memory.shortage());
         let passable = reasons.len();
         if compiling > 0 {
             reasons.push(format!("{compiling} components are being compiled for this engine"));

@@ -140,6 +140,8 @@ impl Runtime for FakeRuntime {
         Ok(freed)
     }
 
+    fn stop_growth(&self, _: bool) {}
+
     fn stats(&self) -> RuntimeStats {
         RuntimeStats {
             loaded: lock(&self.state.prepared).len() as u64,

@@ -20,6 +20,9 @@ pub(crate) enum Interrupted {
     /// Somebody cancelled it.
     #[error("it was cancelled")]
     Cancelled,
+    /// It asked for memory while the system had none left.
+    #[error("the server has no memory left")]
+    Starved,
 }
 
 /// What may stop a guest, and what is measured of it.

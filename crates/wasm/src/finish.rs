@@ -274,6 +274,12 @@ fn stopped_status(
             fail(ended, Status::Cancelled, Code::Cancelled, message);
             return Ending::Cancelled;
         }
+        Stopped::Interrupted(Interrupted::Starved) => {
+            let message = "the server has no memory left: the function was stopped when it asked \
+                           for more";
+            fail(ended, Status::OutOfMemory, Code::Overloaded, message.to_owned());
+            return Ending::Cancelled;
+        }
         Stopped::Failed(error) => error,
     };
     if let Some(exit) = error.downcast_ref::<I32Exit>() {

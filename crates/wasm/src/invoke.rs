@@ -111,6 +111,7 @@ impl Setting {
                 grown: 0,
                 running: false,
                 refused: false,
+                starved: None,
                 ledger: self.ledger.clone(),
             },
             collect_stdout: self.unit.world == World::Command,
@@ -169,7 +170,8 @@ pub(crate) async fn invoke(ready: &Ready, mut call: Call, host: Arc<dyn Host>) -
     };
     let clock = ready.inner.clock.clone();
     let (unit, context) = (begun.unit.clone(), begun.context.clone());
-    let (state, ledger) = prepare(begun, (&mut call, &mut input), (host, clock.clone()));
+    let (mut state, ledger) = prepare(begun, (&mut call, &mut input), (host, clock.clone()));
+    state.limiter.starved = Some(ready.inner.starved.clone());
     let executed = execute(flavour, &loaded, state, (input.guest, verify)).await;
     let mut ledger = std::mem::replace(&mut *lock(&ledger), Ledger::empty(Logs::new(clock)));
     let mut ended = match durable::not_its_end(&mut ledger, &executed) {

@@ -1,6 +1,7 @@
 //! The runtime behind the seam.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     symbols: Mutex<Vec<(Digest, Arc<Symbols>)>>,
     compiling: Arc<tokio::sync::Semaphore>,
     functions: Arc<FunctionCache>,
+    /// No guest may have more memory.
+    pub(crate) starved: Arc<AtomicBool>,
 }
 
 impl Inner {
@@ -233,6 +236,7 @@ impl Runtime {
             symbols: Mutex::default(),
             compiling: Arc::new(tokio::sync::Semaphore::new(1)),
             functions,
+            starved: Arc::default(),
         };
         Ok(Runtime { inner: Arc::new(inner) })
     }
@@ -344,6 +348,13 @@ impl nexus_exec::Runtime for Runtime {
         let (inner, used) = (self.inner.clone(), used.clone());
         let forgotten = tokio::task::spawn_blocking(move || inner.pooling.code.keep_only(&used));
         forgotten.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    fn stop_growth(&self, stop: bool) {
+        // Written by one thread, several times a second, and seldom another value.
+        if self.inner.starved.load(Ordering::Relaxed) != stop {
+            self.inner.starved.store(stop, Ordering::Relaxed);
+        }
     }
 
     fn stats(&self) -> RuntimeStats {

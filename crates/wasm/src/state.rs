@@ -1,6 +1,7 @@
 //! What a store holds: one instance's view of the world.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView, WasiSocketsView
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::debug::Watch;
+use crate::drive::Interrupted;
 use crate::durable::Durable;
 use crate::fs::Files;
 use crate::host::{Hooks, Source, Written};
@@ -148,6 +150,8 @@ pub(crate) struct Limiter {
     pub(crate) grown: usize,
     pub(crate) running: bool,
     pub(crate) refused: bool,
+    /// Set while the system has no memory left; replays have none.
+    pub(crate) starved: Option<Arc<AtomicBool>>,
     pub(crate) ledger: Shared,
 }
 
@@ -166,6 +170,10 @@ impl wasmtime::ResourceLimiter for Limiter {
                 lock(&self.ledger).note(Function::GrowRefused, desired as u64, "")?;
             }
             return Ok(false);
+        }
+        let starved = self.starved.as_ref().is_some_and(|it| it.load(Ordering::Relaxed));
+        if self.running && more > 0 && starved {
+            return Err(wasmtime::Error::new(Interrupted::Starved));
         }
         self.memory = total;
         if self.running {

@@ -26,6 +26,8 @@ pub(crate) use units::{Duration, Size};
 const CONCURRENCY_MAX: usize = 10_000;
 /// The resource store has at least this much when it is new.
 const STORE_SIZE_MIN: u64 = 1 << 20;
+/// A server alone takes some tens of MiB.
+const MEMORY_MIN: u64 = 64 << 20;
 
 /// Everything that a server can be told.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -138,6 +140,11 @@ pub(crate) struct Functions {
     pub(crate) waiting_max: usize,
     /// Components that are loaded at the same time; the least recently used make room.
     pub(crate) loaded_max: usize,
+    /// Memory of the server above which no further call begins: calls are answered 503, events
+    /// wait. Between it and all that the system gives, functions that ask for more are stopped.
+    /// Absent: three quarters of the machine's memory or of what the control group allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_max: Option<Size>,
     /// Record a hash of the final memory with each call, so that `nexus replay --verify` compares
     /// it. Calls become several times slower.
     pub(crate) verify_memory: bool,
@@ -284,6 +291,7 @@ impl Default for Functions {
             concurrency: limits::CONCURRENCY_DEFAULT,
             waiting_max: limits::WAITING_CALLS_MAX,
             loaded_max: limits::LOADED_COMPONENTS_MAX,
+            memory_max: None,
             verify_memory: false,
         }
     }
@@ -331,6 +339,10 @@ impl Config {
             &format!("functions.concurrency: at most {CONCURRENCY_MAX}"),
         );
         want(self.functions.loaded_max > 0, "functions.loaded-max: at least 1");
+        want(
+            self.functions.memory_max.is_none_or(|size| size.0 >= MEMORY_MIN),
+            &format!("functions.memory-max: at least {}", words::exact_size(MEMORY_MIN)),
+        );
         want(self.events.concurrency > 0, "events.concurrency: at least 1");
         want(self.events.chain_max > 0, "events.chain-max: at least 1");
         want(

@@ -1,6 +1,7 @@
 //! The synchronous path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
@@ -154,6 +155,21 @@ async fn limits_refuse_what_is_too_much() {
     drop(first);
     settled(&world, id).await;
     assert_eq!(world.text("/other", "x").await, "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_begins_while_memory_is_short() {
+    let world = World::with(Mode::Dev, |config| config.memory_max = Some(1)).await;
+    world.deploy("echo", "http echo", None).await;
+    let short = |reasons: Vec<String>| reasons.iter().any(|at| at.contains("MiB of memory"));
+    while !short(world.node.ready().reasons) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = world.post("/echo", "x").await.map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), Code::Overloaded);
+    assert!(refused.detail().contains("no call begins above 0 MiB"), "{}", refused.detail());
+    assert!(refused.hint().unwrap().contains("functions.memory-max"));
+    assert!(world.node.ready().ready, "who asks for less is served elsewhere no better");
 }
 
 #[tokio::test(flavor = "multi_thread")]

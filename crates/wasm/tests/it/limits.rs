@@ -17,6 +17,21 @@ async fn memory_is_limited_and_said_so() {
 }
 
 #[tokio::test]
+async fn who_wants_memory_that_the_server_has_not_is_stopped() {
+    let world = World::of("event").await;
+    world.runtime.stop_growth(true);
+    let (ended, record) = world.event("oom", "").await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((ended.status, failure.code.as_str()), (Status::OutOfMemory, "NX6001"));
+    assert!(failure.message.contains("the server has no memory left"), "{failure:?}");
+    let replayed = world.prepared.replay(&record, None).await.unwrap();
+    assert_eq!(replayed.view.divergence, None);
+    world.runtime.stop_growth(false);
+    let (ended, _) = world.event("oom", "").await;
+    assert_eq!(ended.failure.unwrap().code, "NX5005");
+}
+
+#[tokio::test]
 async fn output_is_limited() {
     let world = World::of("command").await;
     let (ended, mut record) = world.command(&["flood"], "").await;
