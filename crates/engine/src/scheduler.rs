@@ -203,6 +203,13 @@ impl Scheduler {
         }
     }
 
+    /// The clock went back: whoever waits for a time is looked at again.
+    pub(crate) fn look_again(&mut self) {
+        for (_, id) in std::mem::take(&mut self.wakes) {
+            self.enlist(id);
+        }
+    }
+
     /// The deliveries that wait for a time after this one.
     pub(crate) fn waiting_until_after(&self, now_ns: i64) -> Vec<Id> {
         let waits = |item: &Item| item.place != Place::Out && item.due_ns > now_ns;

@@ -34,6 +34,9 @@ const WAL_BYTES_KEPT: u64 = 64 << 20;
 
 const SQLITE_FULL: &str = "13";
 const SQLITE_NOTADB: &str = "26";
+/// `SQLITE_IOERR_SHMSIZE`: the index of the write-ahead log cannot be made larger, which is how a start
+/// on a full disk ends.
+const SQLITE_SHM_SIZE: &str = "4874";
 
 /// Makes the file if there is none, readable by its owner only: it holds hashes of tokens and
 /// encrypted secrets. SQLite gives its side files the same mode.
@@ -94,7 +97,7 @@ fn open_error(error: sqlx::Error, path: &Path) -> Error {
 /// Names the operation that the database failed at.
 pub(crate) fn database(operation: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| match error {
-        full if has_code(&full, SQLITE_FULL) => {
+        full if has_code(&full, SQLITE_FULL) || has_code(&full, SQLITE_SHM_SIZE) => {
             Error::DiskFull { operation, source: Box::new(full) }
         }
         sqlx::Error::PoolClosed => Error::Closed,

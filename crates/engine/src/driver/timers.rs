@@ -204,6 +204,7 @@ impl Driver {
             let lane = self.shard.lanes.get(id).clone();
             self.timers.plan(id, &lane, now);
         }
+        self.scheduler.look_again();
         for id in self.scheduler.waiting_until_after(now.unix_ns()) {
             if let Some(wanted) = self.wanted(id) {
                 self.scheduler.queue(id, wanted, now.unix_ns());

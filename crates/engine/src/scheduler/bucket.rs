@@ -11,10 +11,12 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// The moment from which one may begin: now or earlier when a token is there.
-    pub(crate) fn free_ns(&self, rate: RateOf, now_ns: i64) -> i64 {
-        // A clock that went back must not make anybody wait for more than a full bucket.
+    pub(crate) fn free_ns(&mut self, rate: RateOf, now_ns: i64) -> i64 {
+        // A clock that went back must not make anybody wait for more than a full bucket. This is kept,
+        // or else the next look would wait for as long again.
         let most = now_ns.saturating_add(span(rate, rate.burst));
-        self.spent_until_ns.min(most).saturating_sub(span(rate, rate.burst - 1))
+        self.spent_until_ns = self.spent_until_ns.min(most);
+        self.spent_until_ns.saturating_sub(span(rate, rate.burst - 1))
     }
 
     /// Takes a token.
@@ -72,6 +74,22 @@ mod tests {
         assert!(bucket.free_ns(rate, ms(5_000)) >= ms(5_100));
         // A full bucket is the most that anybody waits for, whatever the clock was before.
         assert!(bucket.free_ns(rate, ms(0)) <= ms(100));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_nobody_wait_for_more_than_a_token() {
+        let (rate, mut bucket, mut begun) = (rate(10, 3), Bucket::default(), Vec::new());
+        for _ in 0..3 {
+            bucket.take(rate, 5 * 3_600_000_000_000);
+        }
+        for ms in 0..500i64 {
+            let now_ns = 1_000_000_000 + ms * 1_000_000;
+            while bucket.free_ns(rate, now_ns) <= now_ns {
+                bucket.take(rate, now_ns);
+                begun.push(ms);
+            }
+        }
+        assert_eq!(begun, [100, 200, 300, 400]);
     }
 
     proptest! {

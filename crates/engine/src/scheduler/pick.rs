@@ -114,6 +114,7 @@ impl Scheduler {
 
     /// What holds up a lane for reasons of its own, or sends its first delivery elsewhere.
     fn held_up(&mut self, id: LaneId, now_ns: i64) -> Result<Option<Pick>, Blocked> {
+        self.cap_breaker(id, now_ns);
         let lane = &self.lanes[id.0 as usize];
         let settings = lane.settings.clone();
         let (running, breaker, given_up) = (lane.running, lane.breaker, lane.given_up_through);
@@ -154,6 +155,17 @@ impl Scheduler {
         match hold.filter(|until_ns| (from..=to).contains(until_ns)) {
             Some(until_ns) => Err(Blocked::Hold { until_ns }),
             None => Ok(None),
+        }
+    }
+
+    /// A clock that went back must not keep a breaker open for longer than it was opened for.
+    fn cap_breaker(&mut self, id: LaneId, now_ns: i64) {
+        let lane = &mut self.lanes[id.0 as usize];
+        if let (BreakerState::Open { until_ns }, Some(breaker)) =
+            (&mut lane.breaker, lane.settings.breaker)
+        {
+            let most = Timestamp::from_unix_ns(now_ns).after(breaker.open).unix_ns();
+            *until_ns = (*until_ns).min(most);
         }
     }
 

@@ -84,6 +84,24 @@ impl Bench {
     }
 }
 
+/// A breaker that was opened until 14:00 is not open for five hours when the clock goes back to 9:00.
+#[test]
+fn a_breaker_is_open_for_its_time_when_the_clock_goes_back() {
+    let mut bench = Bench::of(json!({ "breaker": { "failures": 1, "open": "10s" } }));
+    bench.now_ns = 14 * 3600 * SECOND;
+    let open = BreakerState::Open { until_ns: bench.now_ns + 10 * SECOND };
+    bench.scheduler.lane_of(LANE).breaker = open;
+    bench.queue(1, "", 0);
+    bench.waits();
+    bench.now_ns = 9 * 3600 * SECOND;
+    bench.scheduler.look_again();
+    bench.waits();
+    bench.wait(9);
+    bench.waits();
+    bench.wait(1);
+    bench.goes(&[1]);
+}
+
 fn batches(size: u32, wait: &str) -> Value {
     json!({ "batch": { "size": size, "wait": wait } })
 }

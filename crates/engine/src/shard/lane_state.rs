@@ -58,10 +58,8 @@ impl LaneState {
             (BreakerState::Closed { failures }, true) if failures + 1 < max => {
                 BreakerState::Closed { failures: failures + 1 }
             }
-            (BreakerState::Closed { .. }, true) => BreakerState::Open { until_ns },
-            (BreakerState::Open { until_ns: known }, true) => {
-                BreakerState::Open { until_ns: known.max(until_ns) }
-            }
+            // Also when it was open until later: the clock may have gone back since.
+            (_, true) => BreakerState::Open { until_ns },
         };
         before != self.breaker
     }

@@ -306,6 +306,12 @@ fn a_breaker_opens_after_failures_in_a_row_and_an_attempt_decides() {
     }
     let open = BreakerState::Open { until_ns: 11_000_000_000 };
     assert_eq!(bench.shard.state(lane).breaker, open);
+    // By a clock that has gone back since.
+    let (second, state) = (1_000_000_000, bench.shard.state_mut(lane));
+    let breaker =
+        crate::settings::BreakerOf { failures: 2, open: std::time::Duration::from_secs(10) };
+    assert!(state.breaker_ended(true, -5 * second, Some(breaker)));
+    assert_eq!(state.breaker, BreakerState::Open { until_ns: 5 * second });
     bench.started((1, 13), "a", 3).ended((1, 13), "a", (3, Status::Succeeded));
     assert_eq!(bench.shard.state(lane).breaker, BreakerState::Closed { failures: 0 });
 }
