@@ -15,8 +15,7 @@ impl Node {
     /// being stopped. The last attempt of a delivery stands for the next one, which has no id yet.
     ///
     /// # Errors
-    /// It has ended, does not exist, or is one that its caller waits for; the caller may not call
-    /// functions there.
+    /// It has ended or does not exist; the caller may not call functions there.
     pub async fn cancel_invocation(
         &self,
         ctx: &OpContext,
@@ -29,6 +28,9 @@ impl Node {
                 .with_hint(format!("see how: nexus why {id}"))
         };
         let who = (ctx.principal.to_string(), reason.to_owned());
+        if self.ongoing.cancel((project, id), (&who.0, reason)) {
+            return Ok(());
+        }
         let event = EventId::from_bytes(*id.as_bytes());
         if self.begins_at(project, id).await?.is_some()
             && self.engine()?.cancel_schedule((project.as_str(), event), who.clone()).await?

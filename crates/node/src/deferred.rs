@@ -172,7 +172,10 @@ impl Node {
             // It may have begun between the two questions.
             key = self.key_of(project, id).await?;
         }
-        let Some(key) = key else { return self.result_of(ctx, project, id).await };
+        let Some(key) = key else {
+            self.wait_answered(id, patience).await;
+            return self.result_of(ctx, project, id).await;
+        };
         let wait = self.engine()?.wait_ended(key.clone());
         if let Ok(ended) = tokio::time::timeout(patience, wait).await
             && let Some(Ended { decision: None, invocation: Some(last), .. }) = ended?
@@ -183,6 +186,15 @@ impl Node {
             return Ok(ResultOf::Pending(Box::new(pending)));
         }
         self.result_of_ended(ctx, (project, id), &key).await
+    }
+
+    /// Waits for the end of a call whose caller waits for it.
+    async fn wait_answered(&self, id: InvocationId, mut patience: Duration) {
+        while self.ongoing.has(id) && !patience.is_zero() {
+            let nap = patience.min(LOOK_AGAIN);
+            tokio::time::sleep(nap).await;
+            patience = patience.saturating_sub(nap);
+        }
     }
 
     /// Waits until an invocation begins that was started for later, or is taken back; when it
@@ -249,6 +261,12 @@ impl Node {
         let mut record = self.record_or_unbegun(ctx, Scope::ReadPayload, id).await?;
         if record.meta.project != project.as_str() {
             return Err(Error::not_found(format_args!("invocation {id} in project '{project}'")));
+        }
+        if matches!(record.status(), Status::Queued | Status::Running | Status::Suspended) {
+            let (status, attempt) = (record.status(), record.attempt);
+            let reason = record.not_replayable;
+            let pending = PendingView { invocation: id, status, attempt, reason };
+            return Ok(ResultOf::Pending(Box::new(pending)));
         }
         if record.status() != Status::Succeeded {
             let outcome = Outcome { status: record.status(), failure: record.failure.clone() };

@@ -36,7 +36,7 @@ use crate::chain::Place;
 use crate::invoke::{http_output, output_of};
 use crate::loaded::{LoadTimes, Loaded};
 use crate::record::{Facts, InputHead, bytes_of, nanos};
-use crate::serve::{Begun, Finished, Running};
+use crate::serve::{Begun, Finished, Running, Written};
 use crate::{Error, InvokeOutput, Node};
 use attempt::{Attempt, Moment};
 pub(crate) use begin::Begin;
@@ -191,7 +191,7 @@ impl Node {
             self.tell_waiter(event, &finished, answer).await;
         }
         let failed = attempt.failed_items(&finished);
-        let (node, _, record) = finished.into_record().await;
+        let Written { node, record, .. } = finished.into_record().await;
         let handled = record.status() == Status::Succeeded && failed.is_empty();
         let record = attempt.end(record, failed);
         node.append_end(Record::Invocation(Box::new(record))).await?;

@@ -159,6 +159,15 @@ impl Node {
             self.parts.log.flush().await?;
             record = self.parts.log.invocation(id).await?;
         }
+        let now = self.parts.clock.now();
+        let ongoing = || self.ongoing.record(id, now).filter(|_| record.is_none());
+        if let Some(call) = ongoing()
+            && may_know(ctx, &call.meta.project).is_some()
+        {
+            let detail = format!("invocation {id} has not ended");
+            return Err(Error::new(Code::NotFound, detail)
+                .with_hint(format!("see how long it may run: nexus why {id}")));
+        }
         let record = record.ok_or_else(missing)?;
         may_know(ctx, &record.meta.project).ok_or_else(missing)?;
         let project = Name::new(&record.meta.project).ok();

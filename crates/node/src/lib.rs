@@ -10,7 +10,8 @@
 //!   waited.rs     callers that wait for durable functions
 //!   guarded.rs    breakers, fallbacks and cached results of synchronous calls
 //!   invoke.rs     direct calls; deferred.rs: those that nobody waits for; unbegun.rs: those without
-//!                 an attempt; underway.rs: those that have not ended
+//!                 an attempt; underway.rs: those that have not ended;
+//!                 ongoing.rs: those whose callers wait
 //!   webhook.rs, schedules.rs, dead_letters.rs, cancel.rs   events on their way
 //!   why.rs, decisions.rs                                   where they are, and what they came to
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
@@ -67,6 +68,7 @@ mod memory;
 mod missing;
 mod node;
 mod nodes;
+mod ongoing;
 mod outbound;
 mod profile;
 mod readiness;

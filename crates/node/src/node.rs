@@ -22,6 +22,7 @@ use crate::debug::Debuggers;
 use crate::delivery::Deliverer;
 use crate::keys::Key;
 use crate::memory::Memory;
+use crate::ongoing::Ongoing;
 use crate::outbound::Outbound;
 use crate::replays::Jobs;
 use crate::result_cache::ResultCache;
@@ -84,6 +85,7 @@ pub struct Node {
     pub(crate) authenticator: ArcSwap<Authenticator>,
     pub(crate) sessions: std::sync::Mutex<Sessions>,
     pub(crate) chains: Chains,
+    pub(crate) ongoing: Ongoing,
     engine: OnceLock<Engine>,
     draining: AtomicBool,
     /// Said to stop soon: not ready, and all else goes on.
@@ -126,6 +128,7 @@ impl Node {
             authenticator: ArcSwap::default(),
             sessions: std::sync::Mutex::default(),
             chains: Chains::default(),
+            ongoing: Ongoing::default(),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
             leaving: AtomicBool::new(false),

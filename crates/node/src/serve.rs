@@ -26,6 +26,7 @@ use crate::catalog::{Function, Route};
 use crate::delivery::Begin;
 use crate::host::CallHost;
 use crate::loaded::{LoadTimes, Loaded};
+use crate::ongoing::{Listed, Ongoing};
 use crate::record::{Facts, InputHead, nanos, recording_of, settle_level};
 use crate::upload::Upload;
 use crate::{Error, Mode, Node, Tasks, guarded, trace};
@@ -271,6 +272,16 @@ pub(crate) struct Finished {
     pub(crate) facts: Facts,
     pub(crate) ended: Ended,
     pub(crate) at: Timestamp,
+    /// It is found among those that run until its record is.
+    listed: Option<Listed>,
+}
+
+/// A record that is to be written.
+pub(crate) struct Written {
+    pub(crate) node: Arc<Node>,
+    loaded: Arc<Loaded>,
+    pub(crate) record: InvocationRecord,
+    listed: Option<Listed>,
 }
 
 impl Running {
@@ -279,11 +290,20 @@ impl Running {
         let kept = (self.call.durable, self.kept);
         let host = Arc::new(CallHost::new(&self.node, (&self.facts, self.begin), kept));
         let prepared = Arc::clone(&self.facts.loaded.prepared);
-        let ended = prepared.invoke(self.call, host).await;
+        // The engine knows those that it runs.
+        let alone = self.facts.cause_event.is_none();
+        let listed = alone.then(|| Ongoing::list(&self.node, &self.facts, &self.call.cancel));
+        let mut ended = prepared.invoke(self.call, host).await;
+        if let (Some(by), Some(failure)) =
+            (listed.as_ref().and_then(Listed::stopped), &mut ended.failure)
+            && ended.status == Status::Cancelled
+        {
+            failure.message = format!("the invocation was cancelled {by}");
+        }
         // The slot is free as soon as the guest is gone; recording it takes none.
         drop(self.slot);
         let at = self.node.parts.clock.now();
-        Finished { node: self.node, facts: self.facts, ended, at }
+        Finished { node: self.node, facts: self.facts, ended, at, listed }
     }
 }
 
@@ -299,14 +319,14 @@ impl Finished {
     }
 
     /// The record, complete, with its large parts stored.
-    pub(crate) async fn into_record(self) -> (Arc<Node>, Arc<Loaded>, InvocationRecord) {
-        let (node, loaded, mut record) = self.record();
-        node.store_large(&mut record).await;
-        (node, loaded, record)
+    pub(crate) async fn into_record(self) -> Written {
+        let mut written = self.record();
+        written.node.store_large(&mut written.record).await;
+        written
     }
 
     /// The record, redacted, with its large parts still inside.
-    fn record(self) -> (Arc<Node>, Arc<Loaded>, InvocationRecord) {
+    fn record(self) -> Written {
         let loaded = Arc::clone(&self.facts.loaded);
         let mut record = self.facts.record(self.ended, self.at);
         self.node.parts.metrics.invocation_ended(
@@ -319,12 +339,12 @@ impl Finished {
             redactor.apply(&mut record);
         }
         settle_level(&mut record);
-        (self.node, loaded, record)
+        Written { node: self.node, loaded, record, listed: self.listed }
     }
 
     /// Records it as its function asks for.
     pub(crate) async fn keep(self) -> Result<(), Error> {
-        let (node, loaded, record) = self.into_record().await;
+        let Written { node, loaded, record, listed: _listed } = self.into_record().await;
         if loaded.record == RecordPolicy::Durable {
             return node.keep_record_durably(record).await;
         }
@@ -335,12 +355,13 @@ impl Finished {
     /// Records it at once where nothing has to be waited for: it costs less than a task. Otherwise
     /// gives what is left to do.
     fn keep_at_once(self) -> Option<impl Future<Output = Result<(), Error>> + Send + 'static> {
-        let (node, loaded, mut record) = self.record();
+        let Written { node, loaded, mut record, listed } = self.record();
         let durable = loaded.record == RecordPolicy::Durable;
         if !durable && crate::record::is_small(&mut record) {
             record = node.try_keep_record(record)?;
         }
         Some(async move {
+            let _listed = listed;
             node.store_large(&mut record).await;
             if durable {
                 return node.keep_record_durably(record).await;

@@ -1,5 +1,5 @@
-//! What has not ended, as the engine knows it: attempts that run or sleep, and asynchronous calls that
-//! wait for their first one. The log has only what ended.
+//! What has not ended: attempts that run or sleep, and asynchronous calls that wait for their first
+//! one, as the engine knows them, and calls whose callers wait. The log has only what ended.
 
 use std::collections::HashSet;
 
@@ -20,6 +20,10 @@ impl Node {
         filter: &InvocationFilter,
         limit: usize,
     ) -> Result<Vec<InvocationRow>, Error> {
+        let mut rows = match filter.statuses.contains(&Status::Running) {
+            true => self.ongoing.rows(filter, limit),
+            false => Vec::new(),
+        };
         let event = filter.triggers.is_empty() || filter.triggers.contains(&Trigger::Event);
         let other = filter.version.is_some()
             || filter.duration_ns_min.is_some()
@@ -27,9 +31,8 @@ impl Node {
             || filter.trace.is_some()
             || !event;
         if other {
-            return Ok(Vec::new());
+            return Ok(rows);
         }
-        let mut rows = Vec::new();
         for (status, stands) in [
             (Status::Queued, Stands::Queued),
             (Status::Running, Stands::Running),
@@ -61,6 +64,10 @@ impl Node {
         &self,
         id: InvocationId,
     ) -> Result<Option<InvocationRecord>, Error> {
+        let now = self.parts.clock.now();
+        if let Some(record) = self.ongoing.record(id, now) {
+            return Ok(Some(record));
+        }
         let wanted = DeliveryFilter { stands: Stands::In(id), ..DeliveryFilter::default() };
         let mut found = self.engine()?.deliveries(wanted, None, 1).await?;
         let Some(pending) = found.pop() else { return Ok(None) };
@@ -72,7 +79,7 @@ impl Node {
             at_ns: event.received_ns,
             input: input::Form::EventRef(event.id.clone()),
         };
-        let at_ns = self.parts.clock.now().unix_ns();
+        let at_ns = now.unix_ns();
         let mut record = accepted.record(id, Outcome { status, failure: None, at_ns });
         record.attempt = attempt;
         record.trigger_name = pending.key.trigger.to_string();

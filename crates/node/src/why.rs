@@ -278,6 +278,9 @@ impl Node {
         if let Some(view) = self.why_taken_back(project, event, about.clone()).await? {
             return Ok(view);
         }
+        if let Some(view) = self.ongoing.why(project, id) {
+            return Ok(view);
+        }
         let record = self.invocation_record(ctx, Scope::Read, id).await?;
         match record.meta.project == project.as_str() {
             true => self.why_ended(&about, &record).await,

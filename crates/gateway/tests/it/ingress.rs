@@ -118,7 +118,7 @@ impl World {
         let mut position = nexus_log::Position::START;
         loop {
             let answer = self.get(&format!("/api/v1/projects/shop/invocations/{id}")).await;
-            if answer.status == 200 {
+            if answer.status == 200 && answer.json()["status"] != "running" {
                 return answer.json();
             }
             match self.log.read_from(position, 1000).await.unwrap().last() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use nexus_model::record::Status;
 use nexus_model::{Code, Digest, Event, EventId, InvocationId};
 use nexus_store::{Blobs, blob_file};
 use nexus_testkit::{Faults, SimDisk};
@@ -117,7 +118,8 @@ async fn with_large_body(world: &World) -> (Digest, InvocationId, Blobs) {
     let digest = Digest::of(body.as_bytes());
     let blobs = world.blobs();
     for _ in 0..2_000 {
-        if world.node.invocation(&admin(), id).await.is_ok() {
+        let found = world.node.invocation(&admin(), id).await;
+        if found.is_ok_and(|view| view.row.status != Status::Running) {
             break;
         }
         tokio::time::sleep(STEP).await;

@@ -24,7 +24,9 @@ async fn settled(
 ) -> nexus_model::view::InvocationView {
     let mut position = nexus_log::Position::START;
     loop {
-        if let Ok(view) = world.node.invocation(&admin(), id).await {
+        if let Ok(view) = world.node.invocation(&admin(), id).await
+            && view.row.status != Status::Running
+        {
             return view;
         }
         let entries = world.log.read_from(position, 1000).await.unwrap();
@@ -155,6 +157,49 @@ async fn limits_refuse_what_is_too_much() {
     drop(first);
     settled(&world, id).await;
     assert_eq!(world.text("/other", "x").await, "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_runs_is_listed_and_can_be_stopped() {
+    let world = World::with(Mode::Dev, |_| {}).await;
+    world.deploy("slow", "http hang", None).await;
+    let call = async { world.post("/slow", "").await.map(|_| ()).unwrap_err() };
+    let look = async {
+        let running = InvocationFilter {
+            project: Some("shop".to_owned()),
+            statuses: vec![Status::Running],
+            ..InvocationFilter::default()
+        };
+        let page = || PageOptions { limit: 10, ..PageOptions::default() };
+        let row = loop {
+            let list = world.node.invocations(&admin(), running.clone(), page()).await.unwrap();
+            if let [row] = &list.items[..] {
+                break row.clone();
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((row.function.as_str(), row.status), ("slow", Status::Running));
+        let other = InvocationFilter { function: Some("other".to_owned()), ..running.clone() };
+        assert_eq!(world.node.invocations(&admin(), other, page()).await.unwrap().items, []);
+        let view = world.node.invocation(&admin(), row.id).await.unwrap();
+        assert_eq!(view.row.status, Status::Running);
+        assert_eq!((view.row.attempt, view.row.version), (1, row.version));
+        assert_eq!(view.not_replayable, "it has not ended");
+        let why = world.node.why_invocation(&admin(), &name("shop"), row.id).await.unwrap();
+        assert!(why.answer.starts_with("It has been running since "), "{}", why.answer);
+        assert_eq!(why.because, ["anonymous waits for its answer"]);
+        let elsewhere = (&name("other"), row.id);
+        assert!(world.node.cancel_invocation(&admin(), elsewhere, "").await.is_err());
+        let own = (&name("shop"), row.id);
+        world.node.cancel_invocation(&admin(), own, "it hangs").await.unwrap();
+        row.id
+    };
+    let (error, id) = tokio::join!(call, look);
+    assert!(error.detail().contains("was cancelled by"), "{}", error.detail());
+    let view = settled(&world, id).await;
+    assert_eq!(view.row.status, Status::Cancelled);
+    let message = view.failure.unwrap().message;
+    assert!(message.ends_with(": it hangs"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
