@@ -24,6 +24,30 @@ impl Node {
         ctx: &OpContext,
         resources: Vec<Resource>,
     ) -> Result<Vec<AppliedView>, Error> {
+        let _alone = self.changes.lock().await;
+        let change = self.change_of(ctx, resources).await?;
+        let applied = self.parts.store.apply(change).await?;
+        self.publish(&applied).await?;
+        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+    }
+
+    /// What [`apply`](Self::apply) would do: everything is checked, nothing is changed.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub async fn preview(
+        &self,
+        ctx: &OpContext,
+        resources: Vec<Resource>,
+    ) -> Result<Vec<AppliedView>, Error> {
+        let _alone = self.changes.lock().await;
+        let change = self.change_of(ctx, resources).await?;
+        let applied = self.parts.store.preview(change).await?;
+        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+    }
+
+    /// Resources that are to be applied, checked. The caller holds the lock of changes.
+    async fn change_of(&self, ctx: &OpContext, resources: Vec<Resource>) -> Result<Change, Error> {
         if resources.len() > limits::APPLY_RESOURCES_MAX {
             return Err(Error::new(
                 Code::TooLarge,
@@ -36,7 +60,6 @@ impl Node {
         }
         let checked = self.checked(ctx, resources)?;
         let several = checked.len() > 1;
-        let _alone = self.changes.lock().await;
         let mut ops = Vec::with_capacity(checked.len());
         let mut plan = Snapshot::clone(&self.catalog.snapshot());
         for resource in checked {
@@ -47,9 +70,7 @@ impl Node {
         self.settle_default(ctx, &mut plan, &mut ops).await?;
         check_conflicts(&plan, &ops)?;
         self.check_followers(&plan, &ops).await?;
-        let applied = self.parts.store.apply(Change::new(ctx.principal.clone(), ops)).await?;
-        self.publish(&applied).await?;
-        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+        Ok(Change::new(ctx.principal.clone(), ops))
     }
 
     /// Resources that may be written by whoever wants it, in the order in which they can be planned.

@@ -171,6 +171,16 @@ impl Store {
         self.ask(|answer| Command::Apply(change, answer)).await
     }
 
+    /// What a change would come to, without making it. Whatever happens before the change is made is
+    /// not foreseen.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub async fn preview(&self, change: Change) -> Result<Applied, Error> {
+        plan::check(&change)?;
+        self.ask(|answer| Command::Preview(change, answer)).await
+    }
+
     /// Up to `limit` audit events that wait to be moved to the log, oldest first.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ type Answer<T> = oneshot::Sender<Result<T, Error>>;
 /// What the writer can be asked for.
 pub(crate) enum Command {
     Apply(Change, Answer<Applied>),
+    Preview(Change, Answer<Applied>),
     OutboxDone(u64, Answer<()>),
     PruneDeletions(u64, Answer<()>),
     Acquire { name: String, holder: String, ttl: Duration, answer: Answer<Lease> },
@@ -72,6 +73,7 @@ impl Writer {
                     next = self.change_states((change, answer), &mut queue).await;
                 }
                 Command::Apply(change, answer) => drop(answer.send(self.apply(change).await)),
+                Command::Preview(change, answer) => drop(answer.send(self.preview(change).await)),
                 Command::OutboxDone(through, answer) => {
                     drop(answer.send(self.outbox_done(through).await));
                 }
@@ -103,11 +105,7 @@ impl Writer {
         let (clock, mint) = (self.parts.clock.clone(), self.parts.mint.clone());
         let connection = self.begin(OPERATION).await?;
         let planned = async {
-            let revision = counter(connection, "revision").await.map_err(failed())?;
-            let keys: Vec<ResourceKey> = change.ops.iter().map(crate::Op::key).collect();
-            let found = find(connection, &keys).await?;
-            let base = Base { revision, found, now: clock.now(), mint: &mint };
-            let plan = plan::plan(change, base)?;
+            let plan = planned(connection, change, (&*clock, &mint), OPERATION).await?;
             if plan.applied.changed() {
                 write(connection, &plan).await.map_err(failed())?;
             }
@@ -124,6 +122,15 @@ impl Writer {
         };
         self.parts.revision.send_replace(applied.revision);
         Ok(applied)
+    }
+
+    async fn preview(&mut self, change: Change) -> Result<Applied, Error> {
+        const OPERATION: &str = "preview a change";
+        let (clock, mint) = (self.parts.clock.clone(), self.parts.mint.clone());
+        let connection = self.begin(OPERATION).await?;
+        let plan = planned(connection, change, (&*clock, &mint), OPERATION).await;
+        self.rollback().await;
+        Ok(plan?.applied)
     }
 
     /// Makes this change and all that wait behind it in one transaction. Gives the first command
@@ -363,6 +370,19 @@ async fn lease(connection: &mut Connection, name: &str) -> Result<Option<Lease>,
         })
     })
     .transpose()
+}
+
+/// What a change comes to, on what is stored now.
+async fn planned(
+    connection: &mut Connection,
+    change: Change,
+    (clock, mint): (&dyn Clock, &IdMint),
+    operation: &'static str,
+) -> Result<Plan, Error> {
+    let revision = counter(connection, "revision").await.map_err(database(operation))?;
+    let keys: Vec<ResourceKey> = change.ops.iter().map(crate::Op::key).collect();
+    let found = find(connection, &keys).await?;
+    plan::plan(change, Base { revision, found, now: clock.now(), mint })
 }
 
 /// The resources of these keys, as far as they exist.

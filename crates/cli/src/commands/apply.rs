@@ -21,6 +21,12 @@ pub struct ApplyArgs {
     /// A file, a folder, or - for standard input (repeatable)
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     pub files: Vec<String>,
+    /// Check everything and say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show what is different from what is there
+    #[arg(long)]
+    pub diff: bool,
 }
 
 pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> {
@@ -40,9 +46,68 @@ pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> 
     // What names no project belongs to that of the command, where there is one.
     let place = Place::api(["apply"]).maybe("project", session.project().ok());
     let body = json(&resources)?;
-    let send = Send { method: "POST", place, content_type: "application/json", body: Some(body) };
-    let answer: Items = session.client.json(send)?;
-    answer.items.iter().try_for_each(|item| print(session, item))
+    let apply = |session: &mut Session, dry_run: bool| {
+        let place = place.clone().maybe("dry_run", dry_run.then_some("true"));
+        let content_type = "application/json";
+        let send = Send { method: "POST", place, content_type, body: Some(body.clone()) };
+        session.client.json::<Items>(send).map(|answer| answer.items)
+    };
+    if args.diff && !session.terminal.json() {
+        let mut same = true;
+        for item in &apply(session, true)? {
+            same &= item["effect"].as_str() == Some("unchanged");
+            difference(session, item)?;
+        }
+        if args.dry_run {
+            let what = if same { "nothing is different" } else { "nothing was changed" };
+            session.terminal.say(format_args!("{what}: this was a dry run"));
+            return Ok(());
+        }
+    }
+    for item in &apply(session, args.dry_run)? {
+        print(session, item)?;
+    }
+    if args.dry_run && !session.terminal.json() {
+        session.terminal.say(format_args!("nothing was changed: this was a dry run"));
+    }
+    Ok(())
+}
+
+/// How a resource would differ from the one that is there, as a unified diff of YAML.
+fn difference(session: &mut Session, item: &Value) -> Result<(), Error> {
+    let after: Resource = serde_json::from_value(item["resource"].clone()).map_err(protocol)?;
+    let (kind, name) = (after.kind, after.metadata.name.clone());
+    let project = after.metadata.project.clone();
+    let before = match item["effect"].as_str() {
+        Some("unchanged") => return Ok(()),
+        Some("created") => None,
+        _ => {
+            let place = Place::api(["resources", kind.plural(), name.as_str()]);
+            Some(session.client.get::<Resource>(place.maybe("project", project.as_ref()))?)
+        }
+    };
+    let texts = [before.as_ref().map(declared), Some(declared(&after))];
+    let [before, after] = texts.map(|text| text.transpose());
+    let (before, after) = (before?.unwrap_or_default(), after?.unwrap_or_default());
+    let slash = project.map(|project| format!("{project}/")).unwrap_or_default();
+    let about = format!("{} {slash}{name}", kind.as_str());
+    let diff = similar::TextDiff::from_lines(&before, &after);
+    let text = diff.unified_diff().header(&format!("{about} (now)"), &about).to_string();
+    session.terminal.line(text.trim_end())
+}
+
+/// What somebody declares of a resource, without what the server adds.
+fn declared(resource: &Resource) -> Result<String, Error> {
+    let value = serde_json::json!({
+        "labels": resource.metadata.labels,
+        "annotations": resource.metadata.annotations,
+        "spec": resource.spec,
+    });
+    serde_yaml_ng::to_string(&value).map_err(protocol)
+}
+
+fn protocol(error: impl std::fmt::Display) -> Error {
+    Error::Protocol { what: "the resource".to_owned(), reason: error.to_string() }
 }
 
 /// A folder's files in the order of their names; anything else is itself.

@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post(APPLY, ["resource_apply", "Apply resources: all or none"], apply)
             .scope("write")
-            .query::<InProject>()
+            .query::<Applying>()
             .takes::<Vec<Resource>>()
             .takes_as::<Vec<Resource>>("application/yaml")
             .takes_bytes("text/toml")
@@ -55,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct InProject {
-    /// The project; for apply: of resources that name none.
+    /// The project.
     project: Option<String>,
 }
 
@@ -65,17 +65,30 @@ impl InProject {
     }
 }
 
+/// How resources are applied.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Applying {
+    /// The project of resources that name none.
+    project: Option<String>,
+    /// Check everything and say what would change, and change nothing.
+    dry_run: bool,
+}
+
 async fn apply(
     State(app): State<App>,
     Caller(ctx): Caller,
-    Query(query): Query<InProject>,
+    Query(Applying { project, dry_run }): Query<Applying>,
     request: Request,
 ) -> Listing<AppliedView> {
-    let project = query.name()?;
+    let project = InProject { project }.name()?;
     let media_type = essence(request.headers());
     let body = whole(request.into_body(), APPLY_BYTES_MAX).await?;
     let resources = parse(&media_type, &body, project.as_ref())?;
-    listing(app.node.apply(&ctx, resources).await?)
+    listing(match dry_run {
+        true => app.node.preview(&ctx, resources).await?,
+        false => app.node.apply(&ctx, resources).await?,
+    })
 }
 
 const ACCEPTED: &str = "application/json, application/yaml, text/toml (nexus.toml)";

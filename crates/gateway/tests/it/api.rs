@@ -170,8 +170,10 @@ async fn direct_calls_of_events_and_commands() {
 async fn resources_come_in_three_languages() {
     let world = World::new().await;
     let project = r#"{"apiVersion":"nexus/v1","kind":"Project","metadata":{"name":"a"},"spec":{}}"#;
-    let applied = world.post("/api/v1/apply", "application/json", project).await.json();
-    assert_eq!(applied["items"][0]["effect"], "created");
+    for path in ["/api/v1/apply?dry_run=true", "/api/v1/apply?dry_run=true", "/api/v1/apply"] {
+        let applied = world.post(path, "application/json", project).await.json();
+        assert_eq!(applied["items"][0]["effect"], "created", "{path}");
+    }
     let again = world.post("/api/v1/apply", "application/json", project).await.json();
     assert_eq!(again["items"][0]["effect"], "unchanged");
     let yaml = "apiVersion: nexus/v1\nkind: Function\nmetadata: { name: f }\n\

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nexus_model::limits::{APPLY_RESOURCES_MAX, RESOURCE_BYTES_MAX};
 use nexus_model::resource::{Kind, Resource, ResourceKey};
-use nexus_store::{Effect, Error, Expect, LIST_ITEMS_MAX, Op, Selector};
+use nexus_store::{Applied, Change, Effect, Error, Expect, LIST_ITEMS_MAX, Op, Selector};
 use serde_json::{Value, json};
 
-use crate::world::{START, World, function, name, project, put};
+use crate::world::{START, World, function, name, principal, project, put};
 
 #[tokio::test]
 async fn a_resource_goes_in_and_comes_out() {
@@ -50,6 +50,27 @@ async fn the_same_again_changes_nothing() {
     assert_eq!(again.revision, 1);
     assert_eq!(again.first().unwrap().metadata.updated_at, Some(START));
     assert_eq!(world.store.outbox(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_preview_says_what_a_change_would_come_to_and_changes_nothing() {
+    let world = World::new().await;
+    let (old, new) = (function("shop", "old"), function("shop", "new"));
+    world.apply(vec![put(&old, json!({"a": 1}))]).await.unwrap();
+    let ops = || vec![put(&old, json!({"a": 2})), put(&new, json!({}))];
+    let preview = |ops| world.store.preview(Change::new(principal(), ops));
+    let foreseen = preview(ops()).await.unwrap();
+    let effects = |at: &Applied| at.resources.iter().map(|at| at.effect).collect::<Vec<_>>();
+    assert_eq!(effects(&foreseen), [Effect::Updated, Effect::Created]);
+    assert_eq!(foreseen.first().unwrap().spec, json!({"a": 2}));
+    let at = async || (world.store.revision(), world.store.outbox(10).await.unwrap().len());
+    assert_eq!(at().await, (1, 1));
+    assert_eq!(world.store.get(&old).await.unwrap().unwrap().spec, json!({"a": 1}));
+    assert!(world.store.get(&new).await.unwrap().is_none());
+    let refused = preview(vec![Op::delete(new.clone())]).await.unwrap_err();
+    assert!(matches!(refused, Error::NotFound { .. }), "{refused:?}");
+    assert_eq!(effects(&world.apply(ops()).await.unwrap()), effects(&foreseen));
+    assert_eq!(effects(&preview(ops()).await.unwrap()), [Effect::Unchanged; 2]);
 }
 
 #[tokio::test]
