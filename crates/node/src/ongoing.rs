@@ -124,7 +124,11 @@ impl Ongoing {
     }
 
     /// Those that match, the newest first.
-    pub(crate) fn rows(&self, filter: &InvocationFilter, limit: usize) -> Vec<InvocationRow> {
+    pub(crate) fn rows(
+        &self,
+        filter: &InvocationFilter,
+        (limit, now): (usize, Timestamp),
+    ) -> Vec<InvocationRow> {
         let mut found: Vec<(InvocationId, Arc<Call>)> = Vec::new();
         for shard in &self.0 {
             let calls = lock(shard);
@@ -133,7 +137,7 @@ impl Ongoing {
         }
         found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         found.truncate(limit);
-        found.into_iter().map(|(id, call)| call.row(id)).collect()
+        found.into_iter().map(|(id, call)| call.row(id, now)).collect()
     }
 
     /// Stops a call of a project; `false` when it does not run.
@@ -172,7 +176,7 @@ impl Call {
         nexus_model::parse_trace_id(trace_id(&self.traceparent))
     }
 
-    fn row(&self, id: InvocationId) -> InvocationRow {
+    fn row(&self, id: InvocationId, now: Timestamp) -> InvocationRow {
         InvocationRow {
             id,
             project: self.function.project.to_string(),
@@ -183,7 +187,7 @@ impl Call {
             http_status: None,
             attempt: 1,
             accepted: self.accepted,
-            duration_ns: 0,
+            duration_ns: elapsed_ns(self.accepted, now),
             cold: self.cold,
             level: Level::None,
             trace_id: trace_id(&self.traceparent).to_owned(),
@@ -210,12 +214,19 @@ impl Call {
             not_replayable: "it has not ended".to_owned(),
             ..InvocationRecord::default()
         };
-        let ran_ns = now.unix_ns().saturating_sub(self.accepted.unix_ns());
-        record.timings.total_ns = u64::try_from(ran_ns).unwrap_or(0);
+        if self.cold {
+            record.cold = "first call".to_owned();
+        }
+        record.timings.total_ns = elapsed_ns(self.accepted, now);
         record.timings.queue_ns = self.queue_ns;
         record.set_trigger(self.trigger);
         record.set_status(Status::Running);
         record.set_level(Level::None);
         record
     }
+}
+
+/// How long something takes that has not ended, in nanoseconds.
+pub(crate) fn elapsed_ns(since: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.unix_ns().saturating_sub(since.unix_ns())).unwrap_or(0)
 }

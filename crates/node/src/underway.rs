@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use nexus_engine::{DeliveryFilter, DeliveryState, INVOKE_TYPE, PendingDelivery, Stands};
 use nexus_model::record::{InvocationRecord, Level, Status, Trigger, input};
 use nexus_model::view::InvocationRow;
-use nexus_model::{InvocationFilter, InvocationId};
+use nexus_model::{InvocationFilter, InvocationId, Timestamp};
 
+use crate::ongoing::elapsed_ns;
 use crate::record::bytes_of;
 use crate::unbegun::{Accepted, Outcome};
 use crate::{Error, Node};
@@ -20,8 +21,9 @@ impl Node {
         filter: &InvocationFilter,
         limit: usize,
     ) -> Result<Vec<InvocationRow>, Error> {
+        let now = self.parts.clock.now();
         let mut rows = match filter.statuses.contains(&Status::Running) {
-            true => self.ongoing.rows(filter, limit),
+            true => self.ongoing.rows(filter, (limit, now)),
             false => Vec::new(),
         };
         let event = filter.triggers.is_empty() || filter.triggers.contains(&Trigger::Event);
@@ -51,7 +53,7 @@ impl Node {
             };
             let found = self.engine()?.deliveries(wanted, None, limit).await?;
             let found = found.into_iter().filter(|at| filter.range.contains(at.since));
-            rows.extend(found.filter_map(row));
+            rows.extend(found.filter_map(|at| row(at, now)));
         }
         // An attempt for a batch stands for several deliveries.
         let mut seen = HashSet::new();
@@ -108,7 +110,7 @@ fn stage(at: &PendingDelivery) -> Option<(InvocationId, Status, u32)> {
     }
 }
 
-fn row(at: PendingDelivery) -> Option<InvocationRow> {
+fn row(at: PendingDelivery, now: Timestamp) -> Option<InvocationRow> {
     let (id, status, attempt) = stage(&at)?;
     Some(InvocationRow {
         id,
@@ -120,7 +122,7 @@ fn row(at: PendingDelivery) -> Option<InvocationRow> {
         http_status: None,
         attempt,
         accepted: at.since,
-        duration_ns: 0,
+        duration_ns: elapsed_ns(at.since, now),
         cold: false,
         level: Level::None,
         trace_id: String::new(),
