@@ -23,6 +23,8 @@ export function rest(world: () => World): void {
     await page.getByRole("navigation", { name: "Pages" }).waitFor();
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox").fill("emails");
+    // What there is comes from the server.
+    await page.getByRole("option", { name: /emails/ }).first().waitFor();
     await page.keyboard.press("Enter");
     await page.waitForURL(/functions\/emails/);
     const answer = await nexus.request("GET", "/api/v1/projects/shop/invocations?limit=1");
