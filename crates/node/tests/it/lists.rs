@@ -43,11 +43,20 @@ async fn why(world: &World, id: EventId) -> Vec<WhyView> {
     world.node.why_event(&admin(), &name("shop"), id).await.unwrap()
 }
 
+async fn running(world: &World, id: EventId) {
+    until(world, id, |state| state == "running").await;
+}
+
 async fn ended(world: &World, id: EventId) -> WhyView {
+    let goes_on = ["queued", "running", "waiting", "ending", "unmatched"];
+    until(world, id, |state| !goes_on.contains(&state)).await
+}
+
+async fn until(world: &World, id: EventId, is: impl Fn(&str) -> bool) -> WhyView {
     let found = async {
         loop {
             let view = why(world, id).await.remove(0);
-            if !["queued", "running", "waiting", "ending", "unmatched"].contains(&&*view.state) {
+            if is(&view.state) {
                 return view;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -64,6 +73,7 @@ async fn calls_that_never_began_stand_in_lists_like_others() {
     let world = World::new().await;
     world.deploy("slow", "event hang", spec(json!({ "delivery": { "concurrency": 1 } }))).await;
     let first = call(&world, "slow").await;
+    running(&world, EventId::from_bytes(*first.as_bytes())).await;
     let mut waiting = Vec::new();
     for _ in 0..5 {
         waiting.push(call(&world, "slow").await);
@@ -114,6 +124,7 @@ async fn a_call_that_is_given_up_or_taken_back_before_it_began_is_listed() {
     let full = json!({ "delivery": { "concurrency": 1, "queue": { "max": 1, "full": "dead" } } });
     world.deploy("full", "event hang", spec(full)).await;
     let runs = call(&world, "full").await;
+    running(&world, EventId::from_bytes(*runs.as_bytes())).await;
     let dead = call(&world, "full").await;
     ended(&world, EventId::from_bytes(*dead.as_bytes())).await;
     let rejected = list(&world, of("full", &[Status::Rejected])).await;
