@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexus_log::Log;
-use nexus_model::record::{ConfigRecord, Record};
-use nexus_model::{Clock, EventId, IdMint};
+use nexus_model::record::{ConfigRecord, InvocationRecord, Record};
+use nexus_model::{Clock, EventId, IdMint, InvocationId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -170,6 +170,15 @@ impl Engine {
     /// The engine has stopped.
     pub async fn why(&self, key: DeliveryKey) -> Result<Option<Why>, Error> {
         self.ask_settled(move |driver| driver.why(&key)).await
+    }
+
+    /// What is known of an invocation whose begin is in the log and whose end is not, as a record with
+    /// the status `running` or `suspended`.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn begun(&self, id: InvocationId) -> Result<Option<InvocationRecord>, Error> {
+        self.ask_settled(move |driver| driver.begun(id)).await
     }
 
     /// How far a delivery is. An asynchronous call is the delivery of its event to its target.

@@ -15,6 +15,7 @@
 //! on from its journal.
 
 mod batch_report;
+mod begun;
 mod cache;
 mod checkpoint;
 mod cron;

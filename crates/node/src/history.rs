@@ -132,13 +132,15 @@ impl Node {
     ) -> Result<InvocationView, Error> {
         let mut record = self.record_or_unbegun(ctx, Scope::Read, id).await?;
         let payloads = payloads(ctx, Some(&record.meta.project));
-        let mut event = None;
+        let (mut event, mut no_journal) = (None, None);
         if payloads == Payloads::Shown {
+            no_journal = self.gather_journal(&mut record).await;
             self.fetch_bodies(&mut record, Lost::IsSaid).await?;
             event = self.input_event(&record, Lost::IsSaid).await?;
         }
         let mut view = views::invocation_view(&record, event.as_ref(), payloads)
             .ok_or_else(|| Error::not_found(format_args!("invocation {id}")))?;
+        view.journal_problem = view.journal_problem.or(no_journal);
         if let (Some(failure), Some(shown)) = (&record.failure, &mut view.failure) {
             shown.frames = self.failure_frames(&record, failure).await;
         }

@@ -70,6 +70,7 @@ mod node;
 mod nodes;
 mod ongoing;
 mod outbound;
+mod pieces;
 mod profile;
 mod readiness;
 mod record;

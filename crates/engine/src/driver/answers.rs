@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use nexus_model::record::{DeliveryRecord, SignalRecord};
+use nexus_model::record::{DeliveryRecord, InvocationRecord, SignalRecord};
 use nexus_model::{EventId, InvocationId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::outbox::Out;
 use super::{Driver, State};
+use crate::begun;
 use crate::lanes::DeclaredKey;
 use crate::scheduler::Reason;
 use crate::shard::{DeliveryKey, DeliveryState, Ended, Id, Receiver};
@@ -125,6 +126,11 @@ impl Driver {
             Some(ended) => OutcomeOf::Ended(ended.clone()),
             None => OutcomeOf::Unknown,
         }
+    }
+
+    pub(crate) fn begun(&self, id: InvocationId) -> Option<InvocationRecord> {
+        let run = self.shard.runs.get(&id)?;
+        Some(begun::so_far(run, self.parts.clock.now()))
     }
 
     /// Answers when a delivery has ended; at once where it is not unfinished.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nexus_log::Position;
 use nexus_model::record::{
-    Body, DeliveryDecision, DeliveryRecord, EventRecord, Failure, InvocationRecord, Record,
-    ScheduleRecord, Status, Trigger,
+    Body, DeliveryDecision, DeliveryRecord, EventRecord, InvocationRecord, Record, ScheduleRecord,
 };
 use nexus_model::{Code, EventId, InvocationId, Partition, Principal, Timestamp};
 use tokio::sync::oneshot;
@@ -18,8 +17,8 @@ use crate::cron::Cron;
 use crate::dedup::{DedupKey, Known};
 use crate::lanes::LaneId;
 use crate::outgoing::{self, Making, Told};
-use crate::shard::{Id, Pending, Run, Verdict};
-use crate::unbegun;
+use crate::shard::{Id, Pending, Verdict};
+use crate::{begun, unbegun};
 
 /// What is appended together at most.
 const TOGETHER_MAX: usize = 256;
@@ -107,7 +106,8 @@ impl Driver {
             Out::Close(run) => {
                 if let Some(found) = self.shard.runs.get(run) {
                     let cancelled = self.shard.is_cancelled(*run);
-                    records.push(Record::Invocation(Box::new(self.end_of(found, cancelled))));
+                    let end = begun::end_of(found, cancelled, self.parts.clock.now());
+                    records.push(Record::Invocation(Box::new(end)));
                 }
             }
             Out::Cron(lane, cron, scheduled) => {
@@ -300,38 +300,5 @@ impl Driver {
             at_ns: self.parts.clock.now().unix_ns(),
             ..DeliveryRecord::default()
         }
-    }
-
-    /// The end of an invocation whose node stopped, or that was cancelled while it slept.
-    fn end_of(&self, run: &Run, cancelled: bool) -> InvocationRecord {
-        let started = &run.started;
-        let (status, code) = match cancelled {
-            true => (Status::Cancelled, Code::Cancelled),
-            false => (Status::Crashed, Code::Crashed),
-        };
-        let ended_ns = self.parts.clock.now().unix_ns();
-        let mut record = InvocationRecord {
-            id: started.id.clone(),
-            meta: started.meta.clone(),
-            function: started.function.clone(),
-            version: started.version.clone(),
-            attempt: started.attempt,
-            trigger: Trigger::Event.into(),
-            trigger_name: started.trigger.clone(),
-            resumes: started.resumes,
-            batch: started.batch.clone(),
-            status: status.into(),
-            accepted_ns: started.started_ns,
-            ended_ns,
-            not_replayable: "it did not end by itself, so its journal was not kept".into(),
-            failure: Some(Failure {
-                code: code.as_str().into(),
-                message: code.title().into(),
-                ..Failure::default()
-            }),
-            ..InvocationRecord::default()
-        };
-        record.timings.total_ns = u64::try_from(ended_ns - started.started_ns).unwrap_or(0);
-        record
     }
 }

@@ -71,10 +71,14 @@ pub(crate) struct Connection {
     /// The sweeper's own: `requests` when it last looked, and since when nothing happened.
     seen_requests: AtomicU64,
     quiet_since_ms: AtomicU64,
+    /// Whether a request has begun of which nothing was written yet.
+    owes: AtomicBool,
+    /// How many connections of the listener owe an answer.
+    owing: Arc<AtomicU32>,
 }
 
 impl Connection {
-    fn new(peer: Peer) -> Self {
+    fn new(peer: Peer, owing: Arc<AtomicU32>) -> Self {
         Connection {
             peer,
             http1: AtomicBool::new(false),
@@ -87,6 +91,8 @@ impl Connection {
             bytes_settled: AtomicU64::new(0),
             seen_requests: AtomicU64::new(u64::MAX),
             quiet_since_ms: AtomicU64::new(0),
+            owes: AtomicBool::new(false),
+            owing,
         }
     }
 
@@ -104,12 +110,27 @@ impl Connection {
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if !self.owes.swap(true, Ordering::Relaxed) {
+            self.owing.fetch_add(1, Ordering::Relaxed);
+        }
         InFlight(Arc::clone(self))
     }
 
     /// How many requests have begun.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether other connections owe answers, too.
+    pub(super) fn others_owe(&self) -> bool {
+        self.owing.load(Ordering::Relaxed) > u32::from(self.owes.load(Ordering::Relaxed))
+    }
+
+    /// Its answer is being written.
+    pub(super) fn settle(&self) {
+        if self.owes.swap(false, Ordering::Relaxed) {
+            self.owing.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Whether a request's answer has not ended.
@@ -169,6 +190,12 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
 /// A request whose answer has not ended.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<Connection>);
@@ -189,6 +216,7 @@ pub(super) struct Registry {
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
     emptied: Notify,
+    owing: Arc<AtomicU32>,
 }
 
 /// Why there is no place for a connection.
@@ -216,6 +244,7 @@ impl Registry {
             connections: Mutex::new(HashMap::new()),
             next: AtomicU64::new(0),
             emptied: Notify::new(),
+            owing: Arc::default(),
         }
     }
 
@@ -233,7 +262,7 @@ impl Registry {
             return Err(Refused::Full);
         }
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(peer));
+        let connection = Arc::new(Connection::new(peer, Arc::clone(&self.owing)));
         connections.insert(key, Arc::clone(&connection));
         Ok(Admitted { registry: Arc::clone(self), key, connection })
     }
@@ -309,7 +338,7 @@ mod tests {
     use super::*;
 
     fn connection() -> Arc<Connection> {
-        Arc::new(Connection::new(Peer::new(IpAddr::from([127, 0, 0, 1]), false)))
+        Arc::new(Connection::new(Peer::new(IpAddr::from([127, 0, 0, 1]), false), Arc::default()))
     }
 
     fn limits() -> ServerLimits {

@@ -36,7 +36,7 @@ fn filled() -> (SimDisk, Vec<Record>) {
 
 /// Reads everything; the error that stops it.
 fn read(disk: Arc<dyn Disk>) -> Result<Vec<Record>, Error> {
-    let maker = Maker::new(9);
+    let maker = Maker::later(9);
     run(async {
         let (log, _) = Log::open(small("/log"), disk, maker.clock.clone())?;
         let mut records = Vec::new();

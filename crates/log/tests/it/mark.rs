@@ -45,7 +45,7 @@ fn segments(sim: &SimDisk) -> Vec<PathBuf> {
 
 fn refused(sim: &SimDisk) -> (Reached, Reached) {
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-    match Log::open(config(), disk, Maker::new(4).clock) {
+    match Log::open(config(), disk, Maker::later(4).clock) {
         Err(Error::Shorter { found, known, .. }) => (found, known),
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was opened"),
@@ -73,7 +73,7 @@ fn a_log_without_its_last_segment_or_without_all_is_refused_until_somebody_says_
 
             assert_eq!(accept_end(dir, &copy, mark).unwrap(), found);
             let disk: Arc<dyn Disk> = Arc::new(copy.clone());
-            let mut maker = Maker::new(4);
+            let mut maker = Maker::later(4);
             run(async {
                 let (log, _) = open(&config(), &disk, &maker);
                 assert_eq!(log.durable().sequence, found.sequence);
@@ -97,7 +97,7 @@ fn a_log_without_a_mark_gets_one() {
             false => sim.remove(mark).unwrap(),
         }
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-        run(async { open(&config(), &disk, &Maker::new(4)).0.close().await.unwrap() });
+        run(async { open(&config(), &disk, &Maker::later(4)).0.close().await.unwrap() });
         assert_eq!(sim.contents(mark).unwrap(), written);
     }
     sim.tamper(mark, |bytes| {
@@ -105,7 +105,7 @@ fn a_log_without_a_mark_gets_one() {
         *bytes = [&text[..], format!("{:08x}\n", crc32c::crc32c(text)).as_bytes()].concat();
     });
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-    let opened = Log::open(config(), disk, Maker::new(4).clock);
+    let opened = Log::open(config(), disk, Maker::later(4).clock);
     assert!(matches!(opened, Err(Error::NewerFormat { found: 2, supported: 1, .. })));
 }
 
@@ -118,7 +118,7 @@ fn a_tail_that_has_become_shorter_is_damaged() {
         let copy = sim.copy(1);
         copy.tamper(&tail, |bytes| bytes.truncate(length));
         let disk: Arc<dyn Disk> = Arc::new(copy);
-        match Log::open(config(), disk, Maker::new(4).clock) {
+        match Log::open(config(), disk, Maker::later(4).clock) {
             Err(Error::Corrupt { path, .. }) => assert_eq!(path, tail),
             Err(other) => panic!("{other}"),
             Ok((log, _)) => panic!("opened with {:?} of {records}", log.durable()),

@@ -346,6 +346,10 @@ pub struct InvocationRecord {
     /// standard input stand in the journal.
     #[prost(message, repeated, tag = "33")]
     pub input_masks: Vec<InputMask>,
+    /// Of a durable invocation that did not end by itself (cancelled while it slept, or its server
+    /// stopped): the sequences of the [pieces](super::JournalRecord) of its journal.
+    #[prost(uint64, repeated, tag = "34")]
+    pub pieces: Vec<u64>,
 }
 
 /// Where in the recorded input the value of a secret was replaced by filler of the same length.

@@ -4,22 +4,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use nexus_engine::{Delivery, Resume, Wake};
 use nexus_exec::Cancel;
 use nexus_exec::journal::{EnvEntry, Partial};
-use nexus_log::Position;
-use nexus_model::record::{JournalRecord, Record, StartedRecord};
+use nexus_model::record::{Record, StartedRecord};
 use nexus_model::{Code, Name, Timestamp, VersionId};
 
 use super::attempt::{self, Attempt};
 use super::strikes::Strikes;
 use super::{AGAIN, Beginning, Ran, names_of};
-use crate::bodies::Lost;
 use crate::catalog::Function;
 use crate::loaded::{LoadTimes, Loaded};
 use crate::serve::{Begun, Running};
-use crate::{Error, Node, durable, redact};
+use crate::{Error, Node, durable};
 
 /// Everything that going on takes.
 struct Ready {
@@ -73,7 +71,8 @@ impl Node {
         resume: &Resume,
         cancel: &Cancel,
     ) -> Result<Ready, Error> {
-        let pieces = self.pieces(resume).await?;
+        let (project, _) = names_of(&resume.key)?;
+        let pieces = self.pieces((&project, resume.invocation), &resume.pieces).await?;
         let began = Timestamp::from_unix_ns(resume.started.started_ns);
         let delivery = delivery_of(resume);
         let mut attempt = self.attempt(delivery).await?.map_err(|(_, gone)| gone)?;
@@ -90,36 +89,6 @@ impl Node {
         running.call.resume = (!pieces.is_empty()).then_some(pieces);
         running.call.wake = wake;
         Ok(Ready { attempt, running })
-    }
-
-    /// What is on disk of the journal.
-    async fn pieces(&self, resume: &Resume) -> Result<Bytes, Error> {
-        let mut pieces = BytesMut::new();
-        for sequence in &resume.pieces {
-            let before = Position { sequence: sequence.saturating_sub(1), ..Position::START };
-            let entry = self.parts.log.read_from(before, 1).await?.into_iter().next();
-            let entry = entry.filter(|entry| entry.position.sequence == *sequence);
-            let Some(Record::Journal(mut record)) = entry.map(|entry| entry.record) else {
-                let detail = format!("record {sequence} of the log is no piece of its journal");
-                return Err(Error::new(Code::BadJournal, detail));
-            };
-            self.fetch_body(&mut record.bytes, Lost::Fails).await?;
-            let piece = match record.sealed {
-                true => self.opened_piece(resume, &record).await?,
-                false => record.bytes.inline,
-            };
-            pieces.extend_from_slice(&piece);
-        }
-        Ok(pieces.freeze())
-    }
-
-    async fn opened_piece(&self, resume: &Resume, record: &JournalRecord) -> Result<Bytes, Error> {
-        let (project, _) = names_of(&resume.key)?;
-        let key = self.replay_key(&project, false).await?;
-        let place = (resume.invocation, record.number);
-        let piece = redact::open_piece(&key, place, &record.bytes.inline)
-            .map_err(|error| Error::new(Code::BadJournal, error.to_string()).with_source(error))?;
-        Ok(piece.into())
     }
 
     /// Without it the function looks for itself whether what it waits for has come: so it does no

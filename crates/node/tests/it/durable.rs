@@ -303,6 +303,31 @@ async fn what_sleeps_can_be_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_it_did_is_shown_while_it_sleeps_and_after_it_was_cancelled() {
+    let world = World::new().await;
+    world.deploy("nap", "event steps signal go; sleep 3600000", durable()).await;
+    let id = begin(&world, "nap").await;
+    signal(&world, id, "go", "\"word\"").await.unwrap();
+    until(&world, id, "suspended").await;
+    let shown = async |world: &World| {
+        let view = world.node.invocation(&admin(), id).await.unwrap();
+        assert_eq!(view.input["event"]["data"], json!(1));
+        assert!(view.row.version.is_some());
+        assert_eq!(view.journal_problem, None);
+        let did: Vec<_> = view.journal.iter().map(|at| at.function.clone()).collect();
+        (view.row.status, did)
+    };
+    let (status, did) = shown(&world).await;
+    assert_eq!(status, Status::Suspended);
+    assert_eq!(did.len(), 2, "{did:?}");
+    world.node.cancel_invocation(&admin(), (&name("shop"), id), "enough").await.unwrap();
+    until(&world, id, "cancelled").await;
+    assert_eq!(shown(&world).await, (Status::Cancelled, did.clone()));
+    let world = world.restart(FakeRuntime::new()).await;
+    assert_eq!(shown(&world).await, (Status::Cancelled, did));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_stays_with_its_version_and_the_secrets_of_then() {
     let world = World::new().await;
     let shop = name("shop");
@@ -358,6 +383,9 @@ async fn pieces_of_a_journal_are_encrypted_where_the_function_redacts() {
             let clear = piece.bytes.inline.windows(4).any(|bytes| bytes == b"4711");
             assert!(piece.sealed && !clear, "{mode}");
         }
+        let view = world.node.invocation(&admin(), id).await.unwrap();
+        assert!(view.journal.is_empty());
+        assert!(view.journal_problem.unwrap().contains("only kept encrypted"), "{mode}");
         let runtime = world.runtime.clone();
         let again = world.restart(runtime).await;
         signal(&again, id, "go", "1").await.unwrap();

@@ -1,0 +1,68 @@
+//! Invocations that have begun and did not end by themselves, or not yet, in the form of a record.
+
+use nexus_model::record::{
+    Failure, Input, InvocationRecord, Level, StartedRecord, Status, Trigger, input,
+};
+use nexus_model::{Code, Timestamp};
+
+use crate::shard::Run;
+
+/// The end of an invocation whose node stopped, or that was cancelled while it slept.
+pub(crate) fn end_of(run: &Run, cancelled: bool, now: Timestamp) -> InvocationRecord {
+    let (status, code) = match cancelled {
+        true => (Status::Cancelled, Code::Cancelled),
+        false => (Status::Crashed, Code::Crashed),
+    };
+    let failure = Failure {
+        code: code.as_str().to_owned(),
+        message: code.title().to_owned(),
+        ..Failure::default()
+    };
+    InvocationRecord {
+        failure: Some(failure),
+        not_replayable: "it did not end by itself, so its journal was not kept whole".to_owned(),
+        ..record(run, status, now)
+    }
+}
+
+/// What is known of one that goes on.
+pub(crate) fn so_far(run: &Run, now: Timestamp) -> InvocationRecord {
+    let status = match run.suspension {
+        Some(_) => Status::Suspended,
+        None => Status::Running,
+    };
+    InvocationRecord { not_replayable: "it has not ended".to_owned(), ..record(run, status, now) }
+}
+
+fn record(run: &Run, status: Status, now: Timestamp) -> InvocationRecord {
+    let started = &run.started;
+    let ended_ns = now.unix_ns();
+    let mut record = InvocationRecord {
+        id: started.id.clone(),
+        meta: started.meta.clone(),
+        function: started.function.clone(),
+        version: started.version.clone(),
+        attempt: started.attempt,
+        trigger_name: started.trigger.clone(),
+        resumes: started.resumes,
+        batch: started.batch.clone(),
+        accepted_ns: started.started_ns,
+        ended_ns,
+        input: input_of(started),
+        pieces: run.pieces.clone(),
+        ..InvocationRecord::default()
+    };
+    record.timings.total_ns = u64::try_from(ended_ns - started.started_ns).unwrap_or(0);
+    record.set_trigger(Trigger::Event);
+    record.set_status(status);
+    record.set_level(Level::None);
+    record
+}
+
+/// Only of a durable invocation it is known that its input is its event as it stands in the log: a
+/// transformation may have been there to remove something.
+fn input_of(started: &StartedRecord) -> Option<Input> {
+    let as_it_is = started.durable && started.transform.is_empty() && !started.batched;
+    let event = Some(&started.meta.cause_event).filter(|id| as_it_is && !id.is_empty())?;
+    Some(Input { form: Some(input::Form::EventRef(event.clone())) })
+}
