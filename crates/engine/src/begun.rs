@@ -5,10 +5,15 @@ use nexus_model::record::{
 };
 use nexus_model::{Code, Timestamp};
 
+use crate::settings::Settings;
 use crate::shard::Run;
 
 /// The end of an invocation whose node stopped, or that was cancelled while it slept.
-pub(crate) fn end_of(run: &Run, cancelled: bool, now: Timestamp) -> InvocationRecord {
+pub(crate) fn end_of(
+    (run, lane): (&Run, &Settings),
+    cancelled: bool,
+    now: Timestamp,
+) -> InvocationRecord {
     let (status, code) = match cancelled {
         true => (Status::Cancelled, Code::Cancelled),
         false => (Status::Crashed, Code::Crashed),
@@ -21,20 +26,23 @@ pub(crate) fn end_of(run: &Run, cancelled: bool, now: Timestamp) -> InvocationRe
     InvocationRecord {
         failure: Some(failure),
         not_replayable: "it did not end by itself, so its journal was not kept whole".to_owned(),
-        ..record(run, status, now)
+        ..record((run, lane), status, now)
     }
 }
 
 /// What is known of one that goes on.
-pub(crate) fn so_far(run: &Run, now: Timestamp) -> InvocationRecord {
+pub(crate) fn so_far((run, lane): (&Run, &Settings), now: Timestamp) -> InvocationRecord {
     let status = match run.suspension {
         Some(_) => Status::Suspended,
         None => Status::Running,
     };
-    InvocationRecord { not_replayable: "it has not ended".to_owned(), ..record(run, status, now) }
+    InvocationRecord {
+        not_replayable: "it has not ended".to_owned(),
+        ..record((run, lane), status, now)
+    }
 }
 
-fn record(run: &Run, status: Status, now: Timestamp) -> InvocationRecord {
+fn record((run, lane): (&Run, &Settings), status: Status, now: Timestamp) -> InvocationRecord {
     let started = &run.started;
     let ended_ns = now.unix_ns();
     let mut record = InvocationRecord {
@@ -48,7 +56,7 @@ fn record(run: &Run, status: Status, now: Timestamp) -> InvocationRecord {
         batch: started.batch.clone(),
         accepted_ns: started.started_ns,
         ended_ns,
-        input: input_of(started),
+        input: input_of(started, lane),
         pieces: run.pieces.clone(),
         ..InvocationRecord::default()
     };
@@ -59,10 +67,14 @@ fn record(run: &Run, status: Status, now: Timestamp) -> InvocationRecord {
     record
 }
 
-/// Only of a durable invocation it is known that its input is its event as it stands in the log: a
-/// transformation may have been there to remove something.
-fn input_of(started: &StartedRecord) -> Option<Input> {
-    let as_it_is = started.durable && started.transform.is_empty() && !started.batched;
+/// The event as it stands in the log, unless the function got something else: a transformation may be
+/// there to remove something. Of a durable invocation it is known what it was; of others it is taken for
+/// what the lane says now.
+fn input_of(started: &StartedRecord, lane: &Settings) -> Option<Input> {
+    let as_it_is = match started.durable {
+        true => started.transform.is_empty() && !started.batched,
+        false => lane.transform.is_none() && lane.batch.is_none(),
+    };
     let event = Some(&started.meta.cause_event).filter(|id| as_it_is && !id.is_empty())?;
     Some(Input { form: Some(input::Form::EventRef(event.clone())) })
 }

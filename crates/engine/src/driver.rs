@@ -9,7 +9,7 @@ mod timers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_log::{Entry, Position};
@@ -24,6 +24,7 @@ pub use answers::{Cancellation, Why};
 
 use crate::cache::{Endings, Events};
 use crate::dedup::{Dedup, DedupKey};
+use crate::engine::Underway;
 use crate::queues::Queues;
 use crate::read_ahead::ReadAhead;
 use crate::scheduler::{Scheduler, Wanted};
@@ -59,6 +60,10 @@ pub(crate) struct Shared {
     pub(crate) checkpointed: Arc<AtomicU64>,
     /// Attempts that wait for other deliveries: others may run in their place.
     pub(crate) lent: Arc<AtomicUsize>,
+    /// Calls that began before they were in the log.
+    pub(crate) early: Arc<Underway>,
+    /// Whether as many attempts run as may.
+    pub(crate) busy: Arc<AtomicBool>,
 }
 
 pub(crate) struct Driver {
@@ -265,7 +270,9 @@ impl Driver {
                 }
             }
             Record::Signal(record) => self.signal_applies(record),
+            Record::Started(record) => self.begin_applies(record),
             Record::Invocation(record) => {
+                drop(self.early_end(&record.id));
                 if let Some(id) = record.invocation_id() {
                     self.closing.remove(&id);
                 }

@@ -3,6 +3,7 @@
 mod accept;
 mod dead;
 mod durable;
+mod early;
 mod schedules;
 
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use tokio_util::task::TaskTracker;
 pub use accept::Accepted;
 pub use dead::Redrive;
 pub use durable::WaitingSignalAt;
+pub use early::Early;
+pub(crate) use early::{EarlyEnd, Underway};
 
 use crate::driver::{CancelRequest, Cancellation, Driver, OutcomeOf, Question, Shared, Why};
 use crate::lanes::DeclaredKey;
@@ -86,6 +89,7 @@ struct Inner {
     mint: Arc<IdMint>,
     shared: Shared,
     pending_max: usize,
+    worker: Arc<dyn Worker>,
     questions: mpsc::Sender<Question>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -100,11 +104,12 @@ impl Engine {
         let (questions, received) = mpsc::channel(QUESTIONS_MAX);
         let (log, pending_max) = (parts.log.clone(), config.pending_max);
         let (clock, mint) = (parts.clock.clone(), parts.mint.clone());
+        let worker = parts.worker.clone();
         let driver = Driver::recover(config, parts, received).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = driver.shared();
         tasks.spawn(driver.run(stop.clone()));
-        let inner = Inner { log, clock, mint, shared, pending_max, questions, stop, tasks };
+        let inner = Inner { log, clock, mint, shared, pending_max, worker, questions, stop, tasks };
         Ok(Engine { inner: Arc::new(inner) })
     }
 

@@ -44,7 +44,7 @@ pub use checkpoint::checkpoint_position;
 pub use cron::{CRON_TYPE, CronError, CronSchedule};
 pub use driver::{Cancellation, Why};
 pub use engine::{
-    Accepted, Engine, EngineConfig, EngineParts, Lent, Outcome, Redrive, WaitingSignalAt,
+    Accepted, Early, Engine, EngineConfig, EngineParts, Lent, Outcome, Redrive, WaitingSignalAt,
 };
 pub use error::Error;
 pub use lanes::DeclaredKey;

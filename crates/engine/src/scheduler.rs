@@ -131,7 +131,8 @@ impl Scheduler {
         self.lent = lent;
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether as many attempts run as may.
+    pub(crate) fn is_full(&self) -> bool {
         self.tickets.len() >= self.running_max.saturating_add(self.lent)
     }
 

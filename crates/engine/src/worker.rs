@@ -7,7 +7,7 @@ use bytes::Bytes;
 use nexus_model::record::{Body, EventRecord, StartedRecord};
 use nexus_model::{EventId, InvocationId};
 
-use crate::DeliveryKey;
+use crate::{DeliveryKey, Early};
 
 /// An attempt to make.
 #[derive(Clone, PartialEq, Debug)]
@@ -114,6 +114,16 @@ pub trait Worker: Send + Sync + 'static {
     /// # Errors
     /// A record could not be appended: the engine tries again.
     async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error>;
+
+    /// Makes the first attempt at a call that is not in the log yet. Whatever is appended of it goes
+    /// through `early` first. The engine accepts the call the ordinary way where it is not made now.
+    ///
+    /// # Errors
+    /// As of [`deliver`](Self::deliver).
+    async fn call(&self, delivery: Delivery, early: Arc<Early>) -> Result<Made, nexus_log::Error> {
+        drop((delivery, early));
+        Ok(Made::NotNow(String::new()))
+    }
 
     /// Lets a durable invocation go on.
     ///

@@ -87,7 +87,14 @@ impl Writer {
         loop {
             let round = self.next_round();
             let closing = round.closing;
+            let several = round.pending.len() > 1;
             let done = self.commit_round(round);
+            if several {
+                // Those who were answered may have more to append. Where the processors are busy a sync
+                // costs them more than it costs anybody to wait for a few of them; where one is idle this
+                // returns at once.
+                std::thread::yield_now();
+            }
             if closing || (!done && self.closing()) {
                 break;
             }

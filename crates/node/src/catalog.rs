@@ -37,6 +37,8 @@ pub(crate) struct Function {
     pub(crate) loaded: ArcSwapOption<Loaded>,
     /// Its journal is kept while it runs: the engine calls it.
     pub(crate) durable: bool,
+    /// Nothing is said of when and how its calls are made: [`nexus_engine::Engine::call`].
+    pub(crate) begins_early: bool,
     /// What holds for synchronous calls; `None` where nothing special does.
     pub(crate) calls: Option<Arc<CallPolicy>>,
     doors: Box<[Arc<Door>]>,
@@ -61,6 +63,23 @@ impl Current {
     pub(crate) fn code(&self) -> Digest {
         self.executed.unwrap_or(self.component)
     }
+}
+
+/// Whether its calls may be made as they come. What is said of retries, destinations and priority is
+/// for afterwards, or for queues.
+fn begins_early(spec: &FunctionSpec) -> bool {
+    let stated = &spec.delivery;
+    let limited = spec.config.concurrency.is_some()
+        || stated.concurrency.is_some()
+        || stated.concurrency_per_key.is_some()
+        || stated.rate.is_some()
+        || stated.queue.is_some()
+        || stated.breaker.is_some();
+    let shaped = stated.key.is_some()
+        || stated.batch.is_some()
+        || stated.deduplicate.is_some()
+        || stated.transform.is_some();
+    !limited && !shaped
 }
 
 /// A project's functions and routes.
@@ -297,6 +316,7 @@ impl Snapshot {
             running: before.as_ref().map(|at| Arc::clone(&at.running)).unwrap_or_default(),
             loaded: ArcSwapOption::new(same_version.and_then(|at| at.loaded.load_full())),
             durable: declared.spec.config.durable,
+            begins_early: begins_early(&declared.spec),
             calls: CallPolicy::of(declared.spec, policy_before).map(Arc::new),
             doors: doors.into_iter().map(Arc::new).collect(),
         });

@@ -1,6 +1,7 @@
 //! Calls that nobody waits for: accepted now, run by the engine, their results fetched by id; and
 //! signals to invocations that have not ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
@@ -14,6 +15,7 @@ use nexus_model::{
 };
 
 use crate::bodies::Lost;
+use crate::catalog::Function;
 use crate::emit::{Cause, Targeted};
 use crate::invoke::content_type;
 use crate::record::bytes_of;
@@ -62,7 +64,7 @@ impl Node {
         called: (&Name, &Name),
         input: InvokeInput,
     ) -> Result<InvocationId, Error> {
-        let targeted = self.targeted(ctx, called, input)?;
+        let (targeted, _) = self.targeted(ctx, called, input)?;
         let invocation = InvocationId::from_bytes(*targeted.id.as_bytes());
         self.accept_targeted((ctx, called.0), targeted).await?;
         Ok(invocation)
@@ -80,10 +82,10 @@ impl Node {
         (input, patience): (InvokeInput, Duration),
     ) -> Result<Later, Error> {
         let (project, function) = called;
-        let targeted = self.targeted(ctx, called, input)?;
+        let (targeted, found) = self.targeted(ctx, called, input)?;
         let waiter = self.waiters.wait(targeted.id);
         let invocation = InvocationId::from_bytes(*targeted.id.as_bytes());
-        let accepted = self.accept_targeted((ctx, project), targeted).await?;
+        let accepted = self.call_targeted((ctx, &found), targeted).await?;
         let key = key_of_call(project, function, accepted.id);
         let mut waited = Waited { waiter, key };
         let ended = self.end_of_waited(&mut waited);
@@ -115,10 +117,10 @@ impl Node {
         ctx: &OpContext,
         (project, function): (&Name, &Name),
         input: InvokeInput,
-    ) -> Result<Targeted, Error> {
+    ) -> Result<(Targeted, Arc<Function>), Error> {
         nexus_policy::authorize(ctx, Scope::Invoke, Some(project))?;
         let found = self.catalog.function(project, function);
-        found.ok_or_else(|| self.no_function(project, function))?;
+        let found = found.ok_or_else(|| self.no_function(project, function))?;
         if self.is_draining() {
             return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
         }
@@ -138,13 +140,14 @@ impl Node {
             event.data = Some(input.data);
         }
         event.validate().map_err(|error| Error::new(Code::BadRequest, error.to_string()))?;
-        Ok(Targeted {
+        let targeted = Targeted {
             id,
             event: StoredEvent::from(&event),
             target: function.to_string(),
             trigger: String::new(),
             cause: Cause::default(),
-        })
+        };
+        Ok((targeted, found))
     }
 
     /// What became of an invocation, waiting for its end at most for `patience` (itself at most

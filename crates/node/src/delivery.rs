@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
-use nexus_engine::{Delivery, DeliveryKey, Made, Resume, Worker};
-use nexus_exec::{Body, CallContext, Cancel, Recording, Suspension, header_map};
+use nexus_engine::{Delivery, DeliveryKey, Early, Made, Resume, Worker};
+use nexus_exec::{Body, CallContext, CallInput, Cancel, Recording, Suspension, header_map};
 use nexus_model::record::{
     Body as StoredBody, Failure, InvocationRecord, Record, Status, SuspendedRecord,
 };
@@ -43,8 +43,6 @@ pub(crate) use begin::Begin;
 use begin::Note;
 use strikes::Strikes;
 
-/// How long an attempt waits for a slot of the node: as long as it takes, for practical purposes.
-const PATIENCE: Duration = Duration::from_secs(3600);
 /// How often a delivery that meets its function's own limit looks again.
 const THROTTLED: Duration = Duration::from_millis(20);
 /// How long the end of an attempt waits for a log that refused it.
@@ -85,6 +83,10 @@ impl Deliverer {
 impl Worker for Deliverer {
     async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error> {
         self.node().await?.deliver(delivery, &self.strikes).await
+    }
+
+    async fn call(&self, delivery: Delivery, early: Arc<Early>) -> Result<Made, nexus_log::Error> {
+        self.node().await?.call(delivery, early, &self.strikes).await
     }
 
     async fn resume(&self, resume: Resume) -> Result<(), nexus_log::Error> {
@@ -129,17 +131,59 @@ impl Node {
             // What cannot be made of the event now cannot be made of it later.
             Err(error) => return self.reject(attempt, Status::Refused, &error).await,
         };
+        self.make(&attempt, (begun, input), strikes).await
+    }
+
+    /// The first attempt at a call that is not in the log yet. Whatever is in its way now is for the
+    /// ordinary way to find.
+    async fn call(
+        self: Arc<Self>,
+        delivery: Delivery,
+        early: Arc<Early>,
+        strikes: &Strikes,
+    ) -> Result<Made, nexus_log::Error> {
+        let not_now = |error: &Error| Ok(Made::NotNow(error.detail().to_owned()));
+        let mut attempt = match self.attempt(delivery).await? {
+            Ok(attempt) => attempt,
+            Err((_, gone)) => return not_now(&gone),
+        };
+        attempt.early = Some(early);
+        let key = &attempt.delivery.key;
+        let begun =
+            match names_of(key).map(|(project, name)| self.catalog.function(&project, &name)) {
+                Ok(Some(function)) => self.begin_as(&attempt, &function).await,
+                Ok(None) => return Ok(Made::NotNow("its function is gone".into())),
+                Err(error) => Err(error),
+            };
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => return not_now(&error),
+        };
+        let input = match self.input_of(&attempt, begun.accepted).await {
+            Ok(input) => input,
+            Err(error) => return not_now(&error),
+        };
+        self.make(&attempt, (begun, input), strikes).await
+    }
+
+    /// Makes an attempt that has begun.
+    async fn make(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        (begun, input): (Begun, (CallInput, InputHead)),
+        strikes: &Strikes,
+    ) -> Result<Made, nexus_log::Error> {
         let cancel = Cancel::default();
         // From its begin on it can be cancelled.
         let _struck = strikes.watch(attempt.id, &cancel);
-        let mut running = begun.into_call(&self, input, None, &cancel);
+        let mut running = begun.into_call(self, input, None, &cancel);
         attempt.fill(&mut running);
         let suspect = attempt.delivery.suspect;
         if suspect {
             let started = attempt.started(&Moment::of(&running.facts));
             self.parts.log.append(vec![Record::Started(started)]).await?;
         }
-        self.run_attempt(&attempt, (running, suspect)).await.map(|_| Made::Recorded)
+        self.run_attempt(attempt, (running, suspect)).await.map(|_| Made::Recorded)
     }
 
     /// Runs an attempt to its end, or to where it lies down to sleep, and puts that on disk. `noted`
@@ -167,7 +211,10 @@ impl Node {
         if let Some(suspension) = finished.ended.suspension.take() {
             self.note_begin(attempt, &finished.facts, &note).await?;
             let record = self.suspended(&finished, &suspension);
-            return self.append_end(Record::Suspended(record)).await.map(|()| Ran::Recorded);
+            return self
+                .append_of(attempt, Record::Suspended(record))
+                .await
+                .map(|()| Ran::Recorded);
         }
         if durable && was_not_kept(&finished) {
             // The engine lets it go on from what is on disk.
@@ -194,7 +241,7 @@ impl Node {
         let Written { node, record, .. } = finished.into_record().await;
         let handled = record.status() == Status::Succeeded && failed.is_empty();
         let record = attempt.end(record, failed);
-        node.append_end(Record::Invocation(Box::new(record))).await?;
+        node.append_of(attempt, Record::Invocation(Box::new(record))).await?;
         if waits && handled {
             node.waiters.kept(event);
         }
@@ -221,7 +268,7 @@ impl Node {
         if let Some(begin) = begin {
             let noting = async {
                 let started = Record::Started(attempt.started(&begin));
-                self.parts.log.append(vec![started]).await
+                self.append_begin(attempt, started).await
             };
             tokio::select! {
                 biased;
@@ -247,7 +294,7 @@ impl Node {
     ) -> Result<(), nexus_log::Error> {
         if !note.is_made() {
             let started = attempt.started(&Moment::of(facts));
-            self.append_end(Record::Started(started)).await?;
+            self.append_of(attempt, Record::Started(started)).await?;
             note.make();
         }
         Ok(())
@@ -312,6 +359,33 @@ impl Node {
         }
     }
 
+    /// The same for a record of an attempt, which may have begun before its event was in the log.
+    async fn append_of(&self, attempt: &Attempt, record: Record) -> Result<(), nexus_log::Error> {
+        let Some(early) = &attempt.early else { return self.append_end(record).await };
+        match early.append_first(record).await {
+            Ok(appended) => appended,
+            Err(record) => {
+                early.sent().await?;
+                self.append_end(record).await
+            }
+        }
+    }
+
+    /// The record of its begin, while it runs.
+    async fn append_begin(
+        &self,
+        attempt: &Attempt,
+        started: Record,
+    ) -> Result<(), nexus_log::Error> {
+        let Some(early) = &attempt.early else {
+            return self.parts.log.append(vec![started]).await.map(drop);
+        };
+        match early.append_first(started).await {
+            Ok(appended) => appended,
+            Err(started) => self.parts.log.append(vec![started]).await.map(drop),
+        }
+    }
+
     async fn begin_delivery(self: &Arc<Self>, attempt: &Attempt) -> Result<Begun, Error> {
         let (project, name) = names_of(&attempt.delivery.key)?;
         loop {
@@ -373,7 +447,7 @@ impl Node {
     async fn slot_for(&self, attempt: &Attempt, function: &Function) -> Result<Slot, Error> {
         match attempt.is_nested() {
             true => self.admission.enter_nested(function),
-            false => self.admission.enter(function, PATIENCE).await,
+            false => self.admission.enter(function, attempt.patience()).await,
         }
     }
 

@@ -9,6 +9,7 @@ use nexus_model::{
     AttributeValue, Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits,
 };
 
+use crate::catalog::Function;
 use crate::record::bytes_of;
 use crate::{Error, Node};
 
@@ -92,6 +93,39 @@ impl Node {
         (ctx, project): (&OpContext, &Name),
         targeted: Targeted,
     ) -> Result<AcceptedEvent, Error> {
+        let record = self.targeted_record((ctx, project), targeted)?;
+        let accepted = self.engine()?.accept(vec![record]).await?;
+        let accepted = accepted.first().ok_or_else(|| {
+            Error::new(Code::Internal, "the event was neither accepted nor refused")
+        })?;
+        Ok(self.was_accepted(*accepted))
+    }
+
+    /// The same for a call that its caller waits for: where nothing is in the way it is made at once,
+    /// and may have ended when this returns.
+    pub(crate) async fn call_targeted(
+        &self,
+        (ctx, function): (&OpContext, &Function),
+        targeted: Targeted,
+    ) -> Result<AcceptedEvent, Error> {
+        if !function.begins_early {
+            return self.accept_targeted((ctx, &function.project), targeted).await;
+        }
+        let record = self.targeted_record((ctx, &function.project), targeted)?;
+        let accepted = self.engine()?.call(record, function.durable).await?;
+        Ok(self.was_accepted(accepted))
+    }
+
+    fn was_accepted(&self, accepted: nexus_engine::Accepted) -> AcceptedEvent {
+        self.parts.metrics.events_accepted(1, u64::from(accepted.duplicate));
+        AcceptedEvent { id: accepted.id, duplicate: accepted.duplicate, warning: None }
+    }
+
+    fn targeted_record(
+        &self,
+        (ctx, project): (&OpContext, &Name),
+        targeted: Targeted,
+    ) -> Result<EventRecord, Error> {
         let now_ns = self.parts.clock.now().unix_ns();
         // What lies in the blob store has a limit of its own.
         let size = size_of(&targeted.event.to_event());
@@ -106,12 +140,7 @@ impl Node {
         record.id = bytes_of(targeted.id.as_bytes());
         record.target = targeted.target;
         record.trigger = targeted.trigger;
-        let accepted = self.engine()?.accept(vec![record]).await?;
-        let accepted = accepted.first().ok_or_else(|| {
-            Error::new(Code::Internal, "the event was neither accepted nor refused")
-        })?;
-        self.parts.metrics.events_accepted(1, u64::from(accepted.duplicate));
-        Ok(AcceptedEvent { id: accepted.id, duplicate: accepted.duplicate, warning: None })
+        Ok(record)
     }
 
     pub(crate) fn event_record(

@@ -45,10 +45,13 @@ impl Node {
             }
             found => found,
         };
-        let unbegun = match self.unbegun(id).await? {
-            Some(record) => Some(record),
-            None => self.underway(id).await?,
-        };
+        let mut unbegun = self.engine()?.begun(id).await?;
+        if unbegun.is_none() {
+            unbegun = self.unbegun(id).await?;
+        }
+        if unbegun.is_none() {
+            unbegun = self.underway(id).await?;
+        }
         let known = |at: &InvocationRecord| may_know(ctx, &at.meta.project).is_some();
         let Some(record) = unbegun.filter(known) else { return found };
         let project = Name::new(&record.meta.project).ok();

@@ -70,9 +70,6 @@ impl Node {
         if let Some(record) = self.ongoing.record(id, now) {
             return Ok(Some(record));
         }
-        if let Some(record) = self.engine()?.begun(id).await? {
-            return Ok(Some(record));
-        }
         let wanted = DeliveryFilter { stands: Stands::In(id), ..DeliveryFilter::default() };
         let mut found = self.engine()?.deliveries(wanted, None, 1).await?;
         let Some(pending) = found.pop() else { return Ok(None) };

@@ -156,7 +156,11 @@ impl Node {
             trigger: String::new(),
             cause: Cause { invocation: origin.cause, depth: origin.depth, chain: origin.chain },
         };
-        let accepted = self.accept_targeted((ctx, &function.project), targeted).await?;
+        let accepted = match origin.cause {
+            // Not inside of the one that calls: it would be one more on its stack.
+            Some(_) => self.accept_targeted((ctx, &function.project), targeted).await?,
+            None => self.call_targeted((ctx, function), targeted).await?,
+        };
         let key = key_of_call(&function.project, &function.name, accepted.id);
         Ok(Waited { waiter, key })
     }

@@ -130,7 +130,8 @@ impl Driver {
 
     pub(crate) fn begun(&self, id: InvocationId) -> Option<InvocationRecord> {
         let run = self.shard.runs.get(&id)?;
-        Some(begun::so_far(run, self.parts.clock.now()))
+        let lane = &self.shard.lanes.get(run.lane).settings;
+        Some(begun::so_far((run, lane), self.parts.clock.now()))
     }
 
     /// Answers when a delivery has ended; at once where it is not unfinished.

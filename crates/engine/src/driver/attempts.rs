@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nexus_model::record::DeliveryDecision;
-use nexus_model::{Code, InvocationId};
+use nexus_model::record::{DeliveryDecision, StartedRecord};
+use nexus_model::{Code, EventId, InvocationId};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use super::outbox::Out;
 use super::{Driver, PAUSE, State, Wanted};
+use crate::engine::EarlyEnd;
 use crate::read_ahead::ReadAhead;
 use crate::scheduler::{Pick, Ticket};
 use crate::shard::{Action, Id, Verdict};
@@ -29,7 +30,8 @@ pub(crate) struct Attempts {
 }
 
 struct Attempt {
-    ticket: Ticket,
+    /// None of one that began before the driver knew of it.
+    ticket: Option<Ticket>,
     members: Vec<Id>,
     resumed: Option<InvocationId>,
 }
@@ -61,6 +63,7 @@ impl Driver {
                 Pick::GiveUp(id) => self.give_up(id),
             }
         }
+        self.shared.busy.store(self.scheduler.is_full(), Ordering::Relaxed);
     }
 
     fn deliver(&mut self, ticket: Ticket, members: Vec<Id>, waited_for: Vec<String>) {
@@ -69,6 +72,10 @@ impl Driver {
             self.scheduler.release(ticket);
             return;
         };
+        if let Some(ended) = self.shared.early.take(id.event) {
+            self.runs_already(ended, (Some(ticket), members));
+            return;
+        }
         let settings = &self.shard.lanes.get(id.lane).settings;
         let named = pending.named && pending.attempt == 1;
         let delivery = Delivery {
@@ -90,8 +97,34 @@ impl Driver {
             let delivery = complete(delivery, &log, &places).await?;
             worker.deliver(delivery).await
         });
+        let attempt = Attempt { ticket: Some(ticket), members, resumed: None };
+        self.attempts.known.insert(task.id(), attempt);
+    }
+
+    /// Waits for an attempt that began before its event was in the log.
+    fn runs_already(&mut self, ended: EarlyEnd, (ticket, members): (Option<Ticket>, Vec<Id>)) {
+        let task = self
+            .attempts
+            .tasks
+            .spawn(async move { ended.await.unwrap_or(Err(nexus_log::Error::Closed)) });
         let attempt = Attempt { ticket, members, resumed: None };
         self.attempts.known.insert(task.id(), attempt);
+    }
+
+    /// The begin of an attempt is about to be applied: of one that began early it stands right behind
+    /// the event, for which nothing is begun any more.
+    pub(super) fn begin_applies(&mut self, started: &StartedRecord) {
+        let Some(ended) = self.early_end(&started.id) else { return };
+        let (project, function) = (&started.meta.project, &started.function);
+        let lane = self.shard.lanes.find(project, function, &started.trigger);
+        let event = EventId::try_from(&started.id[..]).ok();
+        let member = event.zip(lane).map(|(event, lane)| Id { event, lane });
+        self.runs_already(ended, (None, member.into_iter().collect()));
+    }
+
+    /// What tells of the end of an attempt that began early, where the driver has not asked for it yet.
+    pub(super) fn early_end(&self, attempt: &[u8]) -> Option<EarlyEnd> {
+        self.shared.early.take(EventId::try_from(attempt).ok()?)
     }
 
     /// Whether a delivery was there when the engine started.
@@ -119,7 +152,7 @@ impl Driver {
             .tasks
             .spawn(async move { worker.resume(resume).await.map(|()| Made::Recorded) });
         self.attempts.resuming.insert(id);
-        let attempt = Attempt { ticket, members: Vec::new(), resumed: Some(id) };
+        let attempt = Attempt { ticket: Some(ticket), members: Vec::new(), resumed: Some(id) };
         self.attempts.known.insert(task.id(), attempt);
     }
 
@@ -196,7 +229,9 @@ impl Driver {
         if let Some(run) = attempt.resumed {
             self.attempts.resuming.remove(&run);
         }
-        self.attempts.ended.push((self.parts.log.durable().sequence, attempt.ticket));
+        if let Some(ticket) = attempt.ticket {
+            self.attempts.ended.push((self.parts.log.durable().sequence, ticket));
+        }
         let Some(reason) = reason else {
             // It may have been woken while it lay down to sleep.
             match attempt.resumed.filter(|run| self.is_awake(*run)) {
@@ -219,7 +254,9 @@ impl Driver {
     fn not_now(&mut self, task: TaskId, reason: &str) {
         let Some(attempt) = self.attempts.known.remove(&task) else { return };
         let now_ns = self.parts.clock.now().unix_ns();
-        self.scheduler.release(attempt.ticket);
+        if let Some(ticket) = attempt.ticket {
+            self.scheduler.release(ticket);
+        }
         for id in attempt.members {
             self.scheduler.hold(id.lane, reason, now_ns);
             self.left_over(id, 0);

@@ -106,7 +106,9 @@ impl Driver {
             Out::Close(run) => {
                 if let Some(found) = self.shard.runs.get(run) {
                     let cancelled = self.shard.is_cancelled(*run);
-                    let end = begun::end_of(found, cancelled, self.parts.clock.now());
+                    let lane = &self.shard.lanes.get(found.lane).settings;
+                    let now = self.parts.clock.now();
+                    let end = begun::end_of((found, lane), cancelled, now);
                     records.push(Record::Invocation(Box::new(end)));
                 }
             }

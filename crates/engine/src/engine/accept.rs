@@ -82,16 +82,19 @@ struct Sorted {
     contested: Vec<(usize, Candidate)>,
 }
 
+/// What is reserved for an event that is about to be appended.
+pub(super) type Reserved = (DedupKey, (EventId, Timestamp));
+
 /// Reserved candidates on their way to the disk. Whoever waits for them may go away: they are
 /// settled all the same.
-struct Appending {
+pub(super) struct Appending {
     inner: Arc<Inner>,
-    reserved: Vec<(DedupKey, (EventId, Timestamp))>,
+    reserved: Vec<Reserved>,
     /// `None` when they are settled.
     append: Option<Append>,
 }
 
-type Append = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+pub(super) type Append = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Appending {
     fn new(inner: &Arc<Inner>, fresh: Vec<Candidate>) -> Self {
@@ -108,6 +111,11 @@ impl Appending {
             }
         };
         Appending { inner: Arc::clone(inner), reserved, append }
+    }
+
+    /// What appends events for which something is reserved.
+    pub(super) fn of(inner: &Arc<Inner>, reserved: Vec<Reserved>, append: Append) -> Self {
+        Appending { inner: Arc::clone(inner), reserved, append: Some(append) }
     }
 }
 
@@ -211,7 +219,7 @@ impl Inner {
     }
 
     /// Ends reservations: the events are in the log, or they are not.
-    fn settle(&self, reserved: &[(DedupKey, (EventId, Timestamp))], durable: bool) {
+    pub(super) fn settle(&self, reserved: &[Reserved], durable: bool) {
         for (key, event) in reserved {
             self.shared.dedup.settle(*key, durable.then_some(*event));
             if !durable {

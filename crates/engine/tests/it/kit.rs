@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_engine::{
-    Delivery, DeliveryKey, Engine, EngineConfig, EngineParts, Error, Made, Resume, Worker,
+    Delivery, DeliveryKey, Early, Engine, EngineConfig, EngineParts, Error, Made, Resume, Worker,
 };
 use nexus_log::{Log, LogConfig, RealDisk};
 use nexus_model::record::{
@@ -22,7 +22,8 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
 }
 
-/// Does what the subject of the event says: `ok`, `refuse`, or `hold` until it is let go.
+/// Does what the subject of the event says: `ok`, `refuse`, `hold` until it is let go, or `break` down
+/// in an attempt that began early.
 pub(crate) struct Obedient {
     log: Log,
     clock: Arc<ManualClock>,
@@ -104,12 +105,53 @@ impl Obedient {
 #[async_trait]
 impl Worker for Obedient {
     async fn deliver(&self, delivery: Delivery) -> Result<Made, nexus_log::Error> {
+        self.make(delivery, None).await
+    }
+
+    async fn call(&self, delivery: Delivery, early: Arc<Early>) -> Result<Made, nexus_log::Error> {
+        self.make(delivery, Some(early)).await
+    }
+
+    async fn resume(&self, _: Resume) -> Result<(), nexus_log::Error> {
+        Ok(())
+    }
+
+    fn cancel(&self, invocation: InvocationId) {
+        if let Some(struck) = self.running.lock().unwrap().get(&invocation) {
+            struck.notify_one();
+        }
+    }
+
+    async fn fetch(&self, _: &Body) -> Option<Bytes> {
+        None
+    }
+}
+
+impl Obedient {
+    async fn append(&self, early: Option<&Early>, record: Record) -> Result<(), nexus_log::Error> {
+        let record = match early {
+            Some(early) => match early.append_first(record).await {
+                Ok(appended) => return appended,
+                Err(record) => record,
+            },
+            None => record,
+        };
+        self.log.append(vec![record]).await.map(drop)
+    }
+
+    async fn make(
+        &self,
+        delivery: Delivery,
+        early: Option<Arc<Early>>,
+    ) -> Result<Made, nexus_log::Error> {
+        let early = early.as_deref();
         if self.closed.load(Ordering::SeqCst) {
             self.turned_away.fetch_add(1, Ordering::SeqCst);
             return Ok(Made::NotNow("it is closed".to_owned()));
         }
         let key = &delivery.key;
-        let id: InvocationId = self.mint.mint(Partition::of(&key.project, ""));
+        let fresh = || self.mint.mint(Partition::of(&key.project, ""));
+        let id: InvocationId = delivery.invocation.unwrap_or_else(fresh);
         let event = delivery.events[0].clone().unwrap();
         assert_eq!(event.event_id(), Some(key.event));
         self.given.lock().unwrap().push(event.event.id.clone());
@@ -131,10 +173,17 @@ impl Worker for Obedient {
             started_ns: self.clock.now().unix_ns(),
             ..StartedRecord::default()
         };
-        self.log.append(vec![Record::Started(started)]).await?;
+        let subject = event.event.subject.as_deref();
+        // What ends at once has no begin of its own.
+        if early.is_none() || matches!(subject, Some("hold" | "break")) {
+            self.append(early, Record::Started(started)).await?;
+        }
+        if early.is_some() && subject == Some("break") {
+            return Err(nexus_log::Error::Closed);
+        }
         self.suspects.lock().unwrap().push(delivery.suspect);
         self.attempts.fetch_add(1, Ordering::SeqCst);
-        let status = match event.event.subject.as_deref() {
+        let status = match subject {
             Some("hold") => self.hold(&struck).await,
             Some("refuse") => Status::Refused,
             _ if self.refuses.load(Ordering::SeqCst) => Status::Refused,
@@ -154,21 +203,8 @@ impl Worker for Obedient {
             ended_ns: self.clock.now().unix_ns(),
             ..InvocationRecord::default()
         };
-        self.log.append(vec![Record::Invocation(Box::new(record))]).await.map(|_| Made::Recorded)
-    }
-
-    async fn resume(&self, _: Resume) -> Result<(), nexus_log::Error> {
-        Ok(())
-    }
-
-    fn cancel(&self, invocation: InvocationId) {
-        if let Some(struck) = self.running.lock().unwrap().get(&invocation) {
-            struck.notify_one();
-        }
-    }
-
-    async fn fetch(&self, _: &Body) -> Option<Bytes> {
-        None
+        let record = Record::Invocation(Box::new(record));
+        self.append(early, record).await.map(|()| Made::Recorded)
     }
 }
 

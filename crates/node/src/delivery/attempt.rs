@@ -1,9 +1,10 @@
 //! One attempt with what is known of it, and the records around it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_engine::{Delivery, INVOKE_TYPE, Made, Resume, batch_failures};
+use nexus_engine::{Delivery, Early, INVOKE_TYPE, Made, Resume, batch_failures};
 use nexus_exec::CallContext;
 use nexus_model::record::{
     EventRecord, Failure, InvocationRecord, Level, Meta, Record, StartedRecord, Status, Trigger,
@@ -24,7 +25,12 @@ pub(super) struct Attempt {
     pub(super) events: Vec<Arc<EventRecord>>,
     /// How often it has gone on from its journal.
     pub(super) resumes: u32,
+    /// Its event, where that is not in the log yet.
+    pub(super) early: Option<Arc<Early>>,
 }
+
+/// How long an attempt waits for a slot of the node: as long as it takes, for practical purposes.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What the record of a begin holds beside what is known of the delivery.
 pub(super) struct Moment {
@@ -59,13 +65,13 @@ impl Node {
                 None => self.parts.log.event(event).await?.map(Arc::new),
             };
             let Some(found) = found else {
-                let attempt = Attempt { delivery, id, events: Vec::new(), resumes: 0 };
+                let attempt = Attempt { delivery, id, events: Vec::new(), resumes: 0, early: None };
                 let gone = Error::new(Code::Gone, "the event was removed by retention");
                 return Ok(Err((attempt, gone)));
             };
             events.push(found);
         }
-        Ok(Ok(Attempt { delivery, id, events, resumes: 0 }))
+        Ok(Ok(Attempt { delivery, id, events, resumes: 0, early: None }))
     }
 
     /// Records an attempt that never ran.
@@ -150,6 +156,11 @@ impl Attempt {
     /// How many links led to it; of a batch that of the event with the most.
     fn chain(&self) -> u32 {
         self.events.iter().map(|event| event.links()).max().unwrap_or(0)
+    }
+
+    /// How long it waits for a slot. What is on no disk does not wait.
+    pub(super) fn patience(&self) -> Duration {
+        if self.early.is_some() { Duration::ZERO } else { PATIENCE }
     }
 
     /// Whether a function waits for it.
