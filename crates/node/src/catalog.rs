@@ -316,7 +316,7 @@ impl Snapshot {
             running: before.as_ref().map(|at| Arc::clone(&at.running)).unwrap_or_default(),
             loaded: ArcSwapOption::new(same_version.and_then(|at| at.loaded.load_full())),
             durable: declared.spec.config.durable,
-            begins_early: begins_early(&declared.spec),
+            begins_early: begins_early(declared.spec),
             calls: CallPolicy::of(declared.spec, policy_before).map(Arc::new),
             doors: doors.into_iter().map(Arc::new).collect(),
         });

@@ -6,6 +6,9 @@
 //!                 └──────────── waits, at most RESULT_WAIT_MAX ────────────┘
 //!                                                     └─ NX5014, with the invocation
 //! ```
+//!
+//! Where nothing is in the way the engine runs it at once, and its event is on disk with what is
+//! recorded of it first: [`nexus_engine::Engine::call`].
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -104,13 +104,8 @@ impl Driver {
                 self.settle(*id, &verdict, records).await?;
             }
             Out::Close(run) => {
-                if let Some(found) = self.shard.runs.get(run) {
-                    let cancelled = self.shard.is_cancelled(*run);
-                    let lane = &self.shard.lanes.get(found.lane).settings;
-                    let now = self.parts.clock.now();
-                    let end = begun::end_of((found, lane), cancelled, now);
-                    records.push(Record::Invocation(Box::new(end)));
-                }
+                let end = self.end_of(*run);
+                records.extend(end.map(|end| Record::Invocation(Box::new(end))));
             }
             Out::Cron(lane, cron, scheduled) => {
                 let key = self.shard.key(Id { event: EventId::from_bytes([0; 16]), lane: *lane });
@@ -283,6 +278,13 @@ impl Driver {
         if let Some(body) = body.filter(|body| !body.blob.is_empty()) {
             body.inline = self.parts.worker.fetch(body).await.unwrap_or_default();
         }
+    }
+
+    fn end_of(&self, run: InvocationId) -> Option<InvocationRecord> {
+        let found = self.shard.runs.get(&run)?;
+        let lane = &self.shard.lanes.get(found.lane).settings;
+        let now = self.parts.clock.now();
+        Some(begun::end_of((found, lane), self.shard.is_cancelled(run), now))
     }
 
     fn decision(&self, id: Id, verdict: &Verdict) -> DeliveryRecord {

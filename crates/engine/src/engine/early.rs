@@ -55,7 +55,7 @@ pub struct Early {
 }
 
 struct Unsent {
-    event: EventRecord,
+    event: Box<EventRecord>,
     ended: EarlyEnd,
 }
 
@@ -88,7 +88,7 @@ impl Early {
         let (log, shared) = (self.inner.log.clone(), self.inner.shared.clone());
         shared.early.lock().insert(id, ended);
         let append = Box::pin(async move {
-            let appended = log.append(vec![Record::Event(event), record]).await;
+            let appended = log.append(vec![Record::Event(*event), record]).await;
             if appended.is_err() {
                 drop(shared.early.take(id));
             }
@@ -119,7 +119,7 @@ impl Early {
     fn take_back(&self) -> Option<EventRecord> {
         let Unsent { event, .. } = self.unsent()?;
         self.inner.settle(&[self.reserved], false);
-        Some(event)
+        Some(*event)
     }
 }
 
@@ -155,9 +155,9 @@ impl Engine {
     /// # Errors
     /// Like [`accept`](Self::accept).
     pub async fn call(&self, event: EventRecord, durable: bool) -> Result<Accepted, Error> {
-        let (early, ended) = match self.early(event) {
+        let (early, ended) = match self.early(Box::new(event)) {
             Ok(early) => early,
-            Err(event) => return self.accept_one(event).await,
+            Err(event) => return self.accept_one(*event).await,
         };
         let accepted = Accepted { id: early.event(), duplicate: false };
         let run = self.clone().run_early(Arc::clone(&early), (ended, durable));
@@ -185,7 +185,10 @@ impl Engine {
     }
 
     /// Reserves what accepting an event takes; gives it back where it has to be accepted first.
-    fn early(&self, event: EventRecord) -> Result<(Arc<Early>, oneshot::Sender<Ran>), EventRecord> {
+    fn early(
+        &self,
+        event: Box<EventRecord>,
+    ) -> Result<(Arc<Early>, oneshot::Sender<Ran>), Box<EventRecord>> {
         let shared = &self.inner.shared;
         let full = shared.pending.load(Ordering::Relaxed) >= self.inner.pending_max;
         if full || shared.busy.load(Ordering::Relaxed) || self.inner.stop.is_cancelled() {
@@ -238,7 +241,7 @@ impl Early {
             attempt: 1,
             batch: Vec::new(),
             batched: false,
-            events: vec![Some(Arc::new(event.clone()))],
+            events: vec![Some(Arc::new(EventRecord::clone(event)))],
             invocation: Some(InvocationId::from_bytes(*id.as_bytes())),
             durable,
             suspect: false,

@@ -78,7 +78,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(peer: Peer, owing: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(peer: Peer, owing: Arc<AtomicU32>) -> Self {
         Connection {
             peer,
             http1: AtomicBool::new(false),

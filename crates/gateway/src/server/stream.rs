@@ -178,3 +178,64 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         self.inner.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::super::registry::Peer;
+    use super::*;
+
+    fn pair(owing: &Arc<AtomicU32>) -> (Stream<DuplexStream>, Arc<Connection>, DuplexStream) {
+        let peer = Peer::new(IpAddr::from([127, 0, 0, 1]), false);
+        let connection = Arc::new(Connection::new(peer, Arc::clone(owing)));
+        let (ours, theirs) = tokio::io::duplex(1024);
+        (Stream::new(ours, Arc::clone(&connection)), connection, theirs)
+    }
+
+    #[tokio::test]
+    async fn the_first_write_of_an_answer_steps_back_once_where_others_owe_one() {
+        let owing = Arc::default();
+        let (mut stream, connection, mut client) = pair(&owing);
+        let (_, other, _other_client) = pair(&owing);
+        let mut write = async |wakes: bool, text: &[u8]| {
+            let mut writing = Box::pin(stream.write_all(text));
+            assert_eq!(futures::poll!(&mut writing).is_pending(), wakes);
+            // It has woken itself.
+            writing.await.unwrap();
+            let mut read = vec![0; text.len()];
+            client.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, text);
+            stream.flush().await.unwrap();
+        };
+        let first = connection.begin();
+        assert!(!connection.others_owe());
+        write(false, b"alone").await;
+        drop(first);
+
+        let (second, others) = (connection.begin(), other.begin());
+        assert!(connection.others_owe() && other.others_owe());
+        write(true, b"with another one").await;
+        assert!(!other.others_owe(), "the first one is settled");
+        write(true, b"the next piece of the same answer").await;
+        drop((second, others));
+        other.settle();
+        let third = connection.begin();
+        write(false, b"alone again").await;
+        drop(third);
+        assert_eq!(owing.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_goes_owes_nothing() {
+        let owing = Arc::default();
+        let (stream, connection, _client) = pair(&owing);
+        drop(connection.begin());
+        assert_eq!(owing.load(std::sync::atomic::Ordering::Relaxed), 1);
+        drop((stream, connection));
+        assert_eq!(owing.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+}
