@@ -82,8 +82,9 @@ impl Node {
         let job = Arc::new(Job::new(request, ctx.principal.to_string()));
         {
             let mut jobs = lock(&self.replays);
-            if jobs.len() >= limits::REPLAYS_RUNNING_MAX {
-                let detail = format!("{} batches of replays run already, the limit", jobs.len());
+            let running = jobs.values().filter(|job| job.goes_on()).count();
+            if running >= limits::REPLAYS_RUNNING_MAX {
+                let detail = format!("{running} batches of replays run already, the limit");
                 return Err(Error::new(Code::Overloaded, detail)
                     .with_hint("wait for one to end, or cancel one: nexus replays"));
             }

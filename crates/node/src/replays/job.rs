@@ -76,6 +76,11 @@ impl Job {
         Job { request, principal, order, progress, writing: tokio::sync::Mutex::default() }
     }
 
+    /// Whether it has not ended. Its report may still be on its way to the store then.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.tally().state, ReplayState::Running | ReplayState::Paused)
+    }
+
     /// How far it is now.
     pub(super) fn tally(&self) -> Tally {
         let progress = lock(&self.progress);
