@@ -1,8 +1,6 @@
 //! Invocations that have begun and did not end by themselves, or not yet, in the form of a record.
 
-use nexus_model::record::{
-    Failure, Input, InvocationRecord, Level, StartedRecord, Status, Trigger, input,
-};
+use nexus_model::record::{Failure, Input, InvocationRecord, StartedRecord, Status, input};
 use nexus_model::{Code, Timestamp};
 
 use crate::settings::Settings;
@@ -43,27 +41,14 @@ pub(crate) fn so_far((run, lane): (&Run, &Settings), now: Timestamp) -> Invocati
 }
 
 fn record((run, lane): (&Run, &Settings), status: Status, now: Timestamp) -> InvocationRecord {
-    let started = &run.started;
-    let ended_ns = now.unix_ns();
+    let (started, at_ns) = (&run.started, now.unix_ns());
     let mut record = InvocationRecord {
-        id: started.id.clone(),
-        meta: started.meta.clone(),
-        function: started.function.clone(),
-        version: started.version.clone(),
-        attempt: started.attempt,
-        trigger_name: started.trigger.clone(),
-        resumes: started.resumes,
-        batch: started.batch.clone(),
-        accepted_ns: started.started_ns,
-        ended_ns,
+        status: status.into(),
         input: input_of(started, lane),
         pieces: run.pieces.clone(),
-        ..InvocationRecord::default()
+        ..started.invocation(at_ns)
     };
-    record.timings.total_ns = u64::try_from(ended_ns - started.started_ns).unwrap_or(0);
-    record.set_trigger(Trigger::Event);
-    record.set_status(status);
-    record.set_level(Level::None);
+    record.timings.total_ns = u64::try_from(at_ns - started.started_ns).unwrap_or(0);
     record
 }
 

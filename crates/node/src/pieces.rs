@@ -11,18 +11,25 @@ use crate::bodies::Lost;
 use crate::{Error, Node, redact};
 
 impl Node {
-    /// The pieces at these places, one after the other.
+    /// The pieces at these places, one after the other. Those that are encrypted are opened for a run of
+    /// `opens`, and for nobody else: what is shown of a recording is what redaction left of it, and pieces
+    /// are not redacted.
     pub(crate) async fn pieces(
         &self,
-        (project, id): (&Name, InvocationId),
         sequences: &[u64],
+        opens: Option<(&Name, InvocationId)>,
     ) -> Result<Bytes, Error> {
         let mut pieces = BytesMut::new();
         for sequence in sequences {
             let record = self.piece(*sequence).await?;
-            pieces.extend_from_slice(&match record.sealed {
-                true => self.opened_piece((project, id), &record).await?,
-                false => record.bytes.inline,
+            pieces.extend_from_slice(&match (record.sealed, opens) {
+                (false, _) => record.bytes.inline,
+                (true, Some(run)) => self.opened_piece(run, &record).await?,
+                (true, None) => {
+                    let detail = "the function redacts its recordings: until it has ended by itself \
+                        its journal is only kept encrypted";
+                    return Err(Error::new(Code::NotReplayable, detail));
+                }
             });
         }
         Ok(pieces.freeze())
@@ -67,18 +74,8 @@ impl Node {
     }
 
     async fn journal_of(&self, record: &InvocationRecord) -> Result<Bytes, Error> {
-        let mut pieces = BytesMut::new();
-        for sequence in &record.pieces {
-            let piece = self.piece(*sequence).await?;
-            if piece.sealed {
-                // What is shown of a recording is what redaction left of it, and pieces are not redacted.
-                let detail = "the function redacts its recordings: until it has ended by itself its \
-                    journal is only kept encrypted";
-                return Err(Error::new(Code::NotReplayable, detail));
-            }
-            pieces.extend_from_slice(&piece.bytes.inline);
-        }
-        let partial = Partial::decode(&pieces.freeze()).map_err(|error| {
+        let pieces = self.pieces(&record.pieces, None).await?;
+        let partial = Partial::decode(&pieces).map_err(|error| {
             Error::new(Code::BadJournal, format!("its journal cannot be read: {error}"))
                 .with_source(error)
         })?;

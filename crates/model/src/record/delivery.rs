@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::Meta;
+use super::{InvocationRecord, Level, Meta, Trigger};
 
 /// A durable or asynchronous invocation began.
 #[derive(Clone, PartialEq, Message)]
@@ -46,6 +46,28 @@ pub struct StartedRecord {
     /// Of a durable invocation: its input is a batch, even of one event.
     #[prost(bool, tag = "12")]
     pub batched: bool,
+}
+
+impl StartedRecord {
+    /// What this says of the invocation, as its record at `at_ns`: without a status, an input and
+    /// everything that only its run would tell.
+    pub fn invocation(&self, at_ns: i64) -> InvocationRecord {
+        InvocationRecord {
+            id: self.id.clone(),
+            meta: self.meta.clone(),
+            function: self.function.clone(),
+            version: self.version.clone(),
+            attempt: self.attempt,
+            trigger: Trigger::Event.into(),
+            trigger_name: self.trigger.clone(),
+            resumes: self.resumes,
+            batch: self.batch.clone(),
+            accepted_ns: self.started_ns,
+            ended_ns: at_ns,
+            level: Level::None.into(),
+            ..InvocationRecord::default()
+        }
+    }
 }
 
 /// A resource that the engine depends on (a function with its triggers) as of one revision.

@@ -113,26 +113,12 @@ fn failure_of(error: &Error) -> Failure {
 
 /// The end of an invocation that cannot go on. Trying it again would do again what it has done.
 pub(super) fn broken_off(resume: &Resume, now: Timestamp, error: &Error) -> InvocationRecord {
-    let started = &resume.started;
-    let mut record = InvocationRecord {
-        id: started.id.clone(),
-        meta: started.meta.clone(),
-        function: started.function.clone(),
-        version: started.version.clone(),
-        attempt: started.attempt,
-        accepted_ns: started.started_ns,
-        ended_ns: now.unix_ns(),
+    InvocationRecord {
+        status: Status::Refused.into(),
         failure: Some(failure_of(error)),
         not_replayable: "it did not end by itself".to_owned(),
-        trigger_name: started.trigger.clone(),
-        resumes: started.resumes,
-        batch: started.batch.clone(),
-        ..InvocationRecord::default()
-    };
-    record.set_trigger(Trigger::Event);
-    record.set_status(Status::Refused);
-    record.set_level(Level::None);
-    record
+        ..resume.started.invocation(now.unix_ns())
+    }
 }
 
 impl Attempt {

@@ -72,7 +72,7 @@ impl Node {
         cancel: &Cancel,
     ) -> Result<Ready, Error> {
         let (project, _) = names_of(&resume.key)?;
-        let pieces = self.pieces((&project, resume.invocation), &resume.pieces).await?;
+        let pieces = self.pieces(&resume.pieces, Some((&project, resume.invocation))).await?;
         let began = Timestamp::from_unix_ns(resume.started.started_ns);
         let delivery = delivery_of(resume);
         let mut attempt = self.attempt(delivery).await?.map_err(|(_, gone)| gone)?;
