@@ -11,6 +11,8 @@ const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// The official SDKs of CloudEvents: the tests use them as clients.
 const CLOUDEVENTS_PYTHON: &str = "cloudevents==2.2.0";
 const CLOUDEVENTS_NODE: &str = "cloudevents@10.0.0";
+/// Prometheus' own library reads our metrics in the tests.
+const PROMETHEUS_PYTHON: &str = "prometheus_client==0.26.0";
 /// Explores the API; the other checks its document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const OPENAPI_VALIDATOR: &str = "openapi-spec-validator==0.9.0";
@@ -262,8 +264,11 @@ fn cargo_tool(workspace: &Workspace, tool: Tool) -> Need {
 }
 
 fn python(workspace: &Workspace) -> Vec<Need> {
-    let mut import = workspace.command("python3");
-    import.args(["-c", "import cloudevents.core"]);
+    let imports = |module: &str| {
+        let mut import = workspace.command("python3");
+        import.args(["-c", &format!("import {module}")]);
+        shell::output(&mut import).is_ok()
+    };
     vec![
         Need {
             name: "componentize-py",
@@ -274,8 +279,14 @@ fn python(workspace: &Workspace) -> Vec<Need> {
         Need {
             name: "cloudevents for Python",
             why: "a client in the tests",
-            present: shell::output(&mut import).is_ok(),
+            present: imports("cloudevents.core"),
             install: vec![pip(workspace, CLOUDEVENTS_PYTHON)],
+        },
+        Need {
+            name: "prometheus_client for Python",
+            why: "reads the metrics in the tests",
+            present: imports("prometheus_client"),
+            install: vec![pip(workspace, PROMETHEUS_PYTHON)],
         },
     ]
 }

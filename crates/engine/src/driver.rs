@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_log::{Entry, Position};
-use nexus_model::record::Record;
+use nexus_model::record::{DeliveryDecision, Record};
 use nexus_model::{EventId, InvocationId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -54,6 +54,10 @@ pub(crate) type Question = Box<dyn FnOnce(&mut Driver) + Send + Sync>;
 pub(crate) struct Shared {
     pub(crate) pending: Arc<AtomicUsize>,
     pub(crate) schedules: Arc<AtomicUsize>,
+    /// Dead letters.
+    pub(crate) dead: Arc<AtomicUsize>,
+    /// Deliveries that were given up since the start.
+    pub(crate) died: Arc<AtomicU64>,
     pub(crate) dedup: Arc<Dedup>,
     pub(crate) queues: Arc<Queues>,
     /// The last record that a checkpoint on disk holds.
@@ -312,6 +316,9 @@ impl Driver {
                     self.cancel_again(id);
                 }
                 Action::Forget(id, ended) => {
+                    if ended.decision == Some(DeliveryDecision::Dead) {
+                        self.shared.died.fetch_add(1, Ordering::Relaxed);
+                    }
                     self.scheduler.forget(id, now_ns);
                     self.count(id);
                     self.report_ended(id, ended);
@@ -337,6 +344,7 @@ impl Driver {
         }
         self.shared.pending.store(self.shard.pending(), Ordering::Relaxed);
         self.shared.schedules.store(self.shard.schedules.len(), Ordering::Relaxed);
+        self.shared.dead.store(self.shard.dead.len(), Ordering::Relaxed);
     }
 
     /// Appends the end of an invocation that nobody runs, once: it may have been cancelled twice, or

@@ -148,6 +148,16 @@ impl Engine {
         self.inner.shared.pending.load(Ordering::Relaxed)
     }
 
+    /// How many dead letters there are.
+    pub fn dead(&self) -> usize {
+        self.inner.shared.dead.load(Ordering::Relaxed)
+    }
+
+    /// How many deliveries were given up since the engine started.
+    pub fn died(&self) -> u64 {
+        self.inner.shared.died.load(Ordering::Relaxed)
+    }
+
     /// Unfinished deliveries by event, at most `limit`, after `after`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub(crate) mod end;
 mod key;
+mod open_files;
 mod token;
 
 use std::net::{SocketAddr, TcpListener};
@@ -190,6 +191,8 @@ impl Server {
     /// Starts everything; requests are answered when it returns.
     pub(crate) async fn start(start: Start) -> Result<Server, Error> {
         let config = start.config;
+        let listeners = [&config.ingress.connections, &config.api.connections];
+        open_files::raise(listeners.map(|at| at.open_max as u64).iter().sum());
         let data = absolute(&config.data)?;
         let lock = lock(&data)?;
         let ingress = bind(config.ingress.listen, "functions")?;

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::Method;
 use nexus_model::resource::{FunctionSpec, ProjectSpec, RouteAuth, TriggerSpec, World};
 use nexus_model::{Code, Digest, Name, Partition, VersionId};
+use nexus_observe::FunctionMetrics;
 use serde::{Deserialize, Serialize};
 
 use crate::buckets::Buckets;
@@ -33,6 +34,8 @@ pub(crate) struct Function {
     pub(crate) concurrency: u32,
     /// How many run; shared with the entries before and after a change.
     pub(crate) running: Arc<AtomicU32>,
+    /// What is counted for it; shared likewise, and gone with its last entry.
+    pub(crate) metrics: Arc<FunctionMetrics>,
     /// What is needed to run it, once it was called.
     pub(crate) loaded: ArcSwapOption<Loaded>,
     /// Its journal is kept while it runs: the engine calls it.
@@ -314,6 +317,7 @@ impl Snapshot {
             current: declared.current,
             concurrency: declared.spec.config.concurrency.unwrap_or(0),
             running: before.as_ref().map(|at| Arc::clone(&at.running)).unwrap_or_default(),
+            metrics: before.as_ref().map(|at| Arc::clone(&at.metrics)).unwrap_or_default(),
             loaded: ArcSwapOption::new(same_version.and_then(|at| at.loaded.load_full())),
             durable: declared.spec.config.durable,
             begins_early: begins_early(declared.spec),

@@ -16,9 +16,10 @@
 //!   why.rs, decisions.rs                                   where they are, and what they came to
 //!   host.rs       what guests may do to the world, with calls.rs, state.rs and durable.rs
 //!   deploy.rs, resources.rs, functions.rs, triggers.rs, schemas.rs, secrets.rs   what is declared
+//!   state_views.rs, state_edits.rs                         state of functions, from outside
 //!   sessions.rs   browsers that sign in
 //!   emit.rs, history.rs, log_lines.rs, follow.rs, replay.rs  what happened and what ran
-//!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs          the same as a whole
+//!   stats.rs, search.rs, graph.rs, changes.rs, nodes.rs, metrics.rs  the same as a whole
 //!   debug.rs, profile.rs                                   looking into what ran
 //!   collect.rs    what nobody refers to any more
 //!   compare.rs, replays.rs, suites.rs, cases.rs            other versions in what ran
@@ -65,6 +66,7 @@ mod keys;
 mod loaded;
 mod log_lines;
 mod memory;
+mod metrics;
 mod missing;
 mod node;
 mod nodes;

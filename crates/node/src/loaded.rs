@@ -9,7 +9,6 @@ use nexus_model::resource::{
     EnvValue, FunctionConfig, Kind, RecordPolicy, ResourceKey, VersionSpec, World,
 };
 use nexus_model::{Code, Digest, Name, VersionId, limits};
-use nexus_observe::FunctionMetrics;
 
 use crate::catalog::{Current, Function};
 use crate::egress::Egress;
@@ -29,7 +28,6 @@ pub(crate) struct Loaded {
     pub(crate) redactor: Option<Redactor>,
     pub(crate) egress: Egress,
     pub(crate) prepared: Arc<dyn Prepared>,
-    pub(crate) metrics: Arc<FunctionMetrics>,
     /// Seconds since the node's start at the last use; for unloading what is idle.
     pub(crate) used_s: AtomicU64,
 }
@@ -163,7 +161,6 @@ impl Node {
             redactor,
             egress: Egress::new(&config.allow_hosts, self.config.mode),
             prepared,
-            metrics: self.parts.metrics.function(project.as_str(), spec.function.as_str()),
             used_s: AtomicU64::new(self.started.elapsed().as_secs()),
         })
     }

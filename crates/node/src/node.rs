@@ -43,11 +43,6 @@ const CHECKPOINT_RECORDS: u64 = 50_000;
 /// The engine's checkpoint in its folder.
 pub const CHECKPOINT_FILE: &str = "engine.checkpoint";
 
-/// Name, help text, and how it is read.
-type Gauge = (&'static str, &'static str, fn(&Node) -> u64);
-/// A number that the log counts: its name, what it means, where it stands.
-type Counted = (&'static str, &'static str, fn(nexus_log::LogCounts) -> u64);
-
 /// The application layer of one server: one method per use case.
 pub struct Node {
     pub(crate) config: NodeConfig,
@@ -86,7 +81,7 @@ pub struct Node {
     pub(crate) sessions: std::sync::Mutex<Sessions>,
     pub(crate) chains: Chains,
     pub(crate) ongoing: Ongoing,
-    engine: OnceLock<Engine>,
+    pub(crate) engine: OnceLock<Engine>,
     draining: AtomicBool,
     /// Said to stop soon: not ready, and all else goes on.
     pub(crate) leaving: AtomicBool,
@@ -150,6 +145,8 @@ impl Node {
         node.tasks.service("interrupted replays", async move { at.go_on_replays().await });
         let at = Arc::clone(&node);
         node.tasks.service("debug sessions", async move { at.debug_sweep_loop().await });
+        let at = Arc::clone(&node);
+        node.tasks.service("measure blobs", async move { at.measure_blobs().await });
         Ok(node)
     }
 
@@ -315,57 +312,6 @@ impl Node {
         if let Err(error) = self.parts.log.flush().await {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to flush the log");
         }
-    }
-
-    fn register_metrics(self: &Arc<Self>) {
-        let gauges: [Gauge; 8] = [
-            ("nexus_memory_bytes", "Memory of the process that is in no file, in bytes", |node| {
-                node.memory.used()
-            }),
-            ("nexus_memory_max_bytes", "Memory above which no call begins, in bytes", |node| {
-                node.memory.max()
-            }),
-            ("nexus_calls_waiting", "Calls that wait for a slot", |node| {
-                node.admission.waiting() as u64
-            }),
-            ("nexus_instances_running", "Instances running", |node| {
-                node.parts.runtime.stats().running
-            }),
-            ("nexus_components_loaded", "Components mapped", |node| {
-                node.parts.runtime.stats().loaded
-            }),
-            ("nexus_components_compiling", "Components that wait to be compiled", |node| {
-                lock(&node.compiling).len() as u64
-            }),
-            ("nexus_result_cache_bytes", "Results kept for later calls, in bytes", |node| {
-                node.results.bytes() as u64
-            }),
-            ("nexus_deliveries_pending", "Deliveries that are not finished", |node| {
-                node.engine.get().map_or(0, |engine| engine.pending() as u64)
-            }),
-        ];
-        for (name, help, read) in gauges {
-            let node = Arc::downgrade(self);
-            let read = move || node.upgrade().map_or(0, |node| read(&node));
-            self.parts.metrics.gauge(name, help, read);
-        }
-        let counters: [Counted; 4] = [
-            ("nexus_recordings_lost", "Recordings dropped under pressure", |log| {
-                log.recordings_lost
-            }),
-            ("nexus_log_commits", "Group commits of the log", |log| log.commits),
-            ("nexus_log_records", "Records in these commits", |log| log.records),
-            ("nexus_log_restarts", "Failed writes or syncs of the log", |log| log.restarts),
-        ];
-        for (name, help, of) in counters {
-            let log = self.parts.log.clone();
-            self.parts.metrics.counter(name, help, move || of(log.counts()));
-        }
-        let log = self.parts.log.clone();
-        let bytes = move || log.file_bytes();
-        self.parts.metrics.gauge("nexus_log_bytes", "Bytes of the log's files", bytes);
-        let metrics = self.parts.metrics.clone();
-        self.parts.log.observe_appends(move |took| metrics.log_appended(took));
     }
 
     /// Needs the whole server: numbers about the log are about all projects.

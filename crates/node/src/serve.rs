@@ -328,13 +328,16 @@ impl Finished {
     /// The record, redacted, with its large parts still inside.
     fn record(self) -> Written {
         let loaded = Arc::clone(&self.facts.loaded);
+        let function = Arc::clone(&self.facts.function);
         let mut record = self.facts.record(self.ended, self.at);
-        self.node.parts.metrics.invocation_ended(
-            &loaded.metrics,
-            record.status(),
-            Duration::from_nanos(record.timings.total_ns),
-            !record.cold.is_empty(),
-        );
+        let ended = nexus_observe::Ended {
+            project: function.project.as_str(),
+            function: function.name.as_str(),
+            status: record.status(),
+            duration: Duration::from_nanos(record.timings.total_ns),
+            cold: !record.cold.is_empty(),
+        };
+        self.node.parts.metrics.invocation_ended(&function.metrics, &ended);
         if let Some(redactor) = &loaded.redactor {
             redactor.apply(&mut record);
         }

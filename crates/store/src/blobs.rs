@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -64,6 +64,26 @@ struct Inner {
     sequence: AtomicU64,
     /// Held while a blob's age decides something: one that is put again is not collected meanwhile.
     aging: Mutex<()>,
+    /// Held while a blob comes or goes.
+    measured: Mutex<Measured>,
+}
+
+/// How much there is, as far as it was looked at.
+#[derive(Debug, Default)]
+struct Measured {
+    /// Folders that were looked through, from the first on.
+    shards: u16,
+    /// The sizes of the blobs in them.
+    bytes: u64,
+}
+
+impl Measured {
+    /// Takes down that a blob's file has another size; 0 stands for none.
+    fn changed(&mut self, shard: u8, [before, now]: [u64; 2]) {
+        if u16::from(shard) < self.shards {
+            self.bytes = (self.bytes + now).saturating_sub(before);
+        }
+    }
 }
 
 impl Blobs {
@@ -83,6 +103,7 @@ impl Blobs {
                 incoming,
                 sequence: AtomicU64::new(0),
                 aging: Mutex::default(),
+                measured: Mutex::default(),
             }),
         })
     }
@@ -151,6 +172,22 @@ impl Blobs {
         self.blocking("list blobs", move |inner| inner.list(after, limit)).await
     }
 
+    /// Looks once how much there is; from then on [`file_bytes`](Self::file_bytes) knows it. Takes as
+    /// long as listing them all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn measure(&self) -> Result<(), Error> {
+        self.blocking("measure blobs", Inner::measure).await
+    }
+
+    /// The sizes of all blobs together; `None` before they were [measured](Self::measure). Reads no
+    /// folder.
+    pub fn file_bytes(&self) -> Option<u64> {
+        let measured = self.inner.measured();
+        (measured.shards > u16::from(u8::MAX)).then_some(measured.bytes)
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -182,26 +219,38 @@ impl Inner {
         // Young before it is compared: a collector must not take it in between.
         let there = self.touch(&path)?;
         if !there || !holds(&path, bytes)? {
-            self.write(&path, shard, bytes)?;
+            self.write(digest, shard, bytes)?;
         }
         // Also for a blob that was there: whoever put it may not have come this far yet.
         sync_dir(shard)?;
         Ok(digest)
     }
 
-    fn write(&self, path: &Path, shard: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, digest: Digest, shard: &Path, bytes: &[u8]) -> Result<(), Error> {
         match fs::create_dir(shard) {
             Ok(()) => sync_dir(&self.dir)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io_error("make folder", shard)(error)),
         }
         let (temporary, file) = self.create_incoming()?;
-        let written = write_and_rename(file, &temporary, path, bytes);
+        let written = write_and_sync(file, &temporary, bytes)
+            .and_then(|()| self.move_in(&temporary, digest, bytes.len() as u64));
         if written.is_err() {
             // What failed is reported; a leftover is removed at the next start at the latest.
             let _ = fs::remove_file(&temporary);
         }
         written
+    }
+
+    /// Gives a written file its name.
+    fn move_in(&self, temporary: &Path, digest: Digest, size_bytes: u64) -> Result<(), Error> {
+        let path = self.path(digest);
+        let mut measured = self.measured();
+        // A corrupt blob is replaced; the same one may have been put meanwhile.
+        let before = fs::metadata(&path).map_or(0, |found| found.len());
+        fs::rename(temporary, &path).map_err(io_error("rename blob to", &path))?;
+        measured.changed(digest.as_bytes()[0], [before, size_bytes]);
+        Ok(())
     }
 
     fn create_incoming(&self) -> Result<(PathBuf, File), Error> {
@@ -249,9 +298,34 @@ impl Inner {
             return Ok(None);
         };
         let path = self.path(digest);
+        let mut measured = self.measured();
         // Not synced: a blob that comes back after a crash is collected again.
         fs::remove_file(&path).map_err(io_error("delete blob", &path))?;
+        measured.changed(digest.as_bytes()[0], [info.size_bytes, 0]);
         Ok(Some(info.size_bytes))
+    }
+
+    fn measured(&self) -> MutexGuard<'_, Measured> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing comes or goes while one of the folders is looked through.
+    fn measure(&self) -> Result<(), Error> {
+        *self.measured() = Measured::default();
+        for shard in 0..=u8::MAX {
+            let mut measured = self.measured();
+            for digest in self.digests(shard)? {
+                measured.bytes += self.info(digest)?.map_or(0, |info| info.size_bytes);
+            }
+            measured.shards = u16::from(shard) + 1;
+        }
+        Ok(())
+    }
+
+    /// The blobs of a folder.
+    fn digests(&self, shard: u8) -> Result<impl Iterator<Item = Digest> + use<>, Error> {
+        let names = file_names(&self.dir.join(format!("{shard:02x}")))?;
+        Ok(names.into_iter().filter_map(|name| name.to_str()?.parse().ok()))
     }
 
     fn list(&self, after: Option<Digest>, limit: usize) -> Result<Vec<BlobInfo>, Error> {
@@ -261,10 +335,8 @@ impl Inner {
             if page.len() >= limit {
                 break;
             }
-            let shard = self.dir.join(format!("{shard:02x}"));
-            let mut found: Vec<Digest> = file_names(&shard)?
-                .iter()
-                .filter_map(|name| name.to_str()?.parse().ok())
+            let mut found: Vec<Digest> = self
+                .digests(shard)?
                 .filter(|digest| after.is_none_or(|after| *digest > after))
                 .collect();
             found.sort_unstable();
@@ -334,15 +406,9 @@ fn path_in(dir: &Path, digest: Digest) -> PathBuf {
     dir.join(&hex[..2]).join(hex)
 }
 
-fn write_and_rename(
-    mut file: File,
-    temporary: &Path,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), Error> {
+fn write_and_sync(mut file: File, temporary: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes).map_err(io_error("write blob", temporary))?;
-    file.sync_all().map_err(io_error("sync blob", temporary))?;
-    fs::rename(temporary, path).map_err(io_error("rename blob to", path))
+    file.sync_all().map_err(io_error("sync blob", temporary))
 }
 
 /// Whether the file exists and holds exactly these bytes.

@@ -1,6 +1,6 @@
 //! The handle: what the rest of Nexus calls.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +52,9 @@ impl StoreConfig {
 #[derive(Clone)]
 pub struct Store {
     commands: mpsc::Sender<Command>,
-    readers: Pool,
+    pub(crate) readers: Pool,
     revision: watch::Receiver<u64>,
+    path: Arc<Path>,
 }
 
 impl std::fmt::Debug for Store {
@@ -78,8 +79,9 @@ impl Store {
         let found = counter(&mut connection, "revision").await;
         let (revision, seen) = watch::channel(found.map_err(database("read the revision"))?);
         let readers = sqlite::connect_readers(&config).await?;
+        let path = config.path.as_path().into();
         let commands = Writer::start(Parts { config, clock, mint, revision }, connection);
-        Ok(Store { commands, readers, revision: seen })
+        Ok(Store { commands, readers, revision: seen, path })
     }
 
     /// One resource.
@@ -321,6 +323,15 @@ impl Store {
         let query = state::bind_id(sqlx::query(statement::READ_STREAM), id);
         let query = query.bind(to_column(after));
         state::read("read a stream", query, (&self.readers, limit)).await
+    }
+
+    /// Bytes of the database's files, with its write-ahead log; `None` where the system does not say.
+    pub fn file_bytes(&self) -> Option<u64> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let size = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+        // There is no write-ahead log while nothing has changed.
+        Some(size(&self.path).ok()? + size(Path::new(&log)).unwrap_or(0))
     }
 
     /// Waits for the changes that were handed over, then closes the database. Everything that any

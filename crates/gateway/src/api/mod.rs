@@ -11,6 +11,7 @@ mod debug;
 mod deferred;
 mod endpoint;
 mod events;
+mod exposition;
 mod extract;
 mod functions;
 mod invocations;

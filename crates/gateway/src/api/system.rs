@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nexus_model::limits::Limit;
 use nexus_model::{Code, Scope};
@@ -14,13 +14,12 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::endpoint::{Access, Endpoint};
-use super::{App, Items, Listing, listing, openapi};
+use super::{App, Items, Listing, exposition, listing, openapi};
 use crate::fault::Fault;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const STATS: &str = "/api/v1/log/stats";
     const VERIFY: &str = "/api/v1/log/verify";
-    const METRICS: &str = "application/openmetrics-text";
     vec![
         Endpoint::get("/api/v1/limits", ["limit_list", "List every limit"], limits)
             .answers::<Items<Limit>>(),
@@ -50,9 +49,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .access(Access::Open)
         .answers::<Readiness>()
         .also(&[(503, "Functions cannot be called, or calls not recorded.")]),
-        Endpoint::get("/metrics", ["metrics", "Metrics in the OpenMetrics format"], metrics)
-            .access(Access::Metrics)
-            .answers_bytes(METRICS),
+        Endpoint::get(
+            "/metrics",
+            ["metrics", "Metrics for Prometheus, or as OpenMetrics for who asks for that"],
+            metrics,
+        )
+        .access(Access::Metrics)
+        .answers_bytes("text/plain")
+        .answers_bytes("application/openmetrics-text"),
     ]
 }
 
@@ -104,12 +108,16 @@ async fn readyz(State(app): State<App>) -> (StatusCode, Answer<Readiness>) {
 async fn metrics(
     State(app): State<App>,
     caller: Result<Caller, Fault>,
+    headers: HeaderMap,
 ) -> Result<(HeaderMap, String), Fault> {
     if !app.metrics_open && !caller?.0.allows(Scope::Read, None) {
         let detail = "metrics need the scope 'read' for every project";
         return Err(Fault::new(Code::Forbidden, detail));
     }
-    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(TYPE))]);
-    Ok((headers, app.node.metrics().encode()))
+    let format = exposition::wanted(&headers);
+    let headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (VARY, HeaderValue::from_static("accept")),
+    ]);
+    Ok((headers, app.node.metrics().encode(format)))
 }

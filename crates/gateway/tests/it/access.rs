@@ -53,6 +53,13 @@ fn routes() -> Vec<Route> {
             } else {
                 path
             };
+            let path = match path.strip_prefix("/api/v1/projects/shop/state") {
+                Some("/key") => format!("{path}?function=hello&key=a"),
+                Some("/stream") => format!("{path}?function=hello&stream=a"),
+                Some("") if method == "delete" => format!("{path}?function=hello&all=true"),
+                Some("/keys" | "/streams") => format!("{path}?function=hello"),
+                _ => path,
+            };
             assert!(!path.contains('{'), "give {path} its parameters");
             let id = operation["operationId"].as_str().unwrap().to_owned();
             let method = method.to_uppercase().parse().unwrap();
@@ -190,7 +197,6 @@ async fn metrics_can_be_opened() {
     let world = World::with(|config| config.metrics_open = true).await;
     let answer = world.api(Method::GET, "/metrics", Send::default()).await;
     assert_eq!(answer.status, 200);
-    assert!(answer.text().ends_with("# EOF\n"));
     assert!(answer.text().contains("http_server_request_duration_seconds"));
     let closed = World::new().await;
     let bound = closed.token(&[Scope::Read]).await;
@@ -245,7 +251,7 @@ async fn who_is_not_let_in_is_counted_by_what_was_wrong() {
     let counted: Vec<String> = world
         .node
         .metrics()
-        .encode()
+        .encode(nexus_observe::Format::Prometheus)
         .lines()
         .filter_map(|line| line.strip_prefix("nexus_auth_failures_total"))
         .filter(|line| !line.ends_with(" 0"))

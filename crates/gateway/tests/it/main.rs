@@ -16,6 +16,7 @@ mod history;
 mod hostile;
 mod ingress;
 mod live;
+mod metrics;
 mod sdks;
 mod session;
 mod tls;

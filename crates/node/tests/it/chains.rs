@@ -123,7 +123,7 @@ async fn returned_events_make_a_chain_and_its_last_link_is_no_longer_tried() {
     let filter = DeadLetterFilter { function: Some("pong".into()), ..Default::default() };
     let dead = world.node.dead_letters(&admin(), filter, 0).await.unwrap();
     assert_eq!(dead[0].code, Code::ChainTooLong.as_str());
-    let metrics = world.metrics.encode();
+    let metrics = world.metrics.encode(nexus_observe::Format::Prometheus);
     assert!(metrics.contains("nexus_chains_stopped_total 1"), "{metrics}");
 }
 

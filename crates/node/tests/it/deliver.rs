@@ -77,6 +77,15 @@ async fn a_refused_event_is_dead_at_once() {
         tokio::task::yield_now().await;
     };
     assert_eq!((dead[0].event, dead[0].attempts), (sent.events[0].id, 1));
+    let numbers = |world: &World| {
+        let text = world.metrics.encode(nexus_observe::Format::Prometheus);
+        ["nexus_deliveries_dead_total ", "nexus_dead_letters "]
+            .map(|name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned())
+    };
+    assert_eq!(numbers(&world), ["1", "1"]);
+    // What is dead stays so, and was counted once.
+    let world = world.restart(FakeRuntime::new()).await;
+    assert_eq!(numbers(&world), ["0", "1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,6 +118,38 @@ async fn what_a_crash_left_half_written_is_removed() {
     assert_eq!(listed[0].size_bytes, 5);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_much_there_is_stays_known() {
+    let (dir, blobs) = blobs();
+    let put = |blobs: &Blobs, text: String| {
+        let blobs = blobs.clone();
+        async move { blobs.put(Bytes::from(text)).await.unwrap() }
+    };
+    for number in 100..400 {
+        put(&blobs, number.to_string()).await;
+    }
+    assert_eq!(blobs.file_bytes(), None, "nobody has looked");
+    // Some come and go while it is looked.
+    let other = blobs.clone();
+    let meanwhile = tokio::spawn(async move {
+        for number in 400..700 {
+            put(&other, number.to_string()).await;
+        }
+        other.delete_unused(Digest::of(b"400"), later()).await.unwrap();
+    });
+    blobs.measure().await.unwrap();
+    meanwhile.await.unwrap();
+    assert_eq!(blobs.file_bytes(), Some(599 * 3));
+    let first = put(&blobs, "100".into()).await;
+    assert_eq!(blobs.file_bytes(), Some(599 * 3), "it was there");
+    fs::write(blobs.path(first), "damaged").unwrap();
+    put(&blobs, "100".into()).await;
+    assert_eq!(blobs.clone().file_bytes(), Some(599 * 3 - 4), "by the size that it had");
+    let reopened = Blobs::open(dir.path().join("blobs")).unwrap();
+    reopened.measure().await.unwrap();
+    assert_eq!(reopened.file_bytes(), Some(599 * 3));
+}
+
 /// Makes a blob look as if nobody had used it since 1970.
 fn age(blobs: &Blobs, digest: Digest) {
     let file = fs::File::options().write(true).open(blobs.path(digest)).unwrap();
