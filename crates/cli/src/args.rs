@@ -209,6 +209,8 @@ pub enum Command {
     /// List, set and delete secrets
     #[command(alias = "secret")]
     Secrets(commands::secrets::SecretsArgs),
+    /// What functions remember: list, print, set and delete it
+    State(commands::state::StateArgs),
     /// List, create and delete tokens
     #[command(alias = "token")]
     Tokens(commands::tokens::TokensArgs),
@@ -493,6 +495,14 @@ mod tests {
             "log cut --data .nexus --from 17 --yes",
             "tokens create ci --scope emit --ttl 30d",
             "secrets set api-key --from-file key.txt",
+            "state list orders --prefix cart/ --values",
+            "state list --shared warehouse --streams",
+            "state get --shared warehouse stock/apple",
+            "state set orders balance -5 --if-version 3",
+            "state set orders cart/1 -",
+            "state delete orders --all --yes",
+            "state delete orders ledger/1 --stream",
+            "state stream orders ledger/1 --after 2",
             "serve --config nexus-server.toml --set log.retention.max-age=30d",
             "completion bash",
             "console --no-open",

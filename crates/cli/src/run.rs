@@ -137,6 +137,7 @@ pub(crate) fn dispatch(session: &mut Session, command: Command) -> Result<(), Er
         Command::Delete(args) => commands::resources::delete(session, &args),
         Command::Projects(args) => commands::projects::run(session, &args),
         Command::Secrets(args) => commands::secrets::run(session, &args),
+        Command::State(args) => commands::state::run(session, &args),
         Command::Tokens(args) => commands::tokens::run(session, &args),
         Command::DeadLetters(args) => commands::dead_letters::run(session, &args),
         Command::Console(args) => commands::console::run(session, &args),

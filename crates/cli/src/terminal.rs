@@ -59,7 +59,9 @@ impl<T: std::fmt::Display> std::fmt::Display for Paint<T> {
 
 /// The two streams, and how things are shown on them.
 pub struct Terminal {
+    /// Takes bytes as they are; text is stripped before where `plain`.
     out: Box<dyn Write + Send>,
+    plain: bool,
     err: Box<dyn Write + Send>,
     /// Text or JSON.
     pub format: OutputFormat,
@@ -86,8 +88,15 @@ impl Terminal {
             ColorChoice::Never => anstream::ColorChoice::Never,
         };
         let zone = if globals.utc { TimeZone::UTC } else { TimeZone::system() };
+        let plain = match choice {
+            anstream::ColorChoice::Auto => {
+                anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never
+            }
+            choice => choice == anstream::ColorChoice::Never,
+        };
         Terminal {
-            out: Box::new(io::LineWriter::new(anstream::AutoStream::new(io::stdout(), choice))),
+            out: Box::new(io::LineWriter::new(io::stdout())),
+            plain,
             err: Box::new(anstream::AutoStream::new(io::stderr(), choice)),
             format: globals.format(),
             width: terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)),
@@ -99,7 +108,8 @@ impl Terminal {
     /// Streams of a test: no colours, UTC.
     pub fn captured(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Terminal {
-            out: Box::new(anstream::StripStream::new(out)),
+            out,
+            plain: true,
             err: Box::new(anstream::StripStream::new(err)),
             format: OutputFormat::Text,
             width: None,
@@ -118,7 +128,12 @@ impl Terminal {
     /// # Errors
     /// Standard output cannot be written; [`Error::Closed`] when its reader went away.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Result<(), Error> {
-        writeln!(self.out, "{text}").map_err(written)
+        let text = text.to_string();
+        let line = match self.plain {
+            true => writeln!(self.out, "{}", anstream::adapter::strip_str(&text)),
+            false => writeln!(self.out, "{text}"),
+        };
+        line.map_err(written)
     }
 
     /// Prints bytes of data as they are.

@@ -233,6 +233,10 @@ pub const STATE_READ_BYTES_MAX: usize = 4 << 20;
 pub const STREAM_APPEND_MAX: usize = 1_000;
 /// Events of one stream.
 pub const STREAM_EVENTS_MAX: u64 = 1_000_000;
+/// Keys, and events, that are counted in one namespace of state when somebody looks at what there is.
+pub const STATE_COUNTED_MAX: u64 = 10_000;
+/// Keys and events that one request removes from a namespace of state; the rest takes further ones.
+pub const STATE_CLEARED_MAX: u64 = 100_000;
 /// How long it is remembered what a write of a durable function came to: so much later it may still
 /// be resumed after a crash.
 pub const STATE_OPERATION_AGE: Duration = Duration::from_secs(30 * 24 * 3600);

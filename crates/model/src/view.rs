@@ -10,6 +10,7 @@ mod history;
 mod node;
 mod profile;
 mod replays;
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,10 @@ use crate::{Digest, Event, EventId, InvocationId, Name, Timestamp, VersionId};
 pub use replays::{
     ReplayBatch, ReplayRequest, ReplayRow, ReplayRows, ReplaySelection, ReplayState, SuiteRequest,
     SuiteView,
+};
+pub use state::{
+    StateClearedView, StateKeyView, StateNamespaceView, StateSetView, StateValue, StreamEventView,
+    StreamView,
 };
 
 macro_rules! words {

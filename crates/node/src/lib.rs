@@ -92,6 +92,8 @@ mod sessions;
 mod sources;
 mod stack;
 mod state;
+mod state_edits;
+mod state_views;
 mod stats;
 mod suites;
 mod tasks;
@@ -129,6 +131,7 @@ pub use node::{BlobArtifacts, CHECKPOINT_FILE, Node};
 pub use profile::ProfileFormat;
 pub use search::Wanted;
 pub use sessions::{OpenedSession, SessionLink, SignIn};
+pub use state_views::{StatePlace, StateQuery, StateSpace, StreamQuery, value_view};
 pub use stats::StatsQuery;
 pub use tasks::Tasks;
 pub use types::{

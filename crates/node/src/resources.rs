@@ -328,6 +328,13 @@ impl Node {
                     .with_hint(format!("delete its {what} first")));
             }
         }
+        // A project that is made with this name again must not find it.
+        if self.parts.store.next_state_namespace(name, "").await?.is_some() {
+            let detail = format!("project '{name}' still has state of functions");
+            return Err(Error::new(Code::Conflict, detail).with_hint(
+                "nexus state list shows where; nexus state delete FUNCTION --all --yes removes it",
+            ));
+        }
         Ok(())
     }
 

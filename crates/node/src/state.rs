@@ -1,9 +1,10 @@
-//! State of functions: names, limits, and the store.
+//! State of functions: names, limits, and the store. From outside it is seen by
+//! [`state_views`](crate::state_views).
 
 use nexus_exec::{
     CallContext, Keyed, Namespace, StateAppend, StateError, StateKey, StateScan, StateWrite,
 };
-use nexus_model::limits;
+use nexus_model::{Name, limits};
 use nexus_store::{Error, ReadLimit, StateChange, StateEdit, StateId, StateItem};
 
 use crate::Node;
@@ -30,7 +31,7 @@ pub(crate) async fn write(
         }
         None => StateEdit::Delete,
     };
-    let change = StateChange { id: place(context, key)?, edit, expected, operation };
+    let change = StateChange { id: place(context, key)?, edit, expected, operation, by: None };
     node.parts.store.change_state(change).await.map_err(error)
 }
 
@@ -63,7 +64,7 @@ pub(crate) async fn append(
         fits("an event", event.len(), limits::STATE_VALUE_BYTES_MAX)?;
     }
     let edit = StateEdit::Append(events);
-    let change = StateChange { id: place(context, stream)?, edit, expected, operation };
+    let change = StateChange { id: place(context, stream)?, edit, expected, operation, by: None };
     node.parts.store.change_state(change).await.map_err(error)
 }
 
@@ -90,10 +91,7 @@ fn keyed(item: StateItem) -> Keyed {
 }
 
 fn place(context: &CallContext, key: StateKey) -> Result<StateId, StateError> {
-    if key.key.is_empty() {
-        return Err(StateError::Invalid("a key or stream needs a name".to_owned()));
-    }
-    fits("a key", key.key.len(), limits::STATE_KEY_BYTES_MAX)?;
+    check_key(&key.key)?;
     Ok(StateId {
         project: context.project.clone(),
         namespace: namespace(context, &key.namespace)?,
@@ -101,18 +99,36 @@ fn place(context: &CallContext, key: StateKey) -> Result<StateId, StateError> {
     })
 }
 
-/// Functions and shared namespaces may have the same names.
+/// Rules of keys and of streams' names.
+pub(crate) fn check_key(key: &str) -> Result<(), StateError> {
+    if key.is_empty() {
+        return Err(StateError::Invalid("a key or stream needs a name".to_owned()));
+    }
+    fits("a key", key.len(), limits::STATE_KEY_BYTES_MAX)
+}
+
 fn namespace(context: &CallContext, namespace: &Namespace) -> Result<String, StateError> {
     match namespace {
-        Namespace::Own => Ok(format!("function/{}", context.function)),
-        Namespace::Shared(name) => {
-            fits("a namespace", name.len(), limits::STATE_KEY_BYTES_MAX)?;
-            Ok(format!("shared/{name}"))
-        }
+        Namespace::Own => Ok(own(&context.function)),
+        Namespace::Shared(name) => shared(name),
     }
 }
 
-fn fits(what: &str, bytes: usize, limit: usize) -> Result<(), StateError> {
+/// How the store calls a function's own namespace. Functions and shared ones may have the same names.
+pub(crate) fn own(function: &Name) -> String {
+    format!("{OWN}{function}")
+}
+
+/// How the store calls a namespace that functions share.
+pub(crate) fn shared(name: &str) -> Result<String, StateError> {
+    fits("a namespace", name.len(), limits::STATE_KEY_BYTES_MAX)?;
+    Ok(format!("{SHARED}{name}"))
+}
+
+pub(crate) const OWN: &str = "function/";
+pub(crate) const SHARED: &str = "shared/";
+
+pub(crate) fn fits(what: &str, bytes: usize, limit: usize) -> Result<(), StateError> {
     match bytes > limit {
         true => Err(StateError::Invalid(format!(
             "{what} of {bytes} bytes exceeds the limit of {limit} bytes"

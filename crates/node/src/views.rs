@@ -242,7 +242,7 @@ pub(crate) fn body_value(body: &Body) -> Value {
     Value::Object(object)
 }
 
-fn bytes_value(bytes: &Bytes) -> (&'static str, Value) {
+pub(crate) fn bytes_value(bytes: &Bytes) -> (&'static str, Value) {
     let looks_like_json = bytes.first().is_some_and(|first| b"{[\"".contains(first));
     if looks_like_json && let Ok(value) = serde_json::from_slice::<Value>(bytes) {
         return ("json", value);

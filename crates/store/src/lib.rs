@@ -25,6 +25,9 @@ pub use change::{
 };
 pub use error::Error;
 pub use folder::{FolderAccess, private_folder};
-pub use state::{ReadLimit, StateChange, StateEdit, StateId, StateItem};
+pub use state::{
+    ReadLimit, StateChange, StateClear, StateCleared, StateEdit, StateId, StateItem, StateRow,
+    StateSummary, StreamRow,
+};
 pub use statement::FORGET_SECRETS;
 pub use store::{LIST_ITEMS_MAX, Selector, Store, StoreConfig};

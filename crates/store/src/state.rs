@@ -1,19 +1,26 @@
 //! State of functions: keys with versions, and streams of events.
 //!
 //! Changes go through the store's one writer, many of them in one transaction: what comes while the
-//! disk syncs is written with the next sync.
+//! disk syncs is written with the next sync. Those from outside ([`StateChange::by`]) write their audit
+//! event in the same transaction.
+
+mod outside;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use nexus_model::{Name, Timestamp, limits};
+use nexus_model::{IdMint, Name, Principal, Timestamp, limits};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use crate::audit::{self, StateDone};
 use crate::error::Source;
 use crate::row::{from_column, to_column};
 use crate::sqlite::{Connection, Query, database};
-use crate::writer::{counter, set_counter};
+use crate::writer::{counter, insert_outbox, set_counter};
 use crate::{Error, statement};
+
+pub(crate) use outside::clear;
+pub use outside::{StateClear, StateCleared, StateRow, StateSummary, StreamRow};
 
 /// Old operations that one change forgets on the way.
 const PRUNED_AT_ONCE: u64 = 100;
@@ -53,6 +60,9 @@ pub struct StateChange {
     /// Names the operation. One that was done is not done again: it gives the same version.
     /// Remembered for [`limits::STATE_OPERATION_AGE`].
     pub operation: Option<String>,
+    /// Who makes it from outside: the change has an audit event then, and a revision. `None` for a
+    /// function, which has it in its journal.
+    pub by: Option<Principal>,
 }
 
 /// What is done to a key or a stream.
@@ -77,6 +87,30 @@ pub struct ReadLimit {
 
 pub(crate) fn bind_id<'q>(query: Query<'q>, id: &'q StateId) -> Query<'q> {
     query.bind(id.project.as_str()).bind(id.namespace.as_str()).bind(id.key.as_str())
+}
+
+/// Binds the range of keys of a prefix's namespace.
+pub(crate) fn bind_range<'q>(
+    query: Query<'q>,
+    prefix: &'q StateId,
+    (from, below): (&'q str, Option<&'q str>),
+) -> Query<'q> {
+    let query = query.bind(prefix.project.as_str()).bind(prefix.namespace.as_str()).bind(from);
+    match below {
+        Some(below) => query.bind(below),
+        None => query,
+    }
+}
+
+/// The keys that begin with a prefix and follow a text: from here to below there (to the end).
+pub(crate) fn range(prefix: &str, after: &str) -> (String, Option<String>) {
+    // The next text after any is that one with a zero behind it.
+    let from = match after < prefix {
+        true => prefix.to_owned(),
+        false if after.is_empty() => String::new(),
+        false => format!("{after}\0"),
+    };
+    (from, Some(end_of(prefix)).filter(|end| !end.is_empty()))
 }
 
 /// The first text behind all that begin with `prefix`; empty when there is none.
@@ -120,32 +154,69 @@ pub(crate) fn item(row: &SqliteRow) -> Result<StateItem, Error> {
     decode().map_err(|source| Error::CorruptRow { what: "state".to_owned(), source })
 }
 
+/// When a change is made, and where the ids of audit events come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) mint: &'a IdMint,
+}
+
+/// What a change came to.
+pub(crate) struct Changed {
+    pub(crate) version: u64,
+    /// The store's revision, where the change has one.
+    pub(crate) revision: Option<u64>,
+}
+
 /// Makes a change inside of a transaction. A change that is refused has written nothing.
 pub(crate) async fn change(
     connection: &mut Connection,
     change: &StateChange,
-    now: Timestamp,
-) -> Result<u64, Error> {
+    stamp: Stamp<'_>,
+) -> Result<Changed, Error> {
     let failed = || database("change state");
     if let Some(name) = &change.operation {
         let done = sqlx::query(statement::GET_OPERATION).bind(name.as_str());
         let done = done.fetch_optional(&mut *connection).await.map_err(failed())?;
         if let Some(row) = done {
-            return row.try_get(0).map(from_column).map_err(failed());
+            let version = row.try_get(0).map(from_column).map_err(failed())?;
+            return Ok(Changed { version, revision: None });
         }
     }
-    let version = version_of(connection, change).await.map_err(failed())?;
-    if change.expected.is_some_and(|expected| expected != version) {
-        return Err(Error::StateConflict { version });
+    let old = version_of(connection, change).await.map_err(failed())?;
+    if change.expected.is_some_and(|expected| expected != old) {
+        return Err(Error::StateConflict { version: old });
     }
     let version = match &change.edit {
-        StateEdit::Append(events) => append(connection, (&change.id, version), events).await?,
+        StateEdit::Append(events) => append(connection, (&change.id, old), events).await?,
         edit => write(connection, &change.id, edit).await.map_err(failed())?,
     };
     if let Some(name) = &change.operation {
-        remember(connection, (name, version), now).await.map_err(failed())?;
+        remember(connection, (name, version), stamp.now).await.map_err(failed())?;
     }
-    Ok(version)
+    let revision = match &change.by {
+        Some(principal) if version != old => {
+            let done = StateDone::Changed { change, old, new: version };
+            let about = (&change.id.project, change.id.namespace.as_str());
+            Some(audited(connection, (principal, about, done), stamp).await.map_err(failed())?)
+        }
+        _ => None,
+    };
+    Ok(Changed { version, revision })
+}
+
+/// Writes the audit event of what was done from outside; gives the revision that it has.
+pub(crate) async fn audited(
+    connection: &mut Connection,
+    (principal, about, done): (&Principal, (&Name, &str), StateDone<'_>),
+    stamp: Stamp<'_>,
+) -> Result<u64, sqlx::Error> {
+    let revision = counter(connection, "revision").await? + 1;
+    set_counter(connection, "revision", revision).await?;
+    let actor = audit::Actor { principal, now: stamp.now };
+    let entry = audit::state_entry((actor, stamp.mint), (about, done), revision);
+    insert_outbox(connection, &[entry]).await?;
+    Ok(revision)
 }
 
 async fn version_of(connection: &mut Connection, change: &StateChange) -> Result<u64, sqlx::Error> {
@@ -209,7 +280,22 @@ async fn remember(
 
 #[cfg(test)]
 mod tests {
-    use super::end_of;
+    use super::{end_of, range};
+
+    #[test]
+    fn a_range_begins_behind_the_place_to_go_on_from() {
+        let of = |prefix, after| {
+            let (from, below) = range(prefix, after);
+            (from, below.unwrap_or_default())
+        };
+        let pair = |from: &str, below: &str| (from.to_owned(), below.to_owned());
+        assert_eq!(of("", ""), pair("", ""));
+        assert_eq!(of("", "a"), pair("a\0", ""));
+        assert_eq!(of("a/", ""), pair("a/", "a0"));
+        assert_eq!(of("a/", "Z"), pair("a/", "a0"), "a place before the prefix");
+        assert_eq!(of("a/", "a/"), pair("a/\0", "a0"));
+        assert_eq!(of("a/", "b"), pair("b\0", "a0"), "behind: nothing");
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_behind_everything_that_begins_with_it() {

@@ -126,10 +126,6 @@ fn values(rows: usize, columns: usize) -> String {
 
 pub(crate) const GET_STATE: &str = "SELECT key, version, value FROM state \
     WHERE project = $1 AND namespace = $2 AND key = $3";
-/// Keys from the third to below the fourth parameter, which may be empty, and after the fifth.
-pub(crate) const SCAN_STATE: &str = "SELECT key, version, value FROM state \
-    WHERE project = $1 AND namespace = $2 AND key >= $3 AND ($4 = '' OR key < $4) AND key > $5 \
-    ORDER BY key LIMIT $6";
 pub(crate) const READ_STREAM: &str = "SELECT '', version, value FROM stream_events \
     WHERE project = $1 AND namespace = $2 AND key = $3 AND version > $4 ORDER BY version LIMIT $5";
 pub(crate) const STATE_VERSION: &str =
@@ -148,6 +144,62 @@ pub(crate) const PUT_OPERATION: &str =
     "INSERT INTO state_operations (name, version, done_at) VALUES ($1, $2, $3)";
 pub(crate) const PRUNE_OPERATIONS: &str = "DELETE FROM state_operations WHERE name IN (\
     SELECT name FROM state_operations WHERE done_at < $1 ORDER BY done_at LIMIT $2)";
+
+/// Keys from the third parameter on: to below the fourth one, or to the end of the namespace. Each
+/// bound is one comparison, because only such ones limit what is looked at.
+pub(crate) fn scan_state(columns: &str, bounded: bool) -> String {
+    let (below, limit) = if bounded { (" AND key < $4", "$5") } else { ("", "$4") };
+    format!(
+        "SELECT {columns} FROM state WHERE project = $1 AND namespace = $2 AND key >= $3{below} \
+         ORDER BY key LIMIT {limit}"
+    )
+}
+
+/// The first stream of those that [`scan_state`] would give if they were keys.
+pub(crate) fn next_stream(bounded: bool) -> String {
+    let below = if bounded { " AND key < $4" } else { "" };
+    format!(
+        "SELECT key FROM stream_events WHERE project = $1 AND namespace = $2 AND key >= $3{below} \
+         ORDER BY key LIMIT 1"
+    )
+}
+
+pub(crate) const STREAM_BOUNDS: &str = "SELECT \
+    (SELECT version FROM stream_events WHERE project = $1 AND namespace = $2 AND key = $3 \
+     ORDER BY version LIMIT 1), \
+    (SELECT version FROM stream_events WHERE project = $1 AND namespace = $2 AND key = $3 \
+     ORDER BY version DESC LIMIT 1)";
+/// The next namespace with keys, and the next one with streams.
+pub(crate) const NEXT_NAMESPACE: [&str; 2] = [
+    "SELECT namespace FROM state WHERE project = $1 AND namespace > $2 ORDER BY namespace LIMIT 1",
+    "SELECT namespace FROM stream_events WHERE project = $1 AND namespace > $2 \
+     ORDER BY namespace LIMIT 1",
+];
+/// How many of the first keys there are, and the bytes of their values.
+pub(crate) const COUNT_KEYS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM (\
+       SELECT LENGTH(value) AS bytes FROM state WHERE project = $1 AND namespace = $2 \
+       ORDER BY key LIMIT $3\
+     ) AS first_keys";
+/// The same for events, with the number of streams that they belong to.
+pub(crate) const COUNT_EVENTS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT), COUNT(DISTINCT key) FROM (\
+       SELECT key, LENGTH(value) AS bytes FROM stream_events \
+       WHERE project = $1 AND namespace = $2 ORDER BY key, version LIMIT $3\
+     ) AS first_events";
+
+pub(crate) const FIRST_KEYS: &str = "SELECT key, LENGTH(value) FROM state \
+    WHERE project = $1 AND namespace = $2 ORDER BY key LIMIT $3";
+pub(crate) const DELETE_KEYS: &str =
+    "DELETE FROM state WHERE project = $1 AND namespace = $2 AND key <= $3";
+/// The oldest events of one stream, or of the first streams.
+pub(crate) const FIRST_EVENTS: [&str; 2] = [
+    "SELECT version, LENGTH(value), key FROM stream_events \
+     WHERE project = $1 AND namespace = $2 AND key = $3 ORDER BY version LIMIT $4",
+    "SELECT version, LENGTH(value), key FROM stream_events \
+     WHERE project = $1 AND namespace = $2 ORDER BY key, version LIMIT $3",
+];
+/// The events of one stream up to a version.
+pub(crate) const DELETE_EVENTS: &str = "DELETE FROM stream_events \
+    WHERE project = $1 AND namespace = $2 AND key = $3 AND version <= $4";
 
 #[cfg(test)]
 mod tests {
@@ -178,6 +230,18 @@ mod tests {
             OUTBOX.to_owned(),
             OUTBOX_DONE.to_owned(),
             GET_LEASE.to_owned(),
+            scan_state("key, version, value", true),
+            scan_state("key, version, LENGTH(value)", false),
+            next_stream(true),
+            next_stream(false),
+            NEXT_NAMESPACE[0].to_owned(),
+            NEXT_NAMESPACE[1].to_owned(),
+            FIRST_KEYS.to_owned(),
+            DELETE_KEYS.to_owned(),
+            FIRST_EVENTS[0].to_owned(),
+            FIRST_EVENTS[1].to_owned(),
+            DELETE_EVENTS.to_owned(),
+            READ_STREAM.to_owned(),
         ];
         for statement in statements {
             let explain = format!("EXPLAIN QUERY PLAN {statement}");
@@ -197,6 +261,11 @@ mod tests {
         let rows = sqlx::query(&scan).fetch_all(&mut connection).await.unwrap();
         let detail: String = rows[0].get("detail");
         assert!(detail.contains("(project,name)>"), "{detail}");
+        // Keys behind a prefix, and before the place to go on from, are not looked at.
+        let keys = plan(scan_state("key, version, value", true));
+        let rows = sqlx::query(&keys).fetch_all(&mut connection).await.unwrap();
+        let detail: String = rows[0].get("detail");
+        assert!(detail.contains("namespace=? AND key>? AND key<?"), "{detail}");
     }
 
     #[test]

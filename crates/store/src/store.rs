@@ -305,8 +305,9 @@ impl Store {
         after: &str,
         limit: ReadLimit,
     ) -> Result<Vec<StateItem>, Error> {
-        let query = state::bind_id(sqlx::query(statement::SCAN_STATE), prefix);
-        let query = query.bind(state::end_of(&prefix.key)).bind(after);
+        let (from, below) = state::range(&prefix.key, after);
+        let text = statement::scan_state("key, version, value", below.is_some());
+        let query = state::bind_range(sqlx::query(&text), prefix, (&from, below.as_deref()));
         state::read("read state", query, (&self.readers, limit)).await
     }
 
@@ -345,7 +346,7 @@ impl Store {
         self.ask(Command::Close).await
     }
 
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command,
     ) -> Result<T, Error> {

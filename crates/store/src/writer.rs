@@ -13,7 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::plan::{self, Base, Plan};
 use crate::row::{self, Stored, bind_key, bind_stored, from_column, to_column};
 use crate::sqlite::{self, BEGIN_WRITE, Connection, database};
-use crate::{Applied, Change, Error, Lease, StateChange, StoreConfig, state, statement};
+use crate::{
+    Applied, Change, Error, Lease, OutboxEntry, StateChange, StateClear, StateCleared, StoreConfig,
+    state, statement,
+};
 
 /// Changes that wait for the writer; callers beyond wait for a place.
 const QUEUE_LEN_MAX: usize = 256;
@@ -33,6 +36,7 @@ pub(crate) enum Command {
     Renew(Lease, Duration, Answer<Lease>),
     Release(Lease, Answer<()>),
     ChangeState(StateChange, Answer<u64>),
+    ClearState(StateClear, Answer<StateCleared>),
     Close(Answer<()>),
 }
 
@@ -71,6 +75,9 @@ impl Writer {
             match command {
                 Command::ChangeState(change, answer) => {
                     next = self.change_states((change, answer), &mut queue).await;
+                }
+                Command::ClearState(clear, answer) => {
+                    drop(answer.send(self.clear_state(&clear).await));
                 }
                 Command::Apply(change, answer) => drop(answer.send(self.apply(change).await)),
                 Command::Preview(change, answer) => drop(answer.send(self.preview(change).await)),
@@ -141,19 +148,23 @@ impl Writer {
         queue: &mut mpsc::Receiver<Command>,
     ) -> Option<Command> {
         const OPERATION: &str = "change state";
-        let now = self.parts.clock.now();
-        let (mut made, mut next) = (Vec::new(), None);
+        let (now, mint) = (self.parts.clock.now(), self.parts.mint.clone());
+        let (mut made, mut next, mut revision) = (Vec::new(), None, None);
         let mut waiting = Some(first);
         let done = match self.begin(OPERATION).await {
             Err(error) => Err(error),
             Ok(connection) => loop {
                 let Some((change, answer)) = waiting.take() else { break Ok(()) };
-                match state::change(connection, &change, now).await {
+                match state::change(connection, &change, state::Stamp { now, mint: &mint }).await {
                     Err(error @ (Error::Database { .. } | Error::DiskFull { .. })) => {
                         made.push((answer, Ok(0)));
                         break Err(error);
                     }
-                    result => made.push((answer, result)),
+                    Ok(changed) => {
+                        revision = changed.revision.or(revision);
+                        made.push((answer, Ok(changed.version)));
+                    }
+                    Err(error) => made.push((answer, Err(error))),
                 }
                 if made.len() < STATE_CHANGES_MAX {
                     match queue.try_recv() {
@@ -177,6 +188,9 @@ impl Writer {
             Ok(()) => self.end(OPERATION, Ok(())).await,
         };
         let failed = ended.err();
+        if let (Some(revision), None) = (revision, &failed) {
+            self.parts.revision.send_replace(revision);
+        }
         for (answer, result) in made {
             // Nobody may wait for it any more: the change itself stands.
             drop(answer.send(match (&failed, result) {
@@ -185,6 +199,19 @@ impl Writer {
             }));
         }
         next
+    }
+
+    async fn clear_state(&mut self, clear: &StateClear) -> Result<StateCleared, Error> {
+        const OPERATION: &str = "clear state";
+        let (now, mint) = (self.parts.clock.now(), self.parts.mint.clone());
+        let connection = self.begin(OPERATION).await?;
+        let cleared = state::clear(connection, clear, state::Stamp { now, mint: &mint }).await;
+        let cleared = cleared.map_err(database(OPERATION));
+        let (cleared, revision) = self.end(OPERATION, cleared).await?;
+        if let Some(revision) = revision {
+            self.parts.revision.send_replace(revision);
+        }
+        Ok(cleared)
     }
 
     async fn outbox_done(&mut self, through: u64) -> Result<(), Error> {
@@ -432,7 +459,15 @@ async fn write(connection: &mut Connection, plan: &Plan) -> Result<(), sqlx::Err
         });
         query.execute(&mut *connection).await?;
     }
-    for rows in batches(&plan.events) {
+    insert_outbox(connection, &plan.events).await
+}
+
+/// Writes audit events that are to be moved to the log.
+pub(crate) async fn insert_outbox(
+    connection: &mut Connection,
+    entries: &[OutboxEntry],
+) -> Result<(), sqlx::Error> {
+    for rows in batches(entries) {
         let text = statement::insert_outbox(rows.len());
         let query = rows.iter().fold(sqlx::query(&text), |query, entry| {
             // JSON is UTF-8.

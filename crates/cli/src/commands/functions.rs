@@ -29,7 +29,8 @@ pub enum FunctionsCommand {
     },
     /// Delete a function
     ///
-    /// Its history stays, and its recordings can be replayed as long as retention keeps them.
+    /// Its history stays, and its recordings can be replayed as long as retention keeps them. What it
+    /// remembers stays, too: `nexus state delete` removes that, before or afterwards.
     Delete {
         /// Its name
         name: String,

@@ -28,6 +28,7 @@ pub(crate) mod resources;
 pub(crate) mod schedules;
 pub(crate) mod schemas;
 pub(crate) mod secrets;
+pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod suites;

@@ -70,10 +70,11 @@ impl Cell {
             true => shortened(&self.text, width),
             false => self.text.clone(),
         };
-        let painted = Paint(self.tone, text);
+        // The end of a line that is empty to the eye is empty.
+        let painted = if text.is_empty() { text } else { Paint(self.tone, text).to_string() };
         match align {
             Align::Right => format!("{space}{painted}"),
-            Align::Left if last => painted.to_string(),
+            Align::Left if last => painted,
             Align::Left => format!("{painted}{space}"),
         }
     }

@@ -7,5 +7,6 @@ mod commands;
 mod engine;
 mod errors;
 mod history;
+mod state;
 mod stub;
 mod tls;

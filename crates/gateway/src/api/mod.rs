@@ -26,6 +26,7 @@ mod schemas;
 mod secrets;
 mod session;
 mod sse;
+mod state;
 mod stats;
 mod system;
 mod tokens;
@@ -105,6 +106,7 @@ fn endpoints() -> Vec<Endpoint> {
         schemas::endpoints(),
         logs::endpoints(),
         secrets::endpoints(),
+        state::endpoints(),
         resources::endpoints(),
         tokens::endpoints(),
         session::endpoints(),

@@ -19,6 +19,7 @@ mod live;
 mod metrics;
 mod sdks;
 mod session;
+mod state;
 mod tls;
 mod webhooks;
 mod world;

@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) admin: String,
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) log: Log,
+    pub(crate) store: Store,
     _dir: TempDir,
 }
 
@@ -90,7 +91,7 @@ impl World {
     pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let runtime = FakeRuntime::new();
-        let (node, log) = start_node(&dir, runtime.clone()).await;
+        let (node, log, store) = start_node(&dir, runtime.clone()).await;
         let listener = || Listener::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let mut config = Config {
             ingress: listener(),
@@ -108,7 +109,7 @@ impl World {
         let token =
             NewToken { name: name("admin"), scopes: vec![Scope::Admin], project: None, ttl: None };
         let admin = node.create_token(&ctx, token).await.unwrap().token;
-        World { node, gateway, admin, runtime, log, _dir: dir }
+        World { node, gateway, admin, runtime, log, store, _dir: dir }
     }
 
     /// A token with these scopes for the project `shop`.
@@ -168,7 +169,7 @@ fn page(request: &PageRequest<'_>) -> Option<Page> {
     })
 }
 
-async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log) {
+async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log, Store) {
     let at = |part: &str| dir.path().join(part);
     let clock = Arc::new(SystemClock);
     let mint = Arc::new(IdMint::new(clock.clone(), 7));
@@ -177,7 +178,7 @@ async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log
     let store = Store::open(store, clock.clone(), mint.clone()).await.unwrap();
     let parts = Parts {
         log: log.clone(),
-        store,
+        store: store.clone(),
         blobs: Blobs::open(at("blobs")).unwrap(),
         runtime,
         clock,
@@ -185,7 +186,7 @@ async fn start_node(dir: &TempDir, runtime: Arc<FakeRuntime>) -> (Arc<Node>, Log
         metrics: Metrics::new(),
     };
     let config = NodeConfig::new(Mode::Dev, MasterKey::from_bytes([1; 32]), dir.path());
-    (Node::start(config, parts).await.unwrap(), log)
+    (Node::start(config, parts).await.unwrap(), log, store)
 }
 
 /// One request on a connection of its own, without reading the answer's body.

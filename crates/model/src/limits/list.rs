@@ -427,6 +427,18 @@ pub const ALL: &[Limit] = &[
     limit("stream-append-max", STREAM_APPEND_MAX as u64, "events", "events appended at once"),
     limit("stream-events-max", STREAM_EVENTS_MAX, "events", "events of one stream"),
     limit(
+        "state-counted-max",
+        STATE_COUNTED_MAX,
+        "items",
+        "keys, and events, that are counted in one namespace of state",
+    ),
+    limit(
+        "state-cleared-max",
+        STATE_CLEARED_MAX,
+        "items",
+        "keys and events that one request removes from a namespace",
+    ),
+    limit(
         "state-operation-age",
         STATE_OPERATION_AGE.as_millis() as u64,
         "ms",

@@ -10,5 +10,6 @@ mod leases;
 mod properties;
 mod scale;
 mod state;
+mod state_outside;
 mod upgrade;
 mod world;

@@ -15,7 +15,7 @@ pub(crate) fn state_id(key: &str) -> StateId {
 }
 
 pub(crate) fn state_change(key: &str, edit: StateEdit) -> StateChange {
-    StateChange { id: state_id(key), edit, expected: None, operation: None }
+    StateChange { id: state_id(key), edit, expected: None, operation: None, by: None }
 }
 
 fn put(key: &str, value: &str) -> StateChange {

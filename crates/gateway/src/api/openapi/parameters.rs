@@ -74,11 +74,15 @@ pub(super) fn in_query(parameter: &mut Value) {
         "buckets" => json!({ "minimum": 1, "maximum": limits::STATS_BUCKETS_MAX }),
         "depth" => json!({ "minimum": 1, "maximum": limits::GRAPH_DEPTH_MAX }),
         "nodes" => json!({ "minimum": 1, "maximum": limits::GRAPH_NODES_MAX }),
-        // Pages of log lines begin within an invocation: behind the dot is how far.
-        "cursor" => json!({ "pattern": r"^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16}(\.[0-9]{1,9})?)?$" }),
+        // Pages of log lines begin within an invocation: behind the dot is how far. Those of state
+        // begin behind a name.
+        "cursor" => json!({
+            "pattern": r"^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16}(\.[0-9]{1,9})?|k1-[A-Za-z0-9_-]*)?$",
+        }),
         "after" => json!({ "pattern": "^(c1-[0-9a-f]{1,4}-[0-9a-f]{1,16})?$" }),
         "trace" => json!({ "pattern": "^[0-9a-f]{32}$" }),
         "text" => json!({ "maxLength": limits::SEARCH_TEXT_BYTES_MAX }),
+        "key" | "stream" => json!({ "minLength": 1, "maxLength": limits::STATE_KEY_BYTES_MAX }),
         _ => json!({}),
     };
     if let (Some(schema), Some(bounds)) = (parameter["schema"].as_object_mut(), bounds.as_object())
@@ -96,6 +100,9 @@ pub(super) fn in_query(parameter: &mut Value) {
         "text" => json!("ada"),
         "trace" => json!("4bf92f3577b34da6a3ce929d0e0e4736"),
         "cursor" | "after" => json!("c1-0-2a"),
+        "shared" => json!("warehouse"),
+        "key" => json!("stock/apple"),
+        "stream" => json!("orders/42"),
         "limit" => json!(20),
         "buckets" => json!(60),
         "depth" => json!(10),
