@@ -32,6 +32,7 @@ const EXECUTED: &[&str] = &[
     "docs/debugging.md",
     "docs/versions.md",
     "docs/testing.md",
+    "docs/durable.md",
 ];
 
 /// Options of `cargo xtask docs`.

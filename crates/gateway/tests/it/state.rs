@@ -85,6 +85,30 @@ async fn a_key_is_set_read_and_deleted_under_guard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_an_event_for_those_who_audit() {
+    let world = World::new().await;
+    world.state(Method::PUT, "/key?shared=w&key=k", "hush").await;
+    let list = "/api/v1/projects/shop/events?type=dev.nexus.state.*&data=true";
+    // It is written with the change, and moves to the log behind the answer.
+    let event = loop {
+        let events = world.get(list).await.json();
+        if let Some(event) = events["items"].get(0) {
+            break event.clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    let of = |field: &str| event["event"][field].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (of("type").as_str(), of("subject").as_str()),
+        ("dev.nexus.state.set", "State shop/shared/w")
+    );
+    assert_eq!(event["principal"], "token:admin");
+    let data = &event["event"]["data"];
+    assert_eq!((&data["key"], &data["version"]), (&json!("k"), &json!({ "old": 0, "new": 1 })));
+    assert!(!event.to_string().contains("hush"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_go_page_by_page_and_name_where_they_go_on() {
     let world = World::new().await;
     world.deploy("hello", "http echo").await;
