@@ -192,7 +192,10 @@ impl Server {
     pub(crate) async fn start(start: Start) -> Result<Server, Error> {
         let config = start.config;
         let listeners = [&config.ingress.connections, &config.api.connections];
-        open_files::raise(listeners.map(|at| at.open_max as u64).iter().sum());
+        let too_few = open_files::raise(listeners.map(|at| at.open_max as u64).iter().sum());
+        if let (Mode::Serve, Some(warning)) = (start.mode, too_few) {
+            tracing::warn!("{warning}");
+        }
         let data = absolute(&config.data)?;
         let lock = lock(&data)?;
         let ingress = bind(config.ingress.listen, "functions")?;

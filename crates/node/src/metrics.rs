@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use nexus_engine::Engine;
+use nexus_observe::Format;
 
-use crate::Node;
 use crate::node::lock;
+use crate::{Error, Node};
 
 /// A number: its name, what it means, and how it is read, where it is known.
 type Read = (&'static str, &'static str, fn(&Node) -> Option<u64>);
@@ -92,6 +93,16 @@ impl Node {
         }
         let metrics = metrics.clone();
         self.parts.log.observe_appends(move |took| metrics.log_appended(took));
+    }
+
+    /// All metrics as text. They are read and written on a thread that may block.
+    ///
+    /// # Errors
+    /// Something panicked on that thread.
+    pub async fn metrics_text(&self, format: Format) -> Result<String, Error> {
+        let metrics = self.parts.metrics.clone();
+        let text = self.tasks.blocking(move || metrics.encode(format)).await;
+        text.map_err(|error| Error::internal("write the metrics", error))
     }
 
     /// Counts the bytes of blobs once; later changes are counted as they come.

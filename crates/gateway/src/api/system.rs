@@ -112,12 +112,13 @@ async fn metrics(
 ) -> Result<(HeaderMap, String), Fault> {
     if !app.metrics_open && !caller?.0.allows(Scope::Read, None) {
         let detail = "metrics need the scope 'read' for every project";
-        return Err(Fault::new(Code::Forbidden, detail));
+        let hint = "nexus tokens create NAME --scope read --all-projects makes such a token";
+        return Err(Fault::new(Code::Forbidden, detail).hint(hint));
     }
     let format = exposition::wanted(&headers);
     let headers = HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
         (VARY, HeaderValue::from_static("accept")),
     ]);
-    Ok((headers, app.node.metrics().encode(format)))
+    Ok((headers, app.node.metrics_text(format).await?))
 }

@@ -6,9 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What a server has open besides connections, as a rule: segments of the log, databases, code.
 const OTHERS: u64 = 256;
 
-/// Raises the limit of open files as far as the system allows it, and warns when that is too little
-/// for these connections. Programs that the server starts inherit it.
-pub(crate) fn raise(connections_max: u64) {
+/// Raises the limit of open files as far as the system allows it. Says what is wrong when that is too
+/// little for these connections. Programs that the server starts inherit the limit.
+pub(crate) fn raise(connections_max: u64) -> Option<String> {
     let before = getrlimit(Resource::Nofile);
     let allowed = match before.current != before.maximum {
         true => match setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before }) {
@@ -21,9 +21,7 @@ pub(crate) fn raise(connections_max: u64) {
         false => before.current,
     };
     tracing::debug!(before = before.current, now = allowed, "limit of open files");
-    if let Some(warning) = too_few(allowed, connections_max) {
-        tracing::warn!("{warning}");
-    }
+    too_few(allowed, connections_max)
 }
 
 /// What is wrong with so many open files, and what to do; `None` stands for any number.
