@@ -12,6 +12,7 @@ import { invocations } from "./scenarios/invocations";
 import { looks } from "./scenarios/looks";
 import { rest } from "./scenarios/rest";
 import { signIn } from "./scenarios/signin";
+import { state } from "./scenarios/state";
 
 let made: World | undefined;
 const world = (): World => {
@@ -29,6 +30,7 @@ signIn(world);
 invocations(world);
 events(world);
 functions(world);
+state(world);
 debugging(world);
 comparing(world);
 rest(world);

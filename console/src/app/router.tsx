@@ -9,7 +9,7 @@ import {
 } from "@tanstack/react-router";
 
 import { queries } from "~/api/queries";
-import { deadFilters, eventFilters, invocationFilters } from "~/lib/filters";
+import { deadFilters, eventFilters, functionSearch, invocationFilters } from "~/lib/filters";
 import { Loading } from "~/ui/layout";
 import { ErrorPage, MissingPage } from "./ErrorPage";
 import { preferences } from "./preferences";
@@ -93,7 +93,7 @@ const functions = createRoute({
 const oneFunction = createRoute({
   getParentRoute: () => project,
   path: "/functions/$function",
-  validateSearch: (search: Record<string, unknown>) => (typeof search["tab"] === "string" ? { tab: search["tab"] } : {}),
+  validateSearch: functionSearch,
   component: lazyRouteComponent(() => import("~/pages/functions/FunctionPage"), "FunctionPage"),
 });
 

@@ -120,6 +120,34 @@ export function deadFilters(search: Search): DeadFilters {
   });
 }
 
+/** What is open on the page of a function. */
+export interface FunctionSearch {
+  tab?: string;
+  /** State that functions share under this name, in the place of the function's own. */
+  shared?: string;
+  /** Streams in the place of keys. */
+  streams?: boolean;
+  prefix?: string;
+  key?: string;
+  stream?: string;
+}
+
+export function functionSearch(search: Search): FunctionSearch {
+  return compact({
+    tab: text(search["tab"]),
+    shared: name(search["shared"]),
+    streams: flag(search["streams"]),
+    prefix: name(search["prefix"]),
+    key: name(search["key"]),
+    stream: name(search["stream"]),
+  });
+}
+
+/** A name that may be any text, also one of spaces. */
+function name(value: unknown): string | undefined {
+  return typeof value === "string" ? value : text(value);
+}
+
 function text(value: unknown): string | undefined {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value.trim() ? value : undefined;

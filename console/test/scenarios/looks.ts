@@ -20,6 +20,7 @@ const SCREENS: [name: string, path: string][] = [
   ["function", "/p/shop/functions/payments"],
   ["versions", "/p/shop/functions/payments?tab=versions"],
   ["configuration", "/p/shop/functions/payments?tab=configuration"],
+  ["state", "/p/shop/functions/orders?tab=state"],
   ["logs", "/p/shop/functions/payments?tab=logs"],
   ["dead-letters", "/p/shop/dead-letters"],
   ["dead-letter", "/p/shop/dead-letters/{dead}"],

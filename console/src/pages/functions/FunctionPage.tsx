@@ -23,6 +23,7 @@ import { Configuration } from "./Configuration";
 import { DeployDialog } from "./DeployDialog";
 import { FunctionLogs } from "./FunctionLogs";
 import { InvokeDialog } from "./InvokeDialog";
+import { StateTab } from "./StateTab";
 import { Versions } from "./Versions";
 
 export function FunctionPage() {
@@ -75,6 +76,7 @@ function OneFunction({ project, view }: { project: string; view: FunctionView })
           { value: "behaviour", label: "Behaviour", content: <Behaviour project={project} name={view.name} /> },
           { value: "versions", label: "Versions", content: <Versions project={project} view={view} /> },
           { value: "configuration", label: "Configuration", content: <Configuration project={project} view={view} /> },
+          { value: "state", label: "State", content: <StateTab project={project} name={view.name} /> },
           { value: "logs", label: "Logs", content: <FunctionLogs project={project} name={view.name} /> },
         ]}
       />
@@ -135,7 +137,8 @@ function DeleteFunction({ project, name, onClose }: { project: string; name: str
       onConfirm={() => remove.mutate()}
       onClose={onClose}
     >
-      Its routes and triggers end at once, and events of its types are not handled by it any more. What it did stays in the log.
+      Its routes and triggers end at once, and events of its types are not handled by it any more. What it did stays in the log, and
+      what it remembers stays for a function of this name: delete its state first where it should not.
     </ConfirmDialog>
   );
 }

@@ -17,7 +17,7 @@ import { Cell, Row, Table } from "~/ui/table";
 
 const SCOPES: [Scope, string][] = [
   ["read", "resources, and metadata of events and invocations"],
-  ["read-payload", "payloads of events, invocations, journals and logs"],
+  ["read-payload", "payloads of events, invocations, journals and logs; state of functions"],
   ["write", "applying and deleting resources, deploying"],
   ["emit", "appending events"],
   ["invoke", "calling functions"],
