@@ -31,6 +31,10 @@ use crate::{Error, Worker};
 
 /// Questions that may wait for the driver.
 const QUESTIONS_MAX: usize = 256;
+/// Functions and triggers that are appended together, and the size of their specifications: a start
+/// that finds nothing in the log tells the engine of all there are.
+const CONFIGS_TOGETHER_MAX: usize = 1_000;
+const CONFIGS_TOGETHER_BYTES: usize = 1 << 20;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -113,14 +117,25 @@ impl Engine {
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Tells the engine of functions and triggers; durable when it returns. A record whose revision
-    /// is not newer than what is known changes nothing.
+    /// Tells the engine of functions and triggers, any number; durable when it returns. A record whose
+    /// revision is not newer than what is known changes nothing.
     ///
     /// # Errors
-    /// The log refuses.
+    /// The log refuses; some may be known then.
     pub async fn configure(&self, records: Vec<ConfigRecord>) -> Result<(), Error> {
-        let records = records.into_iter().map(Record::Config).collect();
-        self.inner.log.append(records).await.map(drop).map_err(Error::Append)
+        let (mut together, mut bytes) = (Vec::new(), 0);
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            bytes += record.spec.len();
+            together.push(Record::Config(record));
+            let full = together.len() >= CONFIGS_TOGETHER_MAX || bytes >= CONFIGS_TOGETHER_BYTES;
+            if full || records.peek().is_none() {
+                let append = self.inner.log.append(std::mem::take(&mut together));
+                append.await.map_err(Error::Append)?;
+                bytes = 0;
+            }
+        }
+        Ok(())
     }
 
     /// Which of these functions and triggers the engine does not know in this revision or a newer

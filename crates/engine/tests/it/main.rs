@@ -31,6 +31,25 @@ fn an_event_is_handled_and_its_end_can_be_awaited() {
     });
 }
 
+/// So a server starts whose log knows nothing of what its store declares.
+#[test]
+fn any_number_of_functions_can_be_told_at_once() {
+    run(async {
+        let kit = Kit::start().await;
+        let quiet = |number| function(&kit, &format!("f{number}"), "{}");
+        // More than the log takes in one group.
+        let mut all: Vec<_> = (0..22_000).map(quiet).collect();
+        let long = format!(r#"{{"description":"{}"}}"#, "x".repeat(1 << 20));
+        all.extend((0..3).map(|number| function(&kit, &format!("long{number}"), &long)));
+        all.push(function(&kit, "last", ON_T));
+        kit.engine.configure(all).await.unwrap();
+        let id = kit.accept(event(&kit, "1", "ok")).await.unwrap();
+        let ended = kit.engine.wait_ended(kit.key(id, "last")).await.unwrap().unwrap();
+        assert_eq!((ended.decision, ended.attempts), (None, 1));
+        kit.stop().await;
+    });
+}
+
 #[test]
 fn the_events_of_a_backlog_are_read_when_their_turn_comes() {
     run(async {
@@ -243,6 +262,8 @@ fn cron_and_retries_go_on_when_the_clock_goes_back() {
         kit.clock.set(back);
         kit.until(|kit| {
             kit.clock.advance(Duration::from_millis(10));
+            // The attempts wait for a real disk meanwhile.
+            std::thread::sleep(Duration::from_millis(1));
             attempts(kit) == 3
         })
         .await;
