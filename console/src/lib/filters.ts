@@ -125,6 +125,8 @@ export interface FunctionSearch {
   tab?: string;
   /** State that functions share under this name, in the place of the function's own. */
   shared?: string;
+  /** What this function has left, which was deleted. */
+  left?: string;
   /** Streams in the place of keys. */
   streams?: boolean;
   prefix?: string;
@@ -136,6 +138,7 @@ export function functionSearch(search: Search): FunctionSearch {
   return compact({
     tab: text(search["tab"]),
     shared: name(search["shared"]),
+    left: name(search["left"]),
     streams: flag(search["streams"]),
     prefix: name(search["prefix"]),
     key: name(search["key"]),

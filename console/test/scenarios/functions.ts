@@ -6,7 +6,7 @@ import test from "node:test";
 import { OUTPUT, type World } from "../lib/world";
 
 /** A component that the deployment of the shop has built. */
-function component(): string {
+export function component(): string {
   const folder = join(OUTPUT, "world", "shop", ".nexus");
   const found = readdirSync(folder, { recursive: true, encoding: "utf8" }).find((name) => name.endsWith(".wasm"));
   assert.ok(found, `a component below ${folder}`);

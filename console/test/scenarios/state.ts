@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { seriousIn } from "../lib/axe";
 import type { World } from "../lib/world";
+import { component } from "./functions";
 
 const KEYS = "/p/shop/functions/orders?tab=state";
 
@@ -72,5 +74,29 @@ export function state(world: () => World): void {
     await page.getByText("2 keys and 0 events are deleted.").waitFor();
     await page.getByText("Nothing is in it").waitFor();
     await page.close();
+  });
+
+  test("what a deleted function has left is found beside another one, and deleted", async () => {
+    const { open, nexus } = world();
+    const functions = "/api/v1/projects/empty/functions";
+    for (const name of ["gone", "kept"]) {
+      const headers = { authorization: `Bearer ${nexus.token}`, "content-type": "application/wasm" };
+      const made = await fetch(`${nexus.api}${functions}/${name}/deploy`, { method: "POST", headers, body: readFileSync(component()) });
+      assert.equal(made.status, 200, await made.text());
+    }
+    await nexus.request("PUT", "/api/v1/projects/empty/state/key?function=gone&key=a", "1");
+    await nexus.request("DELETE", `${functions}/gone`);
+    const page = await open("/p/empty/functions/kept?tab=state");
+    await page.getByText("It remembers nothing").waitFor();
+    await page.getByLabel("Whose state").selectOption({ label: "Left by gone, deleted" });
+    await page.getByRole("table", { name: "Keys" }).getByRole("button", { name: "a", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Delete all of it" }).click();
+    const confirm = page.getByRole("dialog", { name: "Delete all state of gone?" });
+    await confirm.getByText("1 key and 0 events of 0 streams go, for good.").waitFor();
+    await confirm.getByLabel("Type gone to confirm").fill("gone");
+    await confirm.getByRole("button", { name: "Delete all" }).click();
+    await page.getByText("1 key and 0 events are deleted.").waitFor();
+    await page.close();
+    await nexus.request("DELETE", `${functions}/kept`);
   });
 }

@@ -34,7 +34,8 @@ export function StateTab({ project, name }: { project: string; name: string }) {
   const navigate = useNavigate({ from: ROUTE });
   const may = useMay();
   const [opened, setOpened] = useState<"new" | "clear">();
-  const space = useMemo((): Space => (search.shared === undefined ? { function: name } : { shared: search.shared }), [name, search.shared]);
+  const { shared, left, prefix = "", streams = false, key, stream } = search;
+  const space = useMemo((): Space => (shared === undefined ? { function: left ?? name } : { shared }), [name, shared, left]);
   const spaces = useQuery(state.spaces(project));
   const found = spaces.data?.items.find((it) => isOf(it, space));
   const go = ({ prefix: begins, streams: streamed, ...rest }: FunctionSearch, replace = true) =>
@@ -49,10 +50,15 @@ export function StateTab({ project, name }: { project: string; name: string }) {
     go(list);
     setTimeout(() => opener.current instanceof HTMLElement && opener.current.focus({ preventScroll: true }));
   };
-  const { shared, prefix = "", streams = false, key, stream } = search;
-  const list: FunctionSearch = { ...(shared === undefined ? {} : { shared }), ...(prefix ? { prefix } : {}), ...(streams ? { streams } : {}) };
+  const list: FunctionSearch = {
+    ...(shared === undefined ? {} : { shared }),
+    ...(left === undefined ? {} : { left }),
+    ...(prefix ? { prefix } : {}),
+    ...(streams ? { streams } : {}),
+  };
   const [hidden, mayWrite] = [may("read-payload"), may("write")];
-  const isEmpty = spaces.isSuccess && !found;
+  // With very many namespaces it may be one that was not listed.
+  const isEmpty = spaces.isSuccess && !found && !spaces.data.next;
   const actions = useMemo(
     () =>
       ({
@@ -69,13 +75,13 @@ export function StateTab({ project, name }: { project: string; name: string }) {
     [mayWrite, isEmpty],
   );
   useActions(useMemo(() => Object.values(actions), [actions]));
-  const whose = shared === undefined ? [name] : ["--shared", shared];
+  const whose = "function" in space ? [space.function] : ["--shared", space.shared];
   const close = () => setOpened(undefined);
 
   return (
     <div className="flex flex-col gap-3">
       <div className="flex flex-wrap items-center gap-2">
-        <Whose name={name} shared={shared} spaces={spaces.data?.items ?? []} onChange={(next) => go(next === undefined ? {} : { shared: next })} />
+        <Whose name={name} space={space} spaces={spaces.data?.items ?? []} onChange={(next) => go(next)} />
         <Segmented
           label="What is listed"
           value={streams ? "streams" : "keys"}
@@ -101,10 +107,10 @@ export function StateTab({ project, name }: { project: string; name: string }) {
           <p>Functions make them of what users sent. {hidden}.</p>
         </Empty>
       ) : isEmpty ? (
-        <Nothing name={name} shared={shared} />
-      ) : !found ? (
+        <Nothing space={space} />
+      ) : spaces.isPending ? (
         <Loading />
-      ) : streams ? (
+      ) : spaces.isError ? null : streams ? (
         <Streams project={project} space={space} prefix={prefix} onOpen={(next) => open({ stream: next })} />
       ) : (
         <Keys project={project} space={space} prefix={prefix} onOpen={(next) => open({ key: next })} />
@@ -112,7 +118,7 @@ export function StateTab({ project, name }: { project: string; name: string }) {
       {key !== undefined && !hidden && <OneKey project={project} space={space} name={key} onClose={shut} />}
       {stream !== undefined && !hidden && <OneStream project={project} space={space} name={stream} onClose={shut} />}
       {opened === "new" && <NewKey project={project} space={space} onClose={close} onDone={(made) => go({ ...list, streams: false, key: made }, false)} />}
-      {opened === "clear" && found && <ClearAll project={project} space={space} found={found} onClose={close} />}
+      {opened === "clear" && <ClearAll project={project} space={space} found={found} onClose={close} />}
     </div>
   );
 }
@@ -135,34 +141,41 @@ function Counted({ label, count, more }: { label: string; count: number | undefi
   );
 }
 
-/** The function's own, or one of the namespaces that functions share. */
-function Whose({ name, shared, spaces, onChange }: { name: string; shared: string | undefined; spaces: StateNamespace[]; onChange: (shared: string | undefined) => void }) {
-  const names = spaces.flatMap((it) => (typeof it.shared === "string" ? [it.shared] : []));
-  if (shared !== undefined && !names.includes(shared)) names.push(shared);
+/** The function's own, one of the namespaces that functions share, or what a deleted function has left. */
+function Whose({ name, space, spaces, onChange }: { name: string; space: Space; spaces: StateNamespace[]; onChange: (search: FunctionSearch) => void }) {
+  const shared = new Set(spaces.flatMap((it) => (typeof it.shared === "string" ? [it.shared] : [])));
+  const left = new Set(spaces.flatMap((it) => (typeof it.function === "string" && it.deleted ? [it.function] : [])));
+  if ("shared" in space) shared.add(space.shared);
+  else if (space.function !== name) left.add(space.function);
+  const choices: { label: string; search: FunctionSearch; isChosen: boolean }[] = [
+    { label: `${name} alone`, search: {}, isChosen: "function" in space && space.function === name },
+    ...[...shared].map((it) => ({ label: `Shared: ${shownName(it)}`, search: { shared: it }, isChosen: "shared" in space && space.shared === it })),
+    ...[...left].map((it) => ({ label: `Left by ${it}, deleted`, search: { left: it }, isChosen: "function" in space && space.function === it })),
+  ];
   return (
     <Select
       aria-label="Whose state"
       className="h-7 w-48 text-xs"
-      value={shared === undefined ? "own" : `shared ${shared}`}
-      onChange={({ target }) => onChange(target.value === "own" ? undefined : target.value.slice("shared ".length))}
+      value={choices.findIndex((it) => it.isChosen)}
+      onChange={({ target }) => onChange(choices[Number(target.value)]?.search ?? {})}
     >
-      <option value="own">{name} alone</option>
-      {names.map((it) => (
-        <option key={it} value={`shared ${it}`}>
-          Shared: {shownName(it)}
+      {choices.map((it, index) => (
+        <option key={it.label} value={index}>
+          {it.label}
         </option>
       ))}
     </Select>
   );
 }
 
-function Nothing({ name, shared }: { name: string; shared: string | undefined }) {
+function Nothing({ space }: { space: Space }) {
+  const own = "function" in space;
   return (
-    <Empty icon={Database} title={shared === undefined ? "It remembers nothing" : "Nothing is in it"}>
+    <Empty icon={Database} title={own ? "It remembers nothing" : "Nothing is in it"}>
       <p>
-        {shared === undefined ? `What ${name} keeps with ` : "What functions keep with "}
-        <code className="font-mono text-xs">{shared === undefined ? "state.put" : `state.shared("${shared}").put`}</code> outlives its calls, and is
-        listed here with its versions. Replays neither read nor change it.
+        {own ? `What ${space.function} keeps with ` : "What functions keep with "}
+        <code className="font-mono text-xs">{own ? "state.put" : `state.shared("${shownName(space.shared)}").put`}</code> outlives its calls, and is listed
+        here with its versions. Replays neither read nor change it.
       </p>
     </Empty>
   );
@@ -257,7 +270,7 @@ function NoneBegins({ prefix, what }: { prefix: string; what: string }) {
   );
 }
 
-function ClearAll({ project, space, found, onClose }: { project: string; space: Space; found: StateNamespace; onClose: () => void }) {
+function ClearAll({ project, space, found, onClose }: { project: string; space: Space; found: StateNamespace | undefined; onClose: () => void }) {
   const client = useQueryClient();
   const name = "function" in space ? space.function : space.shared;
   const remove = useMutation({
@@ -279,9 +292,10 @@ function ClearAll({ project, space, found, onClose }: { project: string; space: 
       onConfirm={() => remove.mutate()}
       onClose={onClose}
     >
-      {found.more ? "More than " : ""}
-      {plural(found.keys, "key")} and {plural(found.events, "event")} of {plural(found.streams, "stream")} go, for good. Recordings of what was read stay
-      as they are.
+      {found
+        ? `${found.more ? "More than " : ""}${plural(found.keys, "key")} and ${plural(found.events, "event")} of ${plural(found.streams, "stream")} go`
+        : "All its keys and streams go"}
+      , for good. Recordings of what was read stay as they are.
     </ConfirmDialog>
   );
 }
