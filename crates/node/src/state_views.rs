@@ -54,7 +54,7 @@ impl StateSpace {
     fn arguments(&self) -> String {
         match self {
             StateSpace::Function(name) => name.to_string(),
-            StateSpace::Shared(name) => format!("--shared '{name}'"),
+            StateSpace::Shared(name) => format!("--shared {}", word(name)),
         }
     }
 }
@@ -297,7 +297,8 @@ impl Node {
         while let Some(next) = self.parts.store.next_state_namespace(place.project, &after).await?
             && known.len() < NEAR_MAX
         {
-            known.extend(next.strip_prefix(SHARED).map(str::to_owned));
+            let name = next.strip_prefix(SHARED).filter(|name| !name.contains(char::is_control));
+            known.extend(name.map(str::to_owned));
             after = next;
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -329,7 +330,7 @@ impl Node {
         let store = &self.parts.store;
         let one = ReadLimit { items: 1, bytes: 0 };
         if !store.stream(id, 0, one).await?.is_empty() {
-            let command = format!("nexus state stream {} '{key}'", space.arguments());
+            let command = format!("nexus state stream {} {}", space.arguments(), word(key));
             return Ok(error.with_hint(format!("there is a stream of this name: {command}")));
         }
         let folder = StateId { key: folder_of(key).to_owned(), ..id.clone() };
@@ -351,7 +352,7 @@ impl Node {
         }
         let store = &self.parts.store;
         if store.state(id).await?.is_some() {
-            let command = format!("nexus state get {} '{key}'", space.arguments());
+            let command = format!("nexus state get {} {}", space.arguments(), word(key));
             return Ok(error.with_hint(format!("there is a key of this name: {command}")));
         }
         let folder = StateId { key: folder_of(key).to_owned(), ..id.clone() };
@@ -367,8 +368,16 @@ fn folder_of(key: &str) -> &str {
     key.rfind(['/', ':']).map_or("", |at| &key[..=at])
 }
 
+/// A name as a word of a shell.
+fn word(name: &str) -> String {
+    format!("'{}'", name.replace('\'', r"'\''"))
+}
+
 fn near_or_list(name: &str, known: &[&str], list: &str) -> String {
-    match document::nearest(name, known) {
+    // Functions make keys of what users sent: what could command a terminal is not repeated.
+    let known: Vec<&str> =
+        known.iter().copied().filter(|name| !name.contains(char::is_control)).collect();
+    match document::nearest(name, &known) {
         Some(near) => format!("did you mean '{near}'?"),
         None => format!("nexus state {list} shows what there is"),
     }
@@ -459,6 +468,16 @@ mod tests {
         assert_eq!(form(b"{"), r#"{"text":"{"}"#);
         assert_eq!(form(b""), r#"{"text":""}"#);
         assert_eq!(form(b"\xff"), r#"{"base64":"/w=="}"#);
+    }
+
+    #[test]
+    fn names_in_commands_are_words_and_never_commands_of_a_terminal() {
+        assert_eq!(StateSpace::Shared("it's".to_owned()).arguments(), r"--shared 'it'\''s'");
+        assert_eq!(
+            near_or_list("cart/1", &["cart/\u{1b}"], "list f"),
+            "nexus state list f shows what there is"
+        );
+        assert_eq!(near_or_list("cart/1", &["cart/2"], "list f"), "did you mean 'cart/2'?");
     }
 
     #[test]
