@@ -41,6 +41,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_limit_becomes_what_the_system_allows() {
+        let before = getrlimit(Resource::Nofile);
+        let low = before.maximum.map_or(512, |maximum| maximum.min(512));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(low), ..before }).unwrap();
+        assert_eq!(raise(0), None);
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!((after.current, after.maximum), (before.maximum, before.maximum));
+    }
+
+    #[test]
     fn too_few_files_are_told() {
         assert_eq!(too_few(None, 1 << 40), None);
         assert_eq!(too_few(Some(1_256), 1_000), None);
