@@ -1,7 +1,8 @@
 //! `nexus functions`.
 
 use clap::{Args, Subcommand};
-use nexus_model::view::FunctionView;
+use nexus_model::limits;
+use nexus_model::view::{FunctionView, StateNamespaceView};
 
 use crate::render;
 use crate::{Error, Session};
@@ -47,9 +48,26 @@ pub(crate) fn run(session: &mut Session, args: &FunctionsArgs) -> Result<(), Err
             session
                 .terminal
                 .say(format_args!("deleted function {name}; its recordings can still be replayed"));
+            if has_state(session, name) {
+                session.terminal.say(format_args!(
+                    "what it remembers stays; to remove that: nexus state delete {name} --all --yes"
+                ));
+            }
             Ok(())
         }
     }
+}
+
+/// Whether a function has left state, as far as the caller may know.
+fn has_state(session: &mut Session, name: &str) -> bool {
+    let Ok(place) = session.place(["state"]) else { return false };
+    let mut found = false;
+    let listed = session.client.pages(place, limits::PAGE_ITEMS_MAX, &mut |view| {
+        let StateNamespaceView { function, .. } = view;
+        found |= function.is_some_and(|function| function.as_str() == name);
+        Ok(())
+    });
+    listed.is_ok() && found
 }
 
 fn list(session: &mut Session) -> Result<(), Error> {

@@ -163,6 +163,24 @@ fn everything_goes_only_when_that_is_said_twice() {
 }
 
 #[test]
+fn a_function_that_is_deleted_says_what_it_leaves() {
+    let delete = |request| Route { request, status: 204, headers: "", body: String::new() };
+    let gone = delete("DELETE /api/v1/projects/shop/functions/gone");
+    let done = nexus(&["functions", "delete", "gone"], vec![gone, spaces()]);
+    let hint = "what it remembers stays; to remove that: nexus state delete gone --all --yes\n";
+    assert_eq!((done.code, done.err.lines().count()), (0, 2));
+    assert!(done.err.ends_with(hint), "{}", done.err);
+    let other = delete("DELETE /api/v1/projects/shop/functions/other");
+    let done = nexus(&["functions", "delete", "other"], vec![other, spaces()]);
+    assert_eq!((done.code, done.err.lines().count()), (0, 1));
+    // A token that may not read is enough for deleting.
+    let other = delete("DELETE /api/v1/projects/shop/functions/other");
+    let hidden = problem("GET /api/v1/projects/shop/state", Code::Forbidden, "no");
+    let done = nexus(&["functions", "delete", "other"], vec![other, hidden]);
+    assert_eq!((done.code, done.err.lines().count()), (0, 1));
+}
+
+#[test]
 fn events_of_a_stream_say_where_to_go_on() {
     let events = json!({
         "items": [
