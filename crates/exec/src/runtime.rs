@@ -1,5 +1,6 @@
 //! What runs functions.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -33,6 +34,21 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Whether [`prepare`](Self::prepare) would find machine code. Cheap; no I/O but one `stat`.
     fn is_compiled(&self, component: Digest) -> bool;
+
+    /// Maps stored code while what else a unit takes is still being read: [`prepare`](Self::prepare)
+    /// finds it mapped as long as what this gives is held. A runtime that maps nothing has nothing to
+    /// do.
+    ///
+    /// # Errors
+    /// Like [`prepare`](Self::prepare).
+    async fn map(
+        &self,
+        component: Digest,
+        world: World,
+    ) -> Result<Arc<dyn Any + Send + Sync>, Error> {
+        let _ = (component, world);
+        Ok(Arc::new(()))
+    }
 
     /// Makes a unit ready to be invoked: maps its stored code unless it is mapped already. Never
     /// compiles. The result may be kept and shared; code that nobody uses is unmapped

@@ -83,11 +83,24 @@ impl Node {
             return Err(self.not_compiled(function, current.code()));
         }
         let begun = Instant::now();
-        let spec = self.version_spec(&function.project, current.version).await?;
-        let unit = self.unit(&function.project, &spec, None).await?;
-        let fetch = begun.elapsed();
+        // Its code is known by the route: it is mapped here while another thread reads the rest.
+        let read = async {
+            let spec = self.version_spec(&function.project, current.version).await?;
+            let unit = self.unit(&function.project, &spec, None).await?;
+            Ok::<_, Error>((spec, unit))
+        };
+        let mut load = Duration::ZERO;
+        let map = async {
+            let begun = Instant::now();
+            let mapped = self.parts.runtime.map(current.code(), current.world).await;
+            load = begun.elapsed();
+            mapped
+        };
+        // Where it cannot be mapped, that is said when it is prepared.
+        let (read, _mapped) = tokio::join!(biased; read, map);
+        let (spec, unit) = read?;
         let prepared = self.parts.runtime.prepare(Arc::new(unit)).await?;
-        let load = begun.elapsed() - fetch;
+        let fetch = begun.elapsed() - load;
         let loaded = Arc::new(self.loaded(&function.project, &spec, prepared).await?);
         function.loaded.store(Some(Arc::clone(&loaded)));
         Ok((loaded, LoadTimes { fetch, load, cold: true }))

@@ -1,5 +1,6 @@
 //! The runtime behind the seam.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,6 +14,7 @@ use nexus_exec::{
     Prepared, Profile, ProfileOptions, Replayed, RuntimeStats, Unit,
 };
 use nexus_model::record::InvocationRecord;
+use nexus_model::resource::World;
 use nexus_model::view::FrameView;
 use nexus_model::{Clock, Digest, Event};
 
@@ -60,6 +62,14 @@ impl Inner {
     /// The engine of ordinary runs.
     pub(crate) fn pooling(&self) -> &Flavour {
         &self.pooling
+    }
+
+    /// The slot of a component that is mapped.
+    async fn mapped(&self, component: Digest, world: World) -> Result<Arc<Slot>, ExecError> {
+        let registry = &self.pooling.registry;
+        let slot = registry.slot(component, world);
+        registry.get(&slot).await?;
+        Ok(slot)
     }
 
     /// The engine of verifying runs, made when first asked for, with code for this component.
@@ -324,10 +334,16 @@ impl nexus_exec::Runtime for Runtime {
         self.inner.pooling.code.size(component).is_some()
     }
 
+    async fn map(
+        &self,
+        component: Digest,
+        world: World,
+    ) -> Result<Arc<dyn Any + Send + Sync>, ExecError> {
+        Ok(self.inner.mapped(component, world).await?)
+    }
+
     async fn prepare(&self, unit: Arc<Unit>) -> Result<Arc<dyn Prepared>, ExecError> {
-        let registry = &self.inner.pooling.registry;
-        let slot = registry.slot(unit.component, unit.world);
-        registry.get(&slot).await?;
+        let slot = self.inner.mapped(unit.component, unit.world).await?;
         Ok(Arc::new(Ready { inner: self.inner.clone(), unit, slot }))
     }
 

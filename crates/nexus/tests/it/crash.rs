@@ -1,7 +1,8 @@
 //! The server is killed again and again while events and calls come in. Afterwards every event that
-//! was acknowledged is in the log once and was handled, and every record is whole.
+//! was acknowledged is in the log once and was handled, every call that was answered is there with its
+//! answer, and every record is whole.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,29 +19,35 @@ const SENDERS: usize = 4;
 /// How many acknowledged events are followed to their invocation.
 const FOLLOWED: usize = 150;
 
-/// A command that writes "ok": a core WASI 0.1 module, so that no tool chain is needed.
+/// A command that writes `"ok"`: a core WASI 0.1 module, so that no tool chain is needed.
 const COMMAND: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_write"
         (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
-    (data (i32.const 16) "ok\n")
+    (data (i32.const 16) "\22ok\22")
     (func (export "_start")
         (i32.store (i32.const 0) (i32.const 16))
-        (i32.store (i32.const 4) (i32.const 3))
+        (i32.store (i32.const 4) (i32.const 4))
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
-#[test]
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration to read this from")]
+fn rounds() -> usize {
+    std::env::var("NEXUS_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap())
+}
+
+#[test]
 fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
-    let rounds = std::env::var("NEXUS_CRASH_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap());
+    let rounds = rounds();
     let next = AtomicU64::new(0);
     let mut acknowledged: HashMap<String, String> = HashMap::new();
     let mut server = start(&data);
     deploy(home.path(), &server, &data);
     for round in 0..rounds {
-        acknowledged.extend(load(&mut server, &data, &next, round as u64));
+        let api = Api::new(&server, &data);
+        let send = |stop: &AtomicBool| send_until(&api, &next, stop);
+        acknowledged.extend(load(&mut server, &next, (round as u64, &send)));
         server = start(&data);
     }
     assert!(acknowledged.len() > rounds, "only {} acknowledgements", acknowledged.len());
@@ -48,9 +55,42 @@ fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
     let api = Api::new(&server, &data);
     check_events(&api, &acknowledged);
     check_outcomes(&api, &acknowledged);
-    let verified = api.post("/api/v1/log/verify");
-    assert_eq!(verified["damage"], Value::Array(Vec::new()), "{verified}");
+    check_log(&api);
     println!("{rounds} kills, {} events acknowledged, none lost", acknowledged.len());
+}
+
+/// Their attempts begin before the calls are in the log: a kill meets them before, in and after the append
+/// that call and end have in common.
+#[test]
+fn calls_that_are_waited_for_are_there_once_with_their_answer_or_not_at_all() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let rounds = rounds();
+    let next = AtomicU64::new(0);
+    let mut answered = Vec::new();
+    let mut server = start(&data);
+    deploy(home.path(), &server, &data);
+    for round in 0..rounds {
+        let api = Api::new(&server, &data);
+        let send = |stop: &AtomicBool| call_until(&api, &next, stop);
+        answered.extend(load(&mut server, &next, (round as u64, &send)));
+        server = start(&data);
+    }
+    assert!(answered.len() > rounds, "only {} answers", answered.len());
+
+    let api = Api::new(&server, &data);
+    let calls = kept(&api, "dev.nexus.invoke", |event| event["data"].to_string());
+    for number in &answered {
+        assert!(calls.contains_key(number), "call {number} was answered");
+    }
+    // Whoever was not answered may have been heard all the same.
+    let unanswered = calls.len() - answered.len();
+    assert!(unanswered <= rounds * SENDERS, "{unanswered} calls that nobody waited for");
+    for call in calls.values() {
+        assert_eq!(successes(&api, call), 1, "{call}");
+    }
+    check_log(&api);
+    println!("{rounds} kills, {} calls answered, {unanswered} more were heard", answered.len());
 }
 
 fn start(data: &Path) -> Server {
@@ -77,14 +117,16 @@ fn deploy(home: &Path, server: &Server, data: &Path) {
     with(&["deploy", "--component", component.to_str().unwrap(), "--name", "ok"]).ok();
 }
 
-/// Sends events from several threads until the server is killed in the midst of it. Gives what was
-/// acknowledged: the id in the log by the sender's id.
-fn load(server: &mut Server, data: &Path, next: &AtomicU64, round: u64) -> HashMap<String, String> {
+/// Sends from several threads until the server is killed in the midst of it. Gives what the threads
+/// were told.
+fn load<T: Send>(
+    server: &mut Server,
+    next: &AtomicU64,
+    (round, send): (u64, &(impl Fn(&AtomicBool) -> Vec<T> + Sync)),
+) -> Vec<T> {
     let stop = AtomicBool::new(false);
-    let api = Api::new(server, data);
     std::thread::scope(|scope| {
-        let senders: Vec<_> =
-            (0..SENDERS).map(|_| scope.spawn(|| send_until(&api, next, &stop))).collect();
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| send(&stop))).collect();
         // Wait for a number of requests rather than for a time, another one in each round.
         let target = next.load(Ordering::Relaxed) + 20 + (round * 37) % 200;
         let end = Instant::now() + Duration::from_secs(60);
@@ -118,37 +160,81 @@ fn send_until(api: &Api, next: &AtomicU64, stop: &AtomicBool) -> Vec<(String, St
     acknowledged
 }
 
-fn check_events(api: &Api, acknowledged: &HashMap<String, String>) {
-    let mut kept: HashMap<String, String> = HashMap::new();
-    let mut cursor = String::new();
-    loop {
-        let path = format!("/api/v1/projects/crash/events?type=crash.test&limit=1000{cursor}");
-        let page = api.get(&path);
-        for item in page["items"].as_array().unwrap() {
-            let id = item["event"]["id"].as_str().unwrap().to_owned();
-            let twice = kept.insert(id, item["id"].as_str().unwrap().to_owned());
-            assert_eq!(twice, None, "an event is in the log twice");
-        }
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
+/// Calls one after the other; gives the numbers of those that were answered.
+fn call_until(api: &Api, next: &AtomicU64, stop: &AtomicBool) -> Vec<String> {
+    const CALL: &str = "POST /api/v1/projects/crash/functions/ok/invoke?async=true&wait=30s";
+    let mut answered = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed).to_string();
+        match api.once(CALL, &number) {
+            Some((200, answer)) => {
+                assert_eq!(answer, "ok");
+                answered.push(number);
+            }
+            Some((status, body)) => panic!("{status} {body}"),
             None => break,
         }
     }
+    answered
+}
+
+/// The ids of the events of a type by what their senders call them.
+fn kept(api: &Api, event_type: &str, called: impl Fn(&Value) -> String) -> HashMap<String, String> {
+    let mut kept: HashMap<String, String> = HashMap::new();
+    let path = format!("/api/v1/projects/crash/events?type={event_type}&data=true");
+    for item in items(api, &path) {
+        let twice = kept.insert(called(&item["event"]), text(&item["id"]));
+        assert_eq!(twice, None, "an event is in the log twice");
+    }
+    kept
+}
+
+/// All pages of a list.
+fn items(api: &Api, path: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = api.get(&format!("{path}&limit=1000{cursor}"));
+        items.extend_from_slice(page["items"].as_array().unwrap());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// How many invocations for an event have succeeded, once one has.
+fn successes(api: &Api, event: &str) -> usize {
+    let end = Instant::now() + Duration::from_secs(180);
+    loop {
+        let found = api.get(&format!("/api/v1/projects/crash/invocations?event={event}"));
+        let rows = found["items"].as_array().unwrap();
+        match rows.iter().filter(|row| row["status"] == "succeeded").count() {
+            0 => assert!(Instant::now() < end, "{event} was not handled"),
+            count => return count,
+        }
+    }
+}
+
+fn check_log(api: &Api) {
+    let verified = api.post("/api/v1/log/verify");
+    assert_eq!(verified["damage"], Value::Array(Vec::new()), "{verified}");
+}
+
+fn check_events(api: &Api, acknowledged: &HashMap<String, String>) {
+    let kept = kept(api, "crash.test", |event| text(&event["id"]));
     for (id, log_id) in acknowledged {
         assert_eq!(kept.get(id), Some(log_id), "event {id} was acknowledged");
     }
 }
 
 fn check_outcomes(api: &Api, acknowledged: &HashMap<String, String>) {
-    let mut open: HashSet<&String> = acknowledged.values().take(FOLLOWED).collect();
-    let end = Instant::now() + Duration::from_secs(180);
-    while !open.is_empty() {
-        assert!(Instant::now() < end, "{} events were not handled: {open:?}", open.len());
-        open.retain(|event| {
-            let found = api.get(&format!("/api/v1/projects/crash/invocations?event={event}"));
-            let rows = found["items"].as_array().unwrap();
-            !rows.iter().any(|row| row["status"] == "succeeded")
-        });
+    for event in acknowledged.values().take(FOLLOWED) {
+        successes(api, event);
     }
     // Whole: each can be read with its input, output and journal.
     let page = api.get("/api/v1/projects/crash/invocations?limit=200");

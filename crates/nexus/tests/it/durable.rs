@@ -158,8 +158,10 @@ impl Journeys {
     fn begin(&mut self, api: &Api, base: &str) {
         let name = format!("j{}", self.begun.len());
         let body = json!({ "do": "journey", "base": base, "name": name }).to_string();
-        let line = "POST /api/v1/projects/trip/functions/journey/invoke?async=true";
-        if let Some((status, answer)) = api.once(line, &body) {
+        // Those that somebody waits for begin before their calls are in the log.
+        let wait = if self.begun.len().is_multiple_of(2) { "" } else { "&wait=1ms" };
+        let path = format!("/api/v1/projects/trip/functions/journey/invoke?async=true{wait}");
+        if let Some((status, answer)) = api.once(&format!("POST {path}"), &body) {
             assert_eq!(status, 202, "{answer}");
             self.begun.push((answer["invocation"].as_str().unwrap().to_owned(), name));
         }
