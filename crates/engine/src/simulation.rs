@@ -1,10 +1,11 @@
 //! Seeded runs of shard and scheduler with virtual time: crashes, clock jumps, limits, batches,
-//! triggers that go, cancellations, schedules, sleeps and signals. `NEXUS_SIM_SEEDS` says how many runs; a failing one
+//! triggers that go, cancellations, schedules, sleeps, signals and calls that begin early. `NEXUS_SIM_SEEDS` says how many runs; a failing one
 //! names its seed, and `NEXUS_SIM_SEED` repeats it alone. Both are read when the test is built.
 
 mod begin;
 mod checks;
 mod drive;
+mod early;
 mod script;
 mod triggers;
 
@@ -40,7 +41,8 @@ impl Random {
 
 /// An attempt that runs in this life of the process.
 struct Running {
-    ticket: Ticket,
+    /// `None` where it began early.
+    ticket: Option<Ticket>,
     members: Vec<Id>,
     invocation: InvocationId,
     durable: bool,
@@ -82,6 +84,8 @@ struct World {
     ids: u64,
     crashes: u32,
     checks: Checks,
+    /// Calls that began early and of which only the event was read.
+    early: HashSet<EventId>,
     /// Lanes that the node could not run, and until when.
     held: HashMap<LaneId, i64>,
 }

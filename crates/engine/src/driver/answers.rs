@@ -161,7 +161,10 @@ impl Driver {
         match pending.state {
             State::Settling(_) => drop(request.reply.send(Cancellation::TooLate)),
             State::Running { .. } => self.outbox.push(Out::Cancel(id, request)),
-            State::Queued { .. } if self.scheduler.why(id).is_some() => {
+            // Of one that began early the next record tells more.
+            State::Queued { .. }
+                if self.scheduler.why(id).is_some() && !self.shared.early.has(id.event) =>
+            {
                 // It must not begin before its cancellation is in the log.
                 self.scheduler.withdraw(id);
                 self.outbox.push(Out::Cancel(id, request));

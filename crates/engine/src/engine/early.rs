@@ -38,6 +38,11 @@ impl Underway {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an attempt at an event has begun of which the driver has met no record yet.
+    pub(crate) fn has(&self, event: EventId) -> bool {
+        self.lock().contains_key(&event)
+    }
+
     /// What tells how the attempt at an event ends that has begun.
     pub(crate) fn take(&self, event: EventId) -> Option<EarlyEnd> {
         self.lock().remove(&event)

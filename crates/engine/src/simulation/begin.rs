@@ -58,6 +58,7 @@ impl World {
     }
 
     fn begin(&mut self, ticket: Ticket, members: Vec<Id>) {
+        let Some(ticket) = self.runs_already(ticket, members[0]) else { return };
         let lane = members[0].lane;
         if let Some(until_ns) = self.held.remove(&lane) {
             // A clock that went back ends it early.
@@ -76,7 +77,9 @@ impl World {
             }
             return;
         }
-        let running = self.running.iter().map(|at| &at.members[..]).collect::<Vec<_>>();
+        // What began early takes no slot of the engine.
+        let running = self.running.iter().filter(|at| at.ticket.is_some());
+        let running = running.map(|at| &at.members[..]).collect::<Vec<_>>();
         self.checks.begins(&self.shard, (&members, &running), self.now_ns);
         let started = self.started(&members);
         let invocation = InvocationId::try_from(&started.id[..]).unwrap();
@@ -96,7 +99,7 @@ impl World {
             false => Some(Box::new(started)),
         };
         self.running.push(Running {
-            ticket,
+            ticket: Some(ticket),
             members,
             invocation,
             durable,
@@ -147,7 +150,7 @@ impl World {
         self.append(vec![Record::Started(started)]);
         let members = run.members.iter().map(|event| Id { event: *event, lane: run.lane });
         self.running.push(Running {
-            ticket,
+            ticket: Some(ticket),
             members: members.collect(),
             invocation: id,
             durable: true,
@@ -176,7 +179,7 @@ impl World {
         self.append(vec![Record::Journal(record)]);
     }
 
-    fn end(&mut self, started: &StartedRecord, status: Status) -> Record {
+    pub(super) fn end(&mut self, started: &StartedRecord, status: Status) -> Record {
         let mut members = vec![started.meta.cause_event.clone()];
         members.extend(started.batch.iter().cloned());
         let failed = members.into_iter().filter(|_| self.random.one_in(4)).collect();
@@ -199,6 +202,7 @@ impl World {
     }
 
     pub(super) fn end_one(&mut self) {
+        self.catch_up();
         if self.running.is_empty() {
             return;
         }
@@ -217,7 +221,7 @@ impl World {
         let running = self.running.swap_remove(at);
         let begun = self.shard.runs.get(&running.invocation).map(|run| run.started.clone());
         let Some(started) = running.begin.map(|begin| *begin).or(begun) else {
-            self.scheduler.release(running.ticket);
+            self.release(running.ticket);
             return;
         };
         let status = match (running.struck, self.random.below(8)) {
@@ -230,7 +234,7 @@ impl World {
         };
         let record = self.end(&started, status);
         self.append(vec![record]);
-        self.scheduler.release(running.ticket);
+        self.release(running.ticket);
     }
 
     /// A durable invocation keeps a piece, takes a signal, or lies down to sleep.
@@ -260,7 +264,7 @@ impl World {
                 let running = self.running.swap_remove(at);
                 self.checks.reach("suspend");
                 self.append(vec![Record::Suspended(record)]);
-                self.scheduler.release(running.ticket);
+                self.release(running.ticket);
             }
         }
     }

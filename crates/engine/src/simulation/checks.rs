@@ -35,6 +35,9 @@ pub(super) const PLACES: &[&str] = &[
     "trigger gone",
     "given up",
     "batch waited",
+    "begun early",
+    "seen half",
+    "runs already",
 ];
 
 #[derive(Default)]

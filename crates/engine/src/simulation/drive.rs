@@ -15,11 +15,16 @@ use crate::unbegun;
 impl World {
     pub(super) fn catch_up(&mut self) {
         while (self.shard.position() as usize) < self.log.len() {
-            let entry = self.entry(self.shard.position() + 1);
-            let actions = self.shard.apply(&entry);
-            self.checks.applied(&entry.record, self.shard.position());
-            self.take(actions);
+            self.apply_next();
         }
+    }
+
+    pub(super) fn apply_next(&mut self) {
+        let entry = self.entry(self.shard.position() + 1);
+        self.met(&entry.record);
+        let actions = self.shard.apply(&entry);
+        self.checks.applied(&entry.record, self.shard.position());
+        self.take(actions);
     }
 
     pub(super) fn wanted(&self, id: Id) -> Option<Wanted> {

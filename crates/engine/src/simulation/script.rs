@@ -37,6 +37,7 @@ impl World {
             wakes: Default::default(),
             timers: Default::default(),
             firing: Default::default(),
+            early: Default::default(),
             held: Default::default(),
             specs: Default::default(),
             revision: 0,
@@ -63,7 +64,7 @@ impl World {
     }
 
     pub(super) fn declare(&mut self) {
-        for name in ["plain", "ordered", "batched", "durable", "sink"] {
+        for name in ["plain", "ordered", "batched", "durable", "sink", "calm", "lasting"] {
             let spec = self.function(name);
             self.configure(("Function", name), spec);
         }
@@ -117,7 +118,11 @@ impl World {
                 }
             }
             _ => {
-                delivery = json!({});
+                // The first of them says nothing of limits.
+                if name != "calm" || self.specs.len() < 7 || self.random.one_in(2) {
+                    delivery = json!({});
+                }
+                spec["durable"] = json!(name == "lasting");
                 spec["on"] = json!({});
             }
         }
@@ -155,7 +160,7 @@ impl World {
         self.append(vec![Record::Config(record)]);
     }
 
-    fn event(&mut self) -> EventRecord {
+    pub(super) fn event(&mut self) -> EventRecord {
         let pick = |random: &mut Random, names: &[&str]| {
             names[random.below(names.len() as u64) as usize].to_owned()
         };
@@ -181,7 +186,7 @@ impl World {
     }
 
     pub(super) fn step(&mut self, number: u32) {
-        match self.random.below(44) {
+        match self.random.below(47) {
             0..8 if number < 90 => {
                 let event = self.event();
                 self.append(vec![Record::Event(event)]);
@@ -196,7 +201,8 @@ impl World {
             37 => self.cancel_one(),
             38 => self.signal_one(),
             39 if number < 110 => self.redrive_one(),
-            40 if self.random.one_in(12) => {
+            40..43 if number < 110 => self.call_early(),
+            43 if self.random.one_in(12) => {
                 self.now_ns -= 4 * SECOND;
                 self.checks.clock_went_back();
             }
@@ -218,7 +224,8 @@ impl World {
                 self.configure(("Trigger", "extra"), spec);
             }
             _ => {
-                let name = ["plain", "ordered", "batched"][self.random.below(3) as usize];
+                let names = ["plain", "ordered", "batched", "calm"];
+                let name = names[self.random.below(4) as usize];
                 let spec = self.function(name);
                 self.configure(("Function", name), spec);
             }
@@ -267,11 +274,18 @@ impl World {
     }
 
     fn cancel_one(&mut self) {
-        let Some(id) = self.some_delivery() else { return };
-        let pending = self.shard.deliveries.get(&id).unwrap();
+        if let Some(id) = self.some_delivery() {
+            self.cancel(id);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: Id) {
+        let Some(pending) = self.shard.deliveries.get(&id) else { return };
         match pending.state {
             State::Running { .. } => self.outbox.push(Out::Cancel(id)),
-            State::Queued { .. } if self.scheduler.why(id).is_some() => {
+            State::Queued { .. }
+                if self.scheduler.why(id).is_some() && !self.early.contains(&id.event) =>
+            {
                 self.scheduler.withdraw(id);
                 self.outbox.push(Out::Cancel(id));
             }
@@ -340,6 +354,7 @@ impl World {
 
     /// What ran is gone with the process; so is whatever was in memory.
     fn crash(&mut self) {
+        self.catch_up();
         self.crashes += 1;
         let state = |shard: &Shard| checkpoint::encode(&Snapshot::of(shard), &Dedup::new());
         let live = state(&self.shard);
