@@ -97,8 +97,8 @@ impl Test {
     async fn declare(&self, built: Vec<(Function, crate::project::Artifact)>) -> Result<(), Error> {
         let ctx = OpContext::system("test");
         let resources = self.project.manifest.resources().into_iter();
-        let own = resources.filter(|resource| resource.kind == Kind::Project).collect();
-        self.node.apply(&ctx, own).await.map_err(HostFailure::new)?;
+        let own = resources.filter(|resource| resource.kind == Kind::Project);
+        self.node.apply(&ctx, own.collect::<Vec<_>>()).await.map_err(HostFailure::new)?;
         for (function, artifact) in built {
             for value in function.spec.config.env.values() {
                 let EnvValue::Secret { secret } = value else { continue };

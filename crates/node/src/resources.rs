@@ -8,27 +8,42 @@ use crate::catalog::{Declared, FunctionName, Snapshot, TriggerName};
 use crate::functions::with_near;
 use crate::node::current_of;
 use crate::versions::{carry_aliases, function_spec};
-use crate::{AppliedView, Error, Node, validate};
+use crate::{Application, AppliedView, Error, Node, validate};
 
 /// Resources on one page of the store.
 const PAGE: usize = 1_000;
 
+/// A checked application.
+struct Planned {
+    change: Change,
+    /// What it deletes.
+    gone: Vec<AppliedView>,
+    /// What follows when the change is made: versions are told that their function is gone.
+    later: Vec<Op>,
+}
+
 impl Node {
     /// Creates or replaces resources, all or none. One with a `revision` is replaced only at that
-    /// revision. Functions keep their code; routes and triggers are in force when it returns.
+    /// revision. Functions keep their code; routes and triggers are in force when it returns. With a set
+    /// that is pruned, what belongs to it and is not among them goes in the same change.
     ///
     /// # Errors
-    /// The caller may not write there; the first rule that is broken, with its field; a conflict.
+    /// The caller may not write there; the first rule that is broken, with its field; a conflict; a
+    /// resource that belongs to another set.
     pub async fn apply(
         &self,
         ctx: &OpContext,
-        resources: Vec<Resource>,
+        application: impl Into<Application> + Send,
     ) -> Result<Vec<AppliedView>, Error> {
         let _alone = self.changes.lock().await;
-        let change = self.change_of(ctx, resources).await?;
-        let applied = self.parts.store.apply(change).await?;
+        let planned = self.planned(ctx, application.into()).await?;
+        let applied = self.parts.store.apply(planned.change).await?;
         self.publish(&applied).await?;
-        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+        for ops in planned.later.chunks(limits::APPLY_RESOURCES_MAX) {
+            let change = Change::new(ctx.principal.clone(), ops.to_vec());
+            self.publish(&self.parts.store.apply(change).await?).await?;
+        }
+        Ok(applied.resources.into_iter().filter_map(applied_view).chain(planned.gone).collect())
     }
 
     /// What [`apply`](Self::apply) would do: everything is checked, nothing is changed.
@@ -38,39 +53,48 @@ impl Node {
     pub async fn preview(
         &self,
         ctx: &OpContext,
-        resources: Vec<Resource>,
+        application: impl Into<Application> + Send,
     ) -> Result<Vec<AppliedView>, Error> {
         let _alone = self.changes.lock().await;
-        let change = self.change_of(ctx, resources).await?;
-        let applied = self.parts.store.preview(change).await?;
-        Ok(applied.resources.into_iter().filter_map(applied_view).collect())
+        let planned = self.planned(ctx, application.into()).await?;
+        let applied = self.parts.store.preview(planned.change).await?;
+        Ok(applied.resources.into_iter().filter_map(applied_view).chain(planned.gone).collect())
     }
 
     /// Resources that are to be applied, checked. The caller holds the lock of changes.
-    async fn change_of(&self, ctx: &OpContext, resources: Vec<Resource>) -> Result<Change, Error> {
-        if resources.len() > limits::APPLY_RESOURCES_MAX {
-            return Err(Error::new(
-                Code::TooLarge,
-                format!(
-                    "{} resources, the limit of an apply is {}",
-                    resources.len(),
-                    limits::APPLY_RESOURCES_MAX
-                ),
-            ));
-        }
+    async fn planned(&self, ctx: &OpContext, application: Application) -> Result<Planned, Error> {
+        let Application { resources, set, prune } = application;
+        fits(resources.len())?;
         let checked = self.checked(ctx, resources)?;
         let several = checked.len() > 1;
         let mut ops = Vec::with_capacity(checked.len());
         let mut plan = Snapshot::clone(&self.catalog.snapshot());
-        for resource in checked {
+        for mut resource in checked {
             let key = resource.key();
-            let op = self.plan(&mut plan, resource).await;
-            ops.push(op.map_err(|error| if several { error.about(key) } else { error })?);
+            let op = async {
+                self.put_into_set(set.as_ref(), &mut resource).await?;
+                self.plan(&mut plan, resource).await
+            };
+            ops.push(op.await.map_err(|error| if several { error.about(key) } else { error })?);
         }
+        let removals = match set.filter(|_| prune) {
+            Some(set) => self.removals_of_set(ctx, &set, (&mut plan, &ops)).await?,
+            None => Vec::new(),
+        };
+        let mut later = Vec::new();
+        for gone in &removals {
+            ops.push(Op::delete(gone.key()));
+            if let (Kind::Function, Some(project)) = (gone.kind, &gone.metadata.project) {
+                later.extend(self.versions_without_function(project, &gone.metadata.name).await?);
+            }
+        }
+        fits(ops.len())?;
         self.settle_default(ctx, &mut plan, &mut ops).await?;
         check_conflicts(&plan, &ops)?;
         self.check_followers(&plan, &ops).await?;
-        Ok(Change::new(ctx.principal.clone(), ops))
+        let gone = removals.into_iter().map(shown);
+        let gone = gone.map(|resource| AppliedView { effect: "deleted", resource }).collect();
+        Ok(Planned { change: Change::new(ctx.principal.clone(), ops), gone, later })
     }
 
     /// Resources that may be written by whoever wants it, in the order in which they can be planned.
@@ -358,6 +382,17 @@ impl Node {
             .collect();
         let error = Error::not_found(key);
         Ok(with_near(error, &key.name, &visible, &format!("get {}", key.kind.plural())))
+    }
+}
+
+fn fits(count: usize) -> Result<(), Error> {
+    let limit = limits::APPLY_RESOURCES_MAX;
+    match count > limit {
+        true => {
+            let detail = format!("{count} resources, the limit of an apply is {limit}");
+            Err(Error::new(Code::TooLarge, detail))
+        }
+        false => Ok(()),
     }
 }
 

@@ -183,7 +183,7 @@ fn no_function(field: &str, project: &Name, name: &Name) -> Error {
 }
 
 /// `function 'a' (fallback)` where `whose` settings name the function.
-fn uses(whose: String, delivery: &DeliveryConfig, function: &Name) -> Option<String> {
+pub(crate) fn uses(whose: String, delivery: &DeliveryConfig, function: &Name) -> Option<String> {
     let fields: Vec<&str> = followers(delivery)
         .filter(|(_, name)| *name == function)
         .map(|(field, _)| field.trim_start_matches("spec.delivery."))
@@ -192,7 +192,7 @@ fn uses(whose: String, delivery: &DeliveryConfig, function: &Name) -> Option<Str
 }
 
 /// The first of these names, and how many more there are.
-fn listed(names: Vec<String>) -> String {
+pub(crate) fn listed(names: Vec<String>) -> String {
     let shown = names[..names.len().min(NAMES_MAX)].join(", ");
     match names.len().saturating_sub(NAMES_MAX) {
         0 => shown,

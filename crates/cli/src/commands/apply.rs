@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use nexus_model::Name;
 use nexus_model::manifest::{FILE, Manifest};
 use nexus_model::resource::Resource;
 use serde::Deserialize as _;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::client::{Place, Send};
 use crate::commands::input;
-use crate::{Error, Session};
+use crate::{Error, Session, exit};
 
 /// Create and change resources from files
 ///
@@ -27,6 +28,15 @@ pub struct ApplyArgs {
     /// Show what is different from what is there
     #[arg(long)]
     pub diff: bool,
+    /// The set that the functions, triggers and schemas belong to from now on
+    #[arg(long, value_name = "NAME")]
+    pub set: Option<Name>,
+    /// Delete what belongs to the set and is in the files no more
+    #[arg(long, requires = "set")]
+    pub prune: bool,
+    /// End with 1 where something is different, or was
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> {
@@ -40,11 +50,14 @@ pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> 
             resources.extend(found);
         }
     }
-    if resources.is_empty() {
+    if resources.is_empty() && !args.prune {
         return Ok(());
     }
     // What names no project belongs to that of the command, where there is one.
-    let place = Place::api(["apply"]).maybe("project", session.project().ok());
+    let place = Place::api(["apply"])
+        .maybe("project", session.project().ok())
+        .maybe("set", args.set.as_ref())
+        .maybe("prune", args.prune.then_some("true"));
     let body = json(&resources)?;
     let apply = |session: &mut Session, dry_run: bool| {
         let place = place.clone().maybe("dry_run", dry_run.then_some("true"));
@@ -52,48 +65,56 @@ pub(crate) fn run(session: &mut Session, args: &ApplyArgs) -> Result<(), Error> 
         let send = Send { method: "POST", place, content_type, body: Some(body.clone()) };
         session.client.json::<Items>(send).map(|answer| answer.items)
     };
-    if args.diff && !session.terminal.json() {
-        let mut same = true;
+    let mut differences = Vec::new();
+    if args.diff {
         for item in &apply(session, true)? {
-            same &= item["effect"].as_str() == Some("unchanged");
-            difference(session, item)?;
-        }
-        if args.dry_run {
-            let what = if same { "nothing is different" } else { "nothing was changed" };
-            session.terminal.say(format_args!("{what}: this was a dry run"));
-            return Ok(());
+            differences.push(difference(session, item)?);
         }
     }
-    for item in &apply(session, args.dry_run)? {
-        print(session, item)?;
+    let (json, shown) = (session.terminal.json(), args.diff && !session.terminal.json());
+    for text in differences.iter().filter(|text| shown && !text.is_empty()) {
+        session.terminal.line(text.trim_end())?;
     }
-    if args.dry_run && !session.terminal.json() {
-        session.terminal.say(format_args!("nothing was changed: this was a dry run"));
+    let mut same = true;
+    for (at, mut item) in apply(session, args.dry_run)?.into_iter().enumerate() {
+        same &= item["effect"].as_str() == Some("unchanged");
+        if let (true, Some(text)) = (json, differences.get(at)) {
+            item["diff"] = Value::String(text.clone());
+        }
+        if !(shown && args.dry_run) {
+            print(session, &item)?;
+        }
     }
-    Ok(())
+    if args.dry_run && !json {
+        let what = if same { "nothing is different" } else { "nothing was changed" };
+        session.terminal.say(format_args!("{what}: this was a dry run"));
+    }
+    if args.exit_code && !same { Err(Error::Told(exit::FAILED)) } else { Ok(()) }
 }
 
-/// How a resource would differ from the one that is there, as a unified diff of YAML.
-fn difference(session: &mut Session, item: &Value) -> Result<(), Error> {
-    let after: Resource = serde_json::from_value(item["resource"].clone()).map_err(protocol)?;
-    let (kind, name) = (after.kind, after.metadata.name.clone());
-    let project = after.metadata.project.clone();
-    let before = match item["effect"].as_str() {
-        Some("unchanged") => return Ok(()),
-        Some("created") => None,
+/// How a resource would differ from the one that is there, as a unified diff of YAML; nothing where it
+/// does not.
+fn difference(session: &mut Session, item: &Value) -> Result<String, Error> {
+    let resource: Resource = serde_json::from_value(item["resource"].clone()).map_err(protocol)?;
+    let (kind, name) = (resource.kind, resource.metadata.name.clone());
+    let project = resource.metadata.project.clone();
+    let (before, after) = match item["effect"].as_str() {
+        Some("unchanged") => return Ok(String::new()),
+        Some("created") => (None, Some(resource)),
+        Some("deleted") => (Some(resource), None),
         _ => {
             let place = Place::api(["resources", kind.plural(), name.as_str()]);
-            Some(session.client.get::<Resource>(place.maybe("project", project.as_ref()))?)
+            let place = place.maybe("project", project.as_ref());
+            (Some(session.client.get::<Resource>(place)?), Some(resource))
         }
     };
-    let texts = [before.as_ref().map(declared), Some(declared(&after))];
+    let texts = [before.as_ref().map(declared), after.as_ref().map(declared)];
     let [before, after] = texts.map(|text| text.transpose());
     let (before, after) = (before?.unwrap_or_default(), after?.unwrap_or_default());
     let slash = project.map(|project| format!("{project}/")).unwrap_or_default();
     let about = format!("{} {slash}{name}", kind.as_str());
     let diff = similar::TextDiff::from_lines(&before, &after);
-    let text = diff.unified_diff().header(&format!("{about} (now)"), &about).to_string();
-    session.terminal.line(text.trim_end())
+    Ok(diff.unified_diff().header(&format!("{about} (now)"), &about).to_string())
 }
 
 /// What somebody declares of a resource, without what the server adds.

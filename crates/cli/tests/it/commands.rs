@@ -668,52 +668,6 @@ fn triggers() -> Value {
 }
 
 #[test]
-fn files_are_applied_together_or_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let project = "apiVersion: nexus/v1\nkind: Project\nmetadata: { name: NAME }\nspec: {}\n";
-    let list =
-        format!("{}---\n{}---\n", project.replace("NAME", "a"), project.replace("NAME", "b"));
-    let (two, one) = (file("1.yaml", &list), file("2.yaml", &project.replace("NAME", "c")));
-    let done = nexus(
-        &["apply", "-f", folder.path().to_str().unwrap()],
-        vec![json("POST /api/v1/apply", json!({ "items": [] }))],
-    );
-    assert_eq!((done.code, done.requests.len()), (0, 1), "{}", done.err);
-    let sent: Vec<Value> = serde_json::from_slice(&done.requests[0].1).unwrap();
-    let names: Vec<_> = sent.iter().map(|at| &at["metadata"]["name"]).collect();
-    assert_eq!(names, ["a", "b", "c"]);
-    // What is wrong is said with its file, and nothing is sent.
-    std::fs::write(&one, project.replace("Project", "Projekt")).unwrap();
-    let done = nexus(&["apply", "-f", &two, "-f", &one], Vec::new());
-    assert_eq!((done.code, done.requests.len()), (2, 0));
-    assert!(done.err.starts_with(&format!("error: {one}: resource 1: ")), "{}", done.err);
-}
-
-#[test]
-fn applied_resources_are_listed_with_what_became_of_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("nexus.toml");
-    std::fs::write(&path, "project = \"shop\"").unwrap();
-    let done = nexus(
-        &["apply", "-f", path.to_str().unwrap()],
-        vec![json(
-            "POST /api/v1/apply",
-            json!({ "items": [{ "effect": "created", "resource": {
-                "apiVersion": "nexus/v1", "kind": "Function", "spec": {},
-                "metadata": { "project": "shop", "name": "hello" },
-            } }] }),
-        )],
-    );
-    assert_eq!((done.code, done.out.as_str()), (0, "Function shop/hello  created\n"));
-    assert_eq!(done.requests[0].0, "POST /api/v1/apply?project=shop");
-}
-
-#[test]
 fn a_token_is_printed_once() {
     let done = nexus(
         &["tokens", "create", "ci", "--scope", "emit,read", "--ttl", "30d"],

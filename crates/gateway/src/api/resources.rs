@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nexus_model::manifest::Manifest;
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{Code, Name, limits};
-use nexus_node::AppliedView;
+use nexus_node::{Application, AppliedView};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -73,21 +73,34 @@ struct Applying {
     project: Option<String>,
     /// Check everything and say what would change, and change nothing.
     dry_run: bool,
+    /// The set that the functions, triggers and schemas belong to from now on (annotation
+    /// `nexus.dev/set`).
+    set: Option<String>,
+    /// With `set`: functions, triggers and schemas that belong to it and are not among these are
+    /// deleted in the same change.
+    prune: bool,
 }
 
 async fn apply(
     State(app): State<App>,
     Caller(ctx): Caller,
-    Query(Applying { project, dry_run }): Query<Applying>,
+    Query(Applying { project, dry_run, set, prune }): Query<Applying>,
     request: Request,
 ) -> Listing<AppliedView> {
+    let set = set.map(|set| name("set", &set)).transpose()?;
+    if prune && set.is_none() {
+        let detail =
+            "'prune' needs 'set': it deletes what belongs to a set and is not in the request";
+        return Err(Fault::bad_request(detail.to_owned()));
+    }
     let project = InProject { project }.name()?;
     let media_type = essence(request.headers());
     let body = whole(request.into_body(), APPLY_BYTES_MAX).await?;
     let resources = parse(&media_type, &body, project.as_ref())?;
+    let application = Application { resources, set, prune };
     listing(match dry_run {
-        true => app.node.preview(&ctx, resources).await?,
-        false => app.node.apply(&ctx, resources).await?,
+        true => app.node.preview(&ctx, application).await?,
+        false => app.node.apply(&ctx, application).await?,
     })
 }
 

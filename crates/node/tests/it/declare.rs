@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nexus_model::resource::{Kind, Resource, ResourceKey};
 use nexus_model::{Code, EventFilter, Name, OpContext, Principal, Scope};
-use nexus_node::{DeadLetterFilter, Mode, NewToken, PageOptions};
+use nexus_node::{Application, AppliedView, DeadLetterFilter, Mode, NewToken, PageOptions};
 use nexus_testkit::FakeRuntime;
 use serde_json::json;
 
@@ -239,4 +239,74 @@ async fn projects_that_come_together_have_no_default_that_nobody_named() {
     let both = vec![project("shop", json!({ "default": false })), project("b", json!({}))];
     world.node.apply(&admin(), both).await.unwrap();
     assert_eq!(world.node.project_of_host("example.com"), None);
+}
+
+fn route(path: &str, text: &str) -> Resource {
+    let key = key(Kind::Function, Some("shop"), text);
+    Resource::new(&key, json!({ "on": { "http": [{ "path": path }] } }))
+}
+
+fn in_set(resources: Vec<Resource>, set: &str, prune: bool) -> Application {
+    Application { resources, set: Some(name(set)), prune }
+}
+
+fn on_event(text: &str, function: &str) -> Resource {
+    let key = key(Kind::Trigger, Some("shop"), text);
+    Resource::new(&key, json!({ "function": function, "event": { "type": "t" } }))
+}
+
+/// Effects by names, as they were told.
+fn effects(views: &[AppliedView]) -> Vec<String> {
+    views.iter().map(|at| format!("{} {}", at.resource.metadata.name, at.effect)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_set_has_no_more_goes_in_the_same_change() {
+    let world = World::new().await;
+    let all = |names: &[&str]| -> Vec<Resource> {
+        names.iter().map(|text| route(&format!("/{text}"), text)).collect()
+    };
+    let mut first = all(&["one", "two"]);
+    first.push(on_event("late", "two"));
+    world.node.apply(&admin(), in_set(first, "base", true)).await.unwrap();
+    world.node.apply(&admin(), all(&["own"])).await.unwrap();
+    world.node.apply(&admin(), in_set(all(&["other"]), "others", true)).await.unwrap();
+
+    // Without a set it stays in the one that it is in.
+    world.node.apply(&admin(), all(&["one"])).await.unwrap();
+    // What is not pruned stays.
+    let kept = world.node.apply(&admin(), in_set(all(&["one"]), "base", false)).await.unwrap();
+    assert_eq!(effects(&kept), ["one unchanged"]);
+
+    let gone = ["one unchanged", "late deleted", "two deleted"];
+    let pruned = || in_set(all(&["one"]), "base", true);
+    assert_eq!(effects(&world.node.preview(&admin(), pruned()).await.unwrap()), gone);
+    assert_eq!(effects(&world.node.apply(&admin(), pruned()).await.unwrap()), gone);
+    let left = world.node.list_resources(&admin(), Kind::Function, Some(&name("shop"))).await;
+    let left: Vec<_> = left.unwrap().iter().map(|at| at.metadata.name.to_string()).collect();
+    assert_eq!(left, ["one", "other", "own"]);
+    // All of it, where nothing is left.
+    let last = world.node.apply(&admin(), in_set(Vec::new(), "base", true)).await.unwrap();
+    assert_eq!(effects(&last), ["one deleted"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_deletes_nothing_that_others_name_and_takes_nothing_of_another_set() {
+    let world = World::new().await;
+    let both = || vec![route("/a", "one"), route("/b", "two")];
+    world.node.apply(&admin(), in_set(both(), "base", true)).await.unwrap();
+    world.node.apply(&admin(), vec![on_event("late", "two")]).await.unwrap();
+
+    let one = || vec![route("/a", "one")];
+    let error = world.node.apply(&admin(), in_set(one(), "base", true)).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict);
+    assert!(error.to_string().contains("named by trigger 'late'"), "{error}");
+    // Unless the same change has them name another one.
+    let mut moved = one();
+    moved.push(on_event("late", "one"));
+    world.node.apply(&admin(), in_set(moved, "base", true)).await.unwrap();
+
+    let error = world.node.apply(&admin(), in_set(one(), "mine", true)).await.unwrap_err();
+    assert_eq!(error.code(), Code::Conflict);
+    assert!(error.to_string().contains("belongs to the set 'base'"), "{error}");
 }
