@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::registry::{Command, Connection, InFlight};
 use super::stream::{Protocol, Stream};
+use super::turns::{StepsBack, Turns};
 use super::{Body, Handler, ServerLimits};
 
 /// How often an HTTP/2 peer that says nothing is asked whether it is still there.
@@ -92,7 +93,7 @@ async fn serve_http1<S, H>(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut draining = false;
-    let end = poll_fn(|cx| {
+    let mut step = |cx: &mut Context<'_>| {
         match connection.command(cx.waker()) {
             Command::Serve => {}
             Command::Drain | Command::Cut if draining => {}
@@ -104,8 +105,18 @@ async fn serve_http1<S, H>(
             Command::Kill => return Poll::Ready(End::Killed),
         }
         Pin::new(&mut serving).poll(cx).map(|served| End::Served(served.err()))
-    })
-    .await;
+    };
+    let turns = Turns::new();
+    let end = poll_fn(|cx| {
+        turns.take(cx, |cx| {
+            let polled = step(cx);
+            match polled.is_pending() && connection.takes_step_back() {
+                true => Err(StepsBack),
+                false => Ok(polled),
+            }
+        })
+    });
+    let end = end.await;
     let stream = serving.into_parts().io.into_inner();
     match end {
         End::TimedOut => answer_timeout(stream.into_inner()).await,

@@ -14,6 +14,7 @@ mod stream;
 #[expect(clippy::disallowed_methods, reason = "tests join what they spawn")]
 mod tests;
 mod tls;
+mod turns;
 
 use std::future::Future;
 use std::sync::Arc;

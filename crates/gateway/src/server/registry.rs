@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     owes: AtomicBool,
     /// How many connections of the listener owe an answer.
     owing: Arc<AtomicU32>,
+    /// Whether its task is to let others go on.
+    back: AtomicBool,
 }
 
 impl Connection {
@@ -93,6 +95,7 @@ impl Connection {
             quiet_since_ms: AtomicU64::new(0),
             owes: AtomicBool::new(false),
             owing,
+            back: AtomicBool::new(false),
         }
     }
 
@@ -131,6 +134,20 @@ impl Connection {
         if self.owes.swap(false, Ordering::Relaxed) {
             self.owing.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Its task is to let others go on. Called by the task itself only.
+    pub(super) fn step_back(&self) {
+        self.back.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to, once.
+    pub(super) fn takes_step_back(&self) -> bool {
+        let back = self.back.load(Ordering::Relaxed);
+        if back {
+            self.back.store(false, Ordering::Relaxed);
+        }
+        back
     }
 
     /// Whether a request's answer has not ended.

@@ -121,7 +121,10 @@ impl<S> Stream<S> {
         let steps_back = !self.stepped_back && self.connection.others_owe();
         self.stepped_back = true;
         match steps_back {
-            true => cx.waker().wake_by_ref(),
+            true => {
+                self.connection.step_back();
+                cx.waker().wake_by_ref();
+            }
             false => self.connection.settle(),
         }
         steps_back
