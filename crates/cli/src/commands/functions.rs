@@ -43,19 +43,22 @@ pub(crate) fn run(session: &mut Session, args: &FunctionsArgs) -> Result<(), Err
         None => list(session),
         Some(FunctionsCommand::Show { name }) => show(session, name),
         Some(FunctionsCommand::Versions { name }) => super::versions::list(session, name),
-        Some(FunctionsCommand::Delete { name }) => {
-            session.client.delete(session.place(["functions", name])?)?;
-            session
-                .terminal
-                .say(format_args!("deleted function {name}; its recordings can still be replayed"));
-            if has_state(session, name) {
-                session.terminal.say(format_args!(
-                    "what it remembers stays; to remove that: nexus state delete {name} --all --yes"
-                ));
-            }
-            Ok(())
-        }
+        Some(FunctionsCommand::Delete { name }) => delete(session, name),
     }
+}
+
+/// Deletes a function, and says what stays.
+pub(crate) fn delete(session: &mut Session, name: &str) -> Result<(), Error> {
+    session.client.delete(session.place(["functions", name])?)?;
+    session
+        .terminal
+        .say(format_args!("deleted function {name}; its recordings can still be replayed"));
+    if has_state(session, name) {
+        session.terminal.say(format_args!(
+            "what it remembers stays; to remove that: nexus state delete {name} --all --yes"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a function has left state, as far as the caller may know.

@@ -92,7 +92,7 @@ pub(crate) fn delete(session: &mut Session, args: &DeleteArgs) -> Result<(), Err
     let place = match args.kind {
         Kind::Project => Place::api(["projects", &args.name]),
         Kind::Token => Place::api(["tokens", &args.name]),
-        Kind::Function => session.place(["functions", &args.name])?,
+        Kind::Function => return super::functions::delete(session, &args.name),
         Kind::Secret => session.place(["secrets", &args.name])?,
         Kind::Trigger | Kind::Schema | Kind::Replay | Kind::Suite => {
             session.place([args.kind.plural(), &args.name])?

@@ -170,6 +170,8 @@ fn a_function_that_is_deleted_says_what_it_leaves() {
     let hint = "what it remembers stays; to remove that: nexus state delete gone --all --yes\n";
     assert_eq!((done.code, done.err.lines().count()), (0, 2));
     assert!(done.err.ends_with(hint), "{}", done.err);
+    let gone = delete("DELETE /api/v1/projects/shop/functions/gone");
+    assert_eq!(nexus(&["delete", "function", "gone"], vec![gone, spaces()]).err, done.err);
     let other = delete("DELETE /api/v1/projects/shop/functions/other");
     let done = nexus(&["functions", "delete", "other"], vec![other, spaces()]);
     assert_eq!((done.code, done.err.lines().count()), (0, 1));

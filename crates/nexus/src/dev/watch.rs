@@ -2,6 +2,9 @@
 //! (`target`, `node_modules`, `.nexus`) is never even looked at.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,10 +47,26 @@ impl Changed {
     }
 }
 
+/// A file, whatever it is called: its device, and its number there.
+type FileId = (u64, u64);
+
+fn id_of(file: &Metadata) -> FileId {
+    (file.dev(), file.ino())
+}
+
+/// Where an output of this process goes, if that is a file: `nexus dev > dev.log` must not take its own
+/// words for a change.
+fn output_file(output: impl AsFd) -> Option<FileId> {
+    let file = File::from(output.as_fd().try_clone_to_owned().ok()?).metadata().ok()?;
+    file.is_file().then(|| id_of(&file))
+}
+
 #[derive(Default)]
 struct Pending {
     changed: Mutex<Changed>,
     more: Notify,
+    /// What this process writes itself.
+    own: Vec<FileId>,
 }
 
 impl Pending {
@@ -55,9 +74,19 @@ impl Pending {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_own(&self, path: &Path) -> bool {
+        !self.own.is_empty()
+            && std::fs::metadata(path).is_ok_and(|file| self.own.contains(&id_of(&file)))
+    }
+
     fn add(&self, event: notify::Result<notify::Event>) {
+        let event = event.map(|mut event| {
+            event.paths.retain(|path| !self.is_own(path));
+            event
+        });
         let mut changed = self.lock();
         match event {
+            Ok(event) if event.paths.is_empty() && !event.need_rescan() => return,
             // Reading is no change, and neither is a new mode or time without new content.
             Ok(event)
                 if matches!(
@@ -89,7 +118,13 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Watches nothing yet. Must run inside a Tokio runtime.
     pub(crate) fn new() -> notify::Result<Self> {
-        let pending = Arc::new(Pending::default());
+        let own = [output_file(std::io::stdout()), output_file(std::io::stderr())];
+        Self::without(own.into_iter().flatten().collect())
+    }
+
+    /// Watches nothing yet, and never what `own` are.
+    fn without(own: Vec<FileId>) -> notify::Result<Self> {
+        let pending = Arc::new(Pending { own, ..Pending::default() });
         let heard = pending.clone();
         let watcher = notify::recommended_watcher(move |event| heard.add(event))?;
         let (sender, batches) = mpsc::channel(1);
@@ -185,6 +220,22 @@ mod tests {
         assert!(changed.touch(&root.join("src/lib.rs")));
         assert!(changed.concern(std::slice::from_ref(&root)));
         assert!(!changed.touch(&root.join("target/debug/out")));
+    }
+
+    #[tokio::test]
+    async fn what_it_writes_itself_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        let (own, other) = (root.join("dev.log"), root.join("lib.rs"));
+        let log = File::create(&own).unwrap();
+        let mut watcher = Watcher::without(output_file(&log).into_iter().collect()).unwrap();
+        watcher.sync(&[], std::slice::from_ref(&root));
+        std::fs::write(&own, "a word").unwrap();
+        std::fs::write(&other, "x").unwrap();
+        let changed = watcher.changed().await.unwrap();
+        assert!(changed.touch(&other) && !changed.touch(&own), "{changed:?}");
+        // A terminal or a pipe is no file.
+        assert_eq!(output_file(std::io::pipe().unwrap().0), None);
     }
 
     #[test]
