@@ -196,7 +196,10 @@ impl SealedSegment {
             .ok()
             .filter(|footer| footer.segment == segment && plausible(footer, place.offset))
             .ok_or_else(|| corrupt(place.offset, "contents of the footer"))?;
-        let names = footer.names.drain(..).map(Arc::from).collect::<Vec<Arc<[u8]>>>();
+        let names = std::mem::take(&mut footer.names)
+            .into_iter()
+            .map(Arc::from)
+            .collect::<Vec<Arc<[u8]>>>();
         let bounds = footer.pages.iter().fold(Bounds::default(), |all, page| Bounds {
             id_ms_min: all.id_ms_min.min(page.id_ms_min),
             id_ms_max: all.id_ms_max.max(page.id_ms_max),

@@ -28,6 +28,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for one of the reading connections.
 const READER_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS_MAX: u32 = 4;
+/// What each of them keeps of the file in memory, at most.
+const READER_CACHE_KIB: u32 = 512;
 const PAGE_BYTES: u64 = 4096;
 /// The write-ahead log is cut back to this size after a large change.
 const WAL_BYTES_KEPT: u64 = 64 << 20;
@@ -82,7 +84,12 @@ pub(crate) async fn connect_readers(config: &StoreConfig) -> Result<Pool, Error>
         .max_connections(READERS_MAX)
         .acquire_timeout(READER_TIMEOUT)
         .test_before_acquire(false)
-        .connect_with(options(config).pragma("query_only", "ON"))
+        .connect_with(
+            options(config)
+                .pragma("query_only", "ON")
+                // What they read lies in the system's cache as well, which all of them share.
+                .pragma("cache_size", format!("-{READER_CACHE_KIB}")),
+        )
         .await
         .map_err(|error| open_error(error, &config.path))
 }
