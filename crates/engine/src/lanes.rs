@@ -5,13 +5,17 @@
 //! and never forgotten, so that a rebuild finds the same numbers; a delivery then costs a number
 //! instead of three names.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use nexus_model::record::ConfigRecord;
-use nexus_model::resource::{CronTrigger, EventTrigger, FunctionSpec, Kind, TriggerSpec};
+use nexus_model::resource::{CronTrigger, EventTrigger, Kind, TriggerSpec};
 
 use crate::settings::Settings;
+use crate::specs::{OfFunction, Specs, function_spec, trigger_spec};
 use crate::table::Table;
 use nexus_content::{CompiledSelector, Content, Index, Selector};
 
@@ -28,13 +32,21 @@ pub(crate) struct Lane {
     pub(crate) trigger: Arc<str>,
     /// The lane of the function itself, whose limits this one may share.
     pub(crate) base: LaneId,
+    /// Where it is the function's own: the function.
+    pub(crate) declared: Option<Declared>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) cron: Arc<[CronTrigger]>,
-    /// Since when the present cron triggers hold.
-    pub(crate) cron_since_ns: i64,
+    pub(crate) cron: Option<Arc<Crons>>,
     /// Where its trigger is gone: what is left of it.
-    pub(crate) gone: Option<Gone>,
+    pub(crate) gone: Option<Box<Gone>>,
     selectors: u32,
+}
+
+/// The cron triggers of a lane.
+#[derive(Debug)]
+pub(crate) struct Crons {
+    pub(crate) triggers: Vec<CronTrigger>,
+    /// Since when they hold.
+    pub(crate) since_ns: i64,
 }
 
 /// What a lane keeps of a trigger that was deleted, or calls another function now. What waits, and
@@ -53,8 +65,8 @@ pub(crate) struct Gone {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Declared {
     pub(crate) revision: u64,
-    /// Its spec as JSON; empty when it was deleted, which is remembered so that an older record
-    /// cannot bring it back.
+    /// Its spec as JSON, that of a function as far as it matters here; empty when it was deleted,
+    /// which is remembered so that an older record cannot bring it back.
     pub(crate) spec: Arc<str>,
     pub(crate) at_ns: i64,
 }
@@ -78,11 +90,11 @@ pub struct DeclaredKey {
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Vec<Arc<Lane>>,
-    numbers: HashMap<String, LaneId>,
-    pub(crate) functions: Table<Names, Declared>,
+    /// By their names.
+    numbers: HashTable<LaneId>,
+    hasher: RandomState,
+    specs: Specs,
     pub(crate) triggers: Table<Names, Declared>,
-    /// The triggers of a function, whose settings change with it.
-    triggers_of: HashMap<Names, BTreeSet<Arc<str>>>,
     /// The lanes of triggers by that of their function.
     derived: HashMap<LaneId, Vec<LaneId>>,
     indexes: HashMap<Arc<str>, Index<(LaneId, u32)>>,
@@ -92,77 +104,73 @@ impl Lanes {
     /// Takes in a config record, which stands at `sequence` in the log, and returns the lanes that it
     /// changed; one that is not newer than what is known changes nothing.
     pub(crate) fn configure(&mut self, record: &ConfigRecord, sequence: u64) -> Vec<LaneId> {
-        let declared = Declared {
-            revision: record.revision,
-            spec: record.spec.as_str().into(),
-            at_ns: record.at_ns,
-        };
-        let names: Names = (record.project.as_str().into(), record.name.as_str().into());
         match Kind::parse(&record.kind) {
-            Some(Kind::Function) => self.function(names, declared),
-            Some(Kind::Trigger) => self.trigger(names, declared, sequence),
+            Some(Kind::Function) => self.function(record),
+            Some(Kind::Trigger) => self.trigger(record, sequence),
             _ => Vec::new(),
         }
     }
 
     /// Whether this revision, or a newer one, was taken in.
     pub(crate) fn knows(&self, key: &DeclaredKey) -> bool {
-        let names: Names = (key.project.as_str().into(), key.name.as_str().into());
         let known = match key.kind {
-            Kind::Function => self.functions.get(&names),
-            Kind::Trigger => self.triggers.get(&names),
+            Kind::Function => self.declared(&key.project, &key.name),
+            Kind::Trigger => {
+                self.triggers.get(&(key.project.as_str().into(), key.name.as_str().into()))
+            }
             _ => return true,
         };
         known.is_some_and(|known| known.revision >= key.revision)
     }
 
-    fn function(&mut self, names: Names, declared: Declared) -> Vec<LaneId> {
-        if self.functions.get(&names).is_some_and(|known| known.revision >= declared.revision) {
+    /// A function, as it was declared last.
+    pub(crate) fn declared(&self, project: &str, function: &str) -> Option<&Declared> {
+        self.get(self.find(project, function, "")?).declared.as_ref()
+    }
+
+    fn function(&mut self, record: &ConfigRecord) -> Vec<LaneId> {
+        let known = self.declared(&record.project, &record.name);
+        if known.is_some_and(|known| known.revision >= record.revision) {
             return Vec::new();
         }
-        let at_ns = declared.at_ns;
-        let spec = function_spec(&declared.spec);
-        self.functions.insert(names.clone(), declared);
-        let (project, function) = names.clone();
-        let lane = self.lane(&project, &function, "");
-        let settings = Settings::of(&spec, None);
-        self.set(lane, settings, (spec.on.cron, at_ns));
-        self.subscribe(lane, &spec.on.events);
-        let mut changed = vec![lane];
-        let triggers = self.triggers_of.get(&names).cloned().unwrap_or_default();
-        for derived in self.derived.get(&lane).cloned().unwrap_or_default() {
-            if !triggers.contains(&self.lanes[derived.0 as usize].trigger) {
+        let id = self.lane(&record.project, &record.name, "");
+        let OfFunction { text: spec, settings, events, cron } = self.specs.function(&record.spec);
+        let declared = Declared { revision: record.revision, spec, at_ns: record.at_ns };
+        Arc::make_mut(&mut self.lanes[id.0 as usize]).declared = Some(declared);
+        self.set(id, settings, (cron, record.at_ns));
+        self.subscribe(id, &events);
+        let mut changed = vec![id];
+        for derived in self.derived.get(&id).cloned().unwrap_or_default() {
+            let lane = self.get(derived);
+            if lane.gone.is_none() && self.is_declared(derived) {
+                let names = (lane.project.clone(), lane.trigger.clone());
+                changed.extend(self.refresh(&names));
+            } else {
                 self.settle_orphan(derived);
                 changed.push(derived);
             }
         }
-        for trigger in triggers {
-            changed.extend(self.refresh(&project, &trigger));
-        }
         changed
     }
 
-    fn trigger(&mut self, names: Names, declared: Declared, sequence: u64) -> Vec<LaneId> {
+    fn trigger(&mut self, record: &ConfigRecord, sequence: u64) -> Vec<LaneId> {
+        let names: Names = (self.project(&record.project), record.name.as_str().into());
         let known = self.triggers.get(&names);
-        if known.is_some_and(|known| known.revision >= declared.revision) {
+        if known.is_some_and(|known| known.revision >= record.revision) {
             return Vec::new();
         }
-        let before = known.and_then(|known| trigger_spec(&known.spec));
-        let (project, name) = names.clone();
         let mut changed = Vec::new();
-        if let Some(before) = before {
-            // What it was is undone first: it may call another function now, or be gone.
-            let lane = self.lane(&project, before.function.as_str(), &name);
-            let function = (project.clone(), Arc::from(before.function.as_str()));
-            if let Some(triggers) = self.triggers_of.get_mut(&function) {
-                triggers.remove(&name);
-            }
-            // Where it goes on as it was, this is undone below.
+        if let Some(before) = known.and_then(|known| trigger_spec(&known.spec)) {
+            // What it was is undone first: it may call another function now, or be gone. Where it
+            // goes on as it was, this is undone below.
+            let lane = self.lane(&names.0, before.function.as_str(), &names.1);
             self.orphan(lane, Gone::of(before, sequence));
             changed.push(lane);
         }
-        self.triggers.insert(names, declared);
-        changed.extend(self.refresh(&project, &name));
+        let spec = record.spec.as_str().into();
+        let declared = Declared { revision: record.revision, spec, at_ns: record.at_ns };
+        self.triggers.insert(names.clone(), declared);
+        changed.extend(self.refresh(&names));
         changed.sort_unstable();
         changed.dedup();
         changed
@@ -170,45 +178,44 @@ impl Lanes {
 
     /// A lane loses its trigger, or is found in a checkpoint without one.
     pub(crate) fn orphan(&mut self, id: LaneId, gone: Gone) {
-        Arc::make_mut(&mut self.lanes[id.0 as usize]).gone = Some(gone);
+        Arc::make_mut(&mut self.lanes[id.0 as usize]).gone = Some(Box::new(gone));
         self.settle_orphan(id);
     }
 
     /// A lane without its trigger has what is left of its deliveries, with the settings that they
     /// had over those of the function.
     fn settle_orphan(&mut self, id: LaneId) {
-        let lane = &self.lanes[id.0 as usize];
-        let names = (lane.project.clone(), lane.function.clone());
-        let function = self.functions.get(&names).map(|at| function_spec(&at.spec));
+        let lane = Arc::clone(self.get(id));
         let trigger = lane.gone.as_ref().and_then(|gone| trigger_spec(&gone.spec));
-        let settings = Settings::of(&function.unwrap_or_default(), trigger.as_ref());
+        let settings = self.settings(lane.base, trigger.as_ref());
         self.set(id, settings, (Vec::new(), 0));
         self.subscribe(id, &[]);
     }
 
     /// Derives the lane of a trigger from its spec and that of its function.
-    fn refresh(&mut self, project: &Arc<str>, name: &Arc<str>) -> Option<LaneId> {
-        let declared = self.triggers.get(&(project.clone(), name.clone()))?;
+    fn refresh(&mut self, names: &Names) -> Option<LaneId> {
+        let declared = self.triggers.get(names)?;
         let (at_ns, spec) = (declared.at_ns, trigger_spec(&declared.spec)?);
-        let function: Arc<str> = spec.function.as_str().into();
-        let of = (project.clone(), function.clone());
-        let function_spec =
-            self.functions.get(&of).map(|at| function_spec(&at.spec)).unwrap_or_default();
-        self.triggers_of.entry(of).or_default().insert(name.clone());
-        let lane = self.lane(project, &function, name);
-        Arc::make_mut(&mut self.lanes[lane.0 as usize]).gone = None;
-        let settings = Settings::of(&function_spec, Some(&spec));
-        self.set(lane, settings, (spec.cron.into_iter().collect(), at_ns));
+        let id = self.lane(&names.0, spec.function.as_str(), &names.1);
+        let base = self.get(id).base;
+        Arc::make_mut(&mut self.lanes[id.0 as usize]).gone = None;
+        let settings = self.settings(base, Some(&spec));
+        self.set(id, settings, (spec.cron.into_iter().collect(), at_ns));
         let events: Vec<EventTrigger> = spec.event.into_iter().collect();
-        self.subscribe(lane, &events);
-        Some(lane)
+        self.subscribe(id, &events);
+        Some(id)
     }
 
-    fn set(&mut self, id: LaneId, settings: Settings, (cron, since_ns): (Vec<CronTrigger>, i64)) {
+    fn settings(&mut self, function: LaneId, trigger: Option<&TriggerSpec>) -> Arc<Settings> {
+        let declared = self.lanes[function.0 as usize].declared.as_ref();
+        self.specs.trigger(declared.map(|at| &*at.spec), trigger)
+    }
+
+    fn set(&mut self, id: LaneId, settings: Arc<Settings>, cron: (Vec<CronTrigger>, i64)) {
         let lane = Arc::make_mut(&mut self.lanes[id.0 as usize]);
-        lane.settings = Arc::new(settings);
-        lane.cron = cron.into();
-        lane.cron_since_ns = since_ns;
+        lane.settings = settings;
+        let (triggers, since_ns) = cron;
+        lane.cron = (!triggers.is_empty()).then(|| Arc::new(Crons { triggers, since_ns }));
     }
 
     fn subscribe(&mut self, id: LaneId, events: &[EventTrigger]) {
@@ -229,40 +236,46 @@ impl Lanes {
 
     /// The lane with these names, which is made where there is none.
     pub(crate) fn lane(&mut self, project: &str, function: &str, trigger: &str) -> LaneId {
-        let name = joined(project, function, trigger);
-        if let Some(known) = self.numbers.get(&name) {
-            return *known;
+        if let Some(known) = self.find(project, function, trigger) {
+            return known;
         }
-        let base = match trigger {
-            "" => LaneId(self.lanes.len() as u32),
-            _ => self.lane(project, function, ""),
+        let lane = match trigger {
+            "" => {
+                let names = [self.project(project), function.into(), Arc::default()];
+                Lane::new(names, LaneId(self.lanes.len() as u32), self.specs.undeclared())
+            }
+            _ => {
+                let base = self.lane(project, function, "");
+                let of = self.get(base);
+                let names = [of.project.clone(), of.function.clone(), trigger.into()];
+                Lane::new(names, base, of.settings.clone())
+            }
         };
-        let id = LaneId(self.lanes.len() as u32);
-        let settings = match trigger {
-            "" => Arc::default(),
-            _ => self.lanes[base.0 as usize].settings.clone(),
-        };
-        self.lanes.push(Arc::new(Lane {
-            project: project.into(),
-            function: function.into(),
-            trigger: trigger.into(),
-            base,
-            settings,
-            cron: Arc::default(),
-            cron_since_ns: 0,
-            gone: None,
-            selectors: 0,
-        }));
-        self.numbers.insert(name, id);
+        let (id, base) = (LaneId(self.lanes.len() as u32), lane.base);
+        self.lanes.push(Arc::new(lane));
+        let hash = |id: &LaneId| hash_of(&self.hasher, &self.lanes[id.0 as usize].names());
+        self.numbers.insert_unique(hash(&id), id, hash);
         if base != id {
             self.derived.entry(base).or_default().push(id);
         }
         id
     }
 
+    /// The name of a project, kept once.
+    fn project(&mut self, name: &str) -> Arc<str> {
+        if let Some((known, _)) = self.indexes.get_key_value(name) {
+            return Arc::clone(known);
+        }
+        let project: Arc<str> = name.into();
+        self.indexes.insert(Arc::clone(&project), Index::default());
+        project
+    }
+
     /// The lane with these names, where the log has named it.
     pub(crate) fn find(&self, project: &str, function: &str, trigger: &str) -> Option<LaneId> {
-        self.numbers.get(&joined(project, function, trigger)).copied()
+        let names = [project, function, trigger];
+        let same = |id: &LaneId| self.get(*id).names() == names;
+        self.numbers.find(hash_of(&self.hasher, &names), same).copied()
     }
 
     pub(crate) fn get(&self, id: LaneId) -> &Arc<Lane> {
@@ -301,15 +314,36 @@ impl Lanes {
             // The trigger may select events for another function now.
             return Vec::new();
         }
-        let declared = match &*lane.trigger {
-            "" => self.functions.get(&(lane.project.clone(), lane.function.clone())),
-            trigger => self.triggers.get(&(lane.project.clone(), trigger.into())),
-        };
-        let Some(declared) = declared else { return Vec::new() };
-        match &*lane.trigger {
-            "" => function_spec(&declared.spec).on.events,
-            _ => trigger_spec(&declared.spec).and_then(|spec| spec.event).into_iter().collect(),
+        if lane.trigger.is_empty() {
+            return lane
+                .declared
+                .as_ref()
+                .map_or(Vec::new(), |at| function_spec(&at.spec).on.events);
         }
+        let declared = self.triggers.get(&(lane.project.clone(), lane.trigger.clone()));
+        let spec = declared.and_then(|at| trigger_spec(&at.spec));
+        spec.and_then(|spec| spec.event).into_iter().collect()
+    }
+}
+
+impl Lane {
+    fn new(names: [Arc<str>; 3], base: LaneId, settings: Arc<Settings>) -> Self {
+        let [project, function, trigger] = names;
+        Lane {
+            project,
+            function,
+            trigger,
+            base,
+            declared: None,
+            settings,
+            cron: None,
+            gone: None,
+            selectors: 0,
+        }
+    }
+
+    fn names(&self) -> [&str; 3] {
+        [&self.project, &self.function, &self.trigger]
     }
 }
 
@@ -332,27 +366,12 @@ impl Gone {
     }
 }
 
-fn joined(project: &str, function: &str, trigger: &str) -> String {
-    // Names have no control characters, so this is one to one.
-    let mut name = String::with_capacity(project.len() + function.len() + trigger.len() + 2);
-    name.push_str(project);
-    name.push('\n');
-    name.push_str(function);
-    name.push('\n');
-    name.push_str(trigger);
-    name
+fn hash_of(hasher: &RandomState, names: &[&str; 3]) -> u64 {
+    hasher.hash_one(names)
 }
 
 /// What a trigger selects, ready to be asked.
 pub(crate) fn compiled(event: &EventTrigger) -> Option<CompiledSelector> {
     let value = serde_json::to_value(event).ok()?;
     serde_json::from_value::<Selector>(value).ok()?.compile().ok()
-}
-
-fn function_spec(json: &str) -> FunctionSpec {
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-fn trigger_spec(json: &str) -> Option<TriggerSpec> {
-    serde_json::from_str(json).ok()
 }

@@ -32,6 +32,7 @@ mod scheduler;
 mod settings;
 mod shard;
 mod snapshot;
+mod specs;
 mod table;
 mod unbegun;
 mod worker;

@@ -157,15 +157,12 @@ impl Scheduler {
     pub(crate) fn configure(&mut self, id: LaneId, lane: &Lane, breaker: BreakerState) {
         let numbers = self.projects.len() as u32;
         let project = *self.projects.entry(lane.project.clone()).or_insert(numbers);
-        while self.lanes.len() <= id.0 as usize {
-            let next = LaneId(self.lanes.len() as u32);
-            self.lanes.push(LaneQueue::new(next));
-        }
+        self.lane_of(id);
         let owner = self.slots_owner(id);
         let queue = &mut self.lanes[id.0 as usize];
         let before = std::mem::replace(&mut queue.settings, lane.settings.clone());
-        (queue.project, queue.base, queue.breaker) = (project, lane.base, breaker);
-        queue.given_up_through = lane.gone.as_ref().and_then(|gone| gone.given_up_through);
+        (queue.project, queue.base) = (project, lane.base);
+        queue.set(breaker, lane.gone.as_ref().and_then(|gone| gone.given_up_through));
         if before.order != lane.settings.order || before.per_key != lane.settings.per_key {
             self.file_anew(id);
         } else if before.batch != lane.settings.batch {

@@ -18,7 +18,6 @@ use crate::table::Table;
 pub(crate) struct Snapshot {
     pub(crate) position: u64,
     pub(crate) lanes: Vec<Arc<Lane>>,
-    pub(crate) functions: Table<Names, Declared>,
     pub(crate) triggers: Table<Names, Declared>,
     pub(crate) states: Table<LaneId, LaneState>,
     pub(crate) seen: Table<(LaneId, [u8; 16]), i64>,
@@ -163,7 +162,6 @@ impl Snapshot {
         Snapshot {
             position: shard.position,
             lanes: shard.lanes.snapshot(),
-            functions: shard.lanes.functions.clone(),
             triggers: shard.lanes.triggers.clone(),
             states: shard.states.clone(),
             seen: shard.seen.keys.clone(),

@@ -10,7 +10,7 @@ use super::rows::{
     LaneRow, RunRow, ScheduleRow, SeenRow, SignalRow, SuspensionRow, VerdictRow,
 };
 use crate::dedup::Dedup;
-use crate::lanes::LaneId;
+use crate::lanes::{Declared, LaneId};
 use crate::shard::{BreakerState, Dead, Id, Pending, Run, State, Verdict, WaitingSignal};
 use crate::snapshot::Snapshot;
 
@@ -112,20 +112,20 @@ fn lanes(state: &Snapshot) -> Vec<LaneRow> {
 }
 
 fn declared(state: &Snapshot) -> Vec<DeclaredRow> {
-    let functions = state.functions.iter().map(|at| (Kind::Function, at));
-    let all = functions.chain(state.triggers.iter().map(|at| (Kind::Trigger, at)));
-    let row =
-        |(kind, ((project, name), at)): (Kind, (&crate::lanes::Names, &crate::lanes::Declared))| {
-            DeclaredRow {
-                kind: kind.as_str().to_owned(),
-                project: project.to_string(),
-                name: name.to_string(),
-                revision: at.revision,
-                spec: at.spec.to_string(),
-                at_ns: at.at_ns,
-            }
-        };
-    all.map(row).collect()
+    let row = |kind: Kind, project: &str, name: &str, at: &Declared| DeclaredRow {
+        kind: kind.as_str().to_owned(),
+        project: project.to_owned(),
+        name: name.to_owned(),
+        revision: at.revision,
+        spec: at.spec.to_string(),
+        at_ns: at.at_ns,
+    };
+    let functions = state.lanes.iter().filter_map(|lane| {
+        Some(row(Kind::Function, &lane.project, &lane.function, lane.declared.as_ref()?))
+    });
+    let triggers = state.triggers.iter();
+    let triggers = triggers.map(|((project, name), at)| row(Kind::Trigger, project, name, at));
+    functions.chain(triggers).collect()
 }
 
 fn delivery(id: Id, pending: &Pending) -> DeliveryRow {

@@ -52,14 +52,16 @@ impl Timers {
         lane: &Lane,
         (fired, now): (&BTreeMap<u64, i64>, Timestamp),
     ) {
-        if lane.cron.is_empty() && !self.crons.contains_key(&id) {
-            return;
-        }
+        let (triggers, since_ns) = match &lane.cron {
+            Some(cron) => (&cron.triggers[..], cron.since_ns),
+            None if self.crons.contains_key(&id) => (&[][..], 0),
+            None => return,
+        };
         let mut planned = Vec::new();
-        for trigger in lane.cron.iter() {
+        for trigger in triggers {
             // The node refuses what is invalid; what slips through never fires.
             let Ok(cron) = Cron::new(trigger) else { continue };
-            let since = Timestamp::from_unix_ns(lane.cron_since_ns);
+            let since = Timestamp::from_unix_ns(since_ns);
             let last =
                 fired.get(&cron.hash).map_or(since, |at| Timestamp::from_unix_ns(*at).max(since));
             // What has happened in the future did so by a clock that was ahead.

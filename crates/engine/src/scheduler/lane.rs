@@ -1,7 +1,8 @@
 //! The deliveries of one lane that wait, and what holds them up.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
 
 use nexus_model::{EventId, InvocationId};
 
@@ -10,12 +11,18 @@ use crate::lanes::LaneId;
 use crate::settings::Settings;
 use crate::shard::BreakerState;
 
-/// See the module.
+/// See the module. Most functions are idle: what goes on is kept apart, from its first change on.
 #[derive(Debug)]
 pub(crate) struct LaneQueue {
     pub(crate) settings: Arc<Settings>,
     pub(crate) project: u32,
     pub(crate) base: LaneId,
+    traffic: Option<Box<Traffic>>,
+}
+
+/// What goes on in a lane.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
     pub(crate) breaker: BreakerState,
     /// Deliveries that only limits of the lane and the node hold up, in the order of the log.
     pub(crate) ready: BTreeSet<(u64, EventId)>,
@@ -38,7 +45,7 @@ pub(crate) struct LaneQueue {
     pub(crate) hold: Option<Hold>,
 }
 
-/// See [`LaneQueue::hold`].
+/// See [`Traffic::hold`].
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) until_ns: i64,
@@ -68,7 +75,7 @@ pub(crate) enum Blocked {
     Node {
         limit: usize,
     },
-    /// See [`LaneQueue::hold`].
+    /// See [`Traffic::hold`].
     Hold {
         until_ns: i64,
     },
@@ -76,21 +83,29 @@ pub(crate) enum Blocked {
 
 impl LaneQueue {
     pub(super) fn new(id: LaneId) -> Self {
-        LaneQueue {
-            settings: Arc::default(),
-            project: 0,
-            base: id,
-            breaker: BreakerState::default(),
-            ready: BTreeSet::new(),
-            keys: HashMap::new(),
-            lendable: 0,
-            resumes: VecDeque::new(),
-            running: 0,
-            batch_since_ns: None,
-            given_up_through: None,
-            enlisted: false,
-            blocked: None,
-            hold: None,
+        LaneQueue { settings: Arc::default(), project: 0, base: id, traffic: None }
+    }
+
+    /// Takes in what is known of it from elsewhere.
+    pub(super) fn set(&mut self, breaker: BreakerState, given_up_through: Option<u64>) {
+        if (self.breaker, self.given_up_through) != (breaker, given_up_through) {
+            (self.breaker, self.given_up_through) = (breaker, given_up_through);
         }
+    }
+}
+
+static NONE: LazyLock<Traffic> = LazyLock::new(Traffic::default);
+
+impl Deref for LaneQueue {
+    type Target = Traffic;
+
+    fn deref(&self) -> &Traffic {
+        self.traffic.as_deref().unwrap_or_else(|| &NONE)
+    }
+}
+
+impl DerefMut for LaneQueue {
+    fn deref_mut(&mut self) -> &mut Traffic {
+        self.traffic.get_or_insert_default()
     }
 }

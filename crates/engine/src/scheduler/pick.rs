@@ -162,10 +162,10 @@ impl Scheduler {
     fn cap_breaker(&mut self, id: LaneId, now_ns: i64) {
         let lane = &mut self.lanes[id.0 as usize];
         if let (BreakerState::Open { until_ns }, Some(breaker)) =
-            (&mut lane.breaker, lane.settings.breaker)
+            (lane.breaker, lane.settings.breaker)
         {
             let most = Timestamp::from_unix_ns(now_ns).after(breaker.open).unix_ns();
-            *until_ns = (*until_ns).min(most);
+            lane.breaker = BreakerState::Open { until_ns: until_ns.min(most) };
         }
     }
 

@@ -259,7 +259,8 @@ impl Checks {
 
     /// Whether settings changed within the run: then old attempts may exceed new limits.
     fn settings_changed(&self, shard: &Shard) -> bool {
-        shard.lanes.functions.iter().any(|(_, at)| at.revision > 6)
+        let functions = shard.lanes.iter().filter_map(|(_, lane)| lane.declared.as_ref());
+        functions.into_iter().any(|at| at.revision > 6)
             || shard.lanes.triggers.iter().any(|(_, at)| at.revision > 6)
     }
 

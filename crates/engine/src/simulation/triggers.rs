@@ -55,8 +55,7 @@ impl Triggers {
         let Some(spec) = left.or(self.now.as_ref().filter(|_| !lane.trigger.is_empty())) else {
             return false;
         };
-        let function = (lane.project.clone(), lane.function.clone());
-        let function = &shard.lanes.functions.get(&function).unwrap().spec;
+        let function = &shard.lanes.declared(&lane.project, &lane.function).unwrap().spec;
         let trigger = json!({ "function": spec["function"], "delivery": spec["delivery"] });
         let (function, trigger) =
             (serde_json::from_str(function).unwrap(), serde_json::from_value(trigger).unwrap());
