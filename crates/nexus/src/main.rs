@@ -1,5 +1,6 @@
 //! The composition root: which command, which implementations, run.
 
+mod allocator;
 mod bundle;
 mod caches;
 mod cases;
@@ -21,9 +22,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use nexus_cli::{Cli, Error, Host, HostCommand, Ran, Terminal};
 use nexus_model::{Clock as _, SystemClock};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -21,7 +21,7 @@ use nexus_store::{BLOBS_DIR, Blobs, FolderAccess, Store, StoreConfig, private_fo
 use tokio::net::TcpSocket;
 
 use crate::config::{Config, Connections, OnPressure, Retention, Tls};
-use crate::task;
+use crate::{allocator, task};
 
 /// The resource store's file in a data folder.
 const STORE_FILE: &str = "store.sqlite";
@@ -237,6 +237,8 @@ impl Server {
         if config.log.retention != Retention::default() {
             task::spawn("retention", retain(node.clone()));
         }
+        allocator::give_back();
+        task::spawn("memory", allocator::give_back_always());
         let (drain, drain_delay) = (config.drain.0, config.drain_delay.0);
         Ok(Server { node, gateway, file, token, drain, drain_delay, _lock: lock })
     }

@@ -1,14 +1,14 @@
 //! Who may run now: slots for the node, a limit per function, and a bounded number of waiting calls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nexus_model::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Error;
-use crate::catalog::Function;
+use crate::catalog::{Counts, Function};
 use crate::memory::Memory;
 
 /// The slots of a node.
@@ -26,12 +26,12 @@ pub(crate) struct Slot {
     _function: FunctionSlot,
 }
 
-struct FunctionSlot(Option<Arc<AtomicU32>>);
+struct FunctionSlot(Option<Arc<Counts>>);
 
 impl Drop for FunctionSlot {
     fn drop(&mut self) {
-        if let Some(running) = &self.0 {
-            running.fetch_sub(1, Ordering::Relaxed);
+        if let Some(counts) = &self.0 {
+            counts.running.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -105,9 +105,9 @@ fn function_slot(function: &Function) -> Result<FunctionSlot, Error> {
     if function.concurrency == 0 {
         return Ok(FunctionSlot(None));
     }
-    let before = function.running.fetch_add(1, Ordering::Relaxed);
+    let before = function.counts.running.fetch_add(1, Ordering::Relaxed);
     // Made before the check, so that the count goes down again in either case.
-    let slot = FunctionSlot(Some(Arc::clone(&function.running)));
+    let slot = FunctionSlot(Some(Arc::clone(&function.counts)));
     if before >= function.concurrency {
         return Err(Error::new(
             Code::Throttled,

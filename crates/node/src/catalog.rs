@@ -14,9 +14,9 @@ use nexus_model::{Code, Digest, Name, Partition, VersionId};
 use nexus_observe::FunctionMetrics;
 use serde::{Deserialize, Serialize};
 
-use crate::buckets::Buckets;
+use crate::buckets::{Buckets, Named};
 use crate::call_policy::CallPolicy;
-use crate::doors::{self, Door, Leads, RouteEntry};
+use crate::doors::{self, Door, Doors, Leads, RouteEntry};
 use crate::loaded::Loaded;
 use crate::routes::Routes;
 use crate::schemas::Schemas;
@@ -32,10 +32,8 @@ pub(crate) struct Function {
     pub(crate) current: Option<Current>,
     /// Calls at the same time; 0 for no limit of its own.
     pub(crate) concurrency: u32,
-    /// How many run; shared with the entries before and after a change.
-    pub(crate) running: Arc<AtomicU32>,
-    /// What is counted for it; shared likewise, and gone with its last entry.
-    pub(crate) metrics: Arc<FunctionMetrics>,
+    /// Shared with the entries before and after a change.
+    pub(crate) counts: Arc<Counts>,
     /// What is needed to run it, once it was called.
     pub(crate) loaded: ArcSwapOption<Loaded>,
     /// Its journal is kept while it runs: the engine calls it.
@@ -44,7 +42,21 @@ pub(crate) struct Function {
     pub(crate) begins_early: bool,
     /// What holds for synchronous calls; `None` where nothing special does.
     pub(crate) calls: Option<Arc<CallPolicy>>,
-    doors: Box<[Arc<Door>]>,
+    doors: Doors,
+}
+
+impl Named for Function {
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+/// What is counted for a function, for as long as it is there.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Calls that run, where there is a limit.
+    pub(crate) running: AtomicU32,
+    pub(crate) metrics: FunctionMetrics,
 }
 
 /// The version that new calls run. Also the `status` of a Function resource: it lets a start know
@@ -92,8 +104,8 @@ pub(crate) struct Project {
     pub(crate) partition: Partition,
     pub(crate) default: bool,
     pub(crate) schemas: Arc<Schemas>,
-    pub(crate) functions: Buckets<Name, Arc<Function>>,
-    triggers: Buckets<Name, Arc<KnownTrigger>>,
+    pub(crate) functions: Buckets<Arc<Function>>,
+    triggers: Buckets<Arc<KnownTrigger>>,
     own: Routes<RouteEntry>,
     /// Routes on hosts that a route names.
     custom: HashMap<Box<str>, Routes<RouteEntry>>,
@@ -101,9 +113,16 @@ pub(crate) struct Project {
 
 /// A trigger resource.
 struct KnownTrigger {
+    name: Name,
     function: Name,
     /// Its way on the ingress, where it is a route or a webhook; the others are the engine's.
     door: Option<Arc<Door>>,
+}
+
+impl Named for KnownTrigger {
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
 }
 
 /// Everything at one moment.
@@ -228,7 +247,7 @@ fn suits(function: &Function, door: &Door) -> Result<(), Error> {
 /// The methods that one of these ways takes, as an `Allow` header has them.
 fn allowed<'a>(doors: impl Iterator<Item = &'a Door>) -> String {
     let mut methods: Vec<&str> =
-        doors.flat_map(|door| door.methods.iter().map(Method::as_str)).collect();
+        doors.flat_map(|door| door.methods().iter().map(Method::as_str)).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
@@ -316,27 +335,25 @@ impl Snapshot {
             partition: project.partition,
             current: declared.current,
             concurrency: declared.spec.config.concurrency.unwrap_or(0),
-            running: before.as_ref().map(|at| Arc::clone(&at.running)).unwrap_or_default(),
-            metrics: before.as_ref().map(|at| Arc::clone(&at.metrics)).unwrap_or_default(),
+            counts: before.as_ref().map(|at| Arc::clone(&at.counts)).unwrap_or_default(),
             loaded: ArcSwapOption::new(same_version.and_then(|at| at.loaded.load_full())),
             durable: declared.spec.config.durable,
             begins_early: begins_early(declared.spec),
             calls: CallPolicy::of(declared.spec, policy_before).map(Arc::new),
-            doors: doors.into_iter().map(Arc::new).collect(),
+            doors,
         });
         if let Some(before) = before {
             project.remove_own(&before);
         }
-        for door in &function.doors {
+        for door in function.doors.iter() {
             project.open(&function, door);
         }
         project.refresh_triggers(&function);
-        let hosts = function.doors.iter().filter_map(|door| door.host.clone());
-        for host in hosts {
+        for host in function.doors.iter().filter_map(|door| door.host()) {
             // Whose it was stays: `conflict` finds it then.
-            self.hosts.entry(host).or_insert_with(|| project.name.clone());
+            self.hosts.entry(host.into()).or_insert_with(|| project.name.clone());
         }
-        project.functions.set(function.name.clone(), function);
+        project.functions.set(function);
         self.forget_unused_hosts(name.project);
     }
 
@@ -357,15 +374,15 @@ impl Snapshot {
         project.close_trigger(name.trigger);
         let door = doors::of_trigger(name.trigger, spec, mode).map(Arc::new);
         if let Some(door) = &door {
-            if let Some(host) = &door.host {
-                self.hosts.entry(host.clone()).or_insert_with(|| project.name.clone());
+            if let Some(host) = door.host() {
+                self.hosts.entry(host.into()).or_insert_with(|| project.name.clone());
             }
             if let Some(function) = project.functions.get(spec.function.as_str()).cloned() {
                 project.open(&function, door);
             }
         }
-        let at = KnownTrigger { function: spec.function.clone(), door };
-        project.triggers.set(name.trigger.clone(), Arc::new(at));
+        let (name_of, function) = (name.trigger.clone(), spec.function.clone());
+        project.triggers.set(Arc::new(KnownTrigger { name: name_of, function, door }));
         self.forget_unused_hosts(name.project);
     }
 
@@ -396,10 +413,10 @@ impl Snapshot {
         let Some(project) = self.projects.get(name.project) else { return Ok(()) };
         let Some(function) = project.functions.get(name.function.as_str()) else { return Ok(()) };
         let own = |entry: &RouteEntry| {
-            entry.door.trigger.is_none() && entry.function.name == *name.function
+            entry.door.trigger().is_none() && entry.function.name == *name.function
         };
-        let triggers = project.triggers.iter().filter(|(_, at)| at.function == *name.function);
-        let doors = function.doors.iter().chain(triggers.filter_map(|(_, at)| at.door.as_ref()));
+        let triggers = project.triggers.iter().filter(|at| at.function == *name.function);
+        let doors = function.doors.iter().chain(triggers.filter_map(|at| at.door.as_ref()));
         doors.into_iter().try_for_each(|door| suits(function, door))?;
         function.doors.iter().try_for_each(|door| self.door_conflict(project, door, own))
     }
@@ -412,7 +429,7 @@ impl Snapshot {
         if let Some(function) = known.and_then(|at| project.functions.get(at.function.as_str())) {
             suits(function, door)?;
         }
-        let own = |entry: &RouteEntry| entry.door.trigger.as_ref() == Some(name.trigger);
+        let own = |entry: &RouteEntry| entry.door.trigger() == Some(name.trigger);
         self.door_conflict(project, door, own)
     }
 
@@ -423,7 +440,7 @@ impl Snapshot {
         own: impl Fn(&RouteEntry) -> bool,
     ) -> Result<(), Error> {
         let (field, path) = (door.field(), &door.path);
-        if let Some(host) = &door.host
+        if let Some(host) = door.host()
             && self.hosts.get(host) != Some(&project.name)
         {
             // Whose it is, is not for this caller to know.
@@ -432,14 +449,14 @@ impl Snapshot {
                 format!("the host {host} is taken by another project"),
             ));
         }
-        let routes = match &door.host {
+        let routes = match door.host() {
             None => Some(&project.own),
             Some(host) => project.custom.get(host),
         };
         let (Some(routes), Some(pattern)) = (routes, door.pattern()) else { return Ok(()) };
         let mut taken = routes.at(&pattern).filter(|entry| !own(entry));
         let Some(clash) = taken.find(|entry| entry.door.overlaps(door)) else { return Ok(()) };
-        let whose = match &clash.door.trigger {
+        let whose = match clash.door.trigger() {
             Some(trigger) => format!("trigger '{trigger}'"),
             None => format!("function '{}'", clash.function.name),
         };
@@ -477,9 +494,9 @@ pub(crate) struct Declared<'a> {
 
 impl Project {
     fn open(&mut self, function: &Arc<Function>, door: &Arc<Door>) {
-        let routes = match &door.host {
+        let routes = match door.host() {
             None => &mut self.own,
-            Some(host) => self.custom.entry(host.clone()).or_default(),
+            Some(host) => self.custom.entry(host.into()).or_default(),
         };
         let entry = RouteEntry { function: Arc::clone(function), door: Arc::clone(door) };
         if let Some(pattern) = door.pattern() {
@@ -488,7 +505,7 @@ impl Project {
     }
 
     fn close(&mut self, door: &Door, own: impl Fn(&RouteEntry) -> bool) {
-        let routes = match &door.host {
+        let routes = match door.host() {
             None => &mut self.own,
             Some(host) => match self.custom.get_mut(host) {
                 Some(routes) => routes,
@@ -502,9 +519,9 @@ impl Project {
     }
 
     fn remove_own(&mut self, function: &Function) {
-        for door in &function.doors {
+        for door in function.doors.iter() {
             self.close(door, |entry| {
-                entry.door.trigger.is_none() && entry.function.name == function.name
+                entry.door.trigger().is_none() && entry.function.name == function.name
             });
         }
     }
@@ -512,17 +529,17 @@ impl Project {
     fn close_trigger(&mut self, trigger: &Name) {
         let Some(before) = self.triggers.get(trigger.as_str()).cloned() else { return };
         if let Some(door) = &before.door {
-            self.close(door, |entry| entry.door.trigger.as_ref() == Some(trigger));
+            self.close(door, |entry| entry.door.trigger() == Some(trigger));
         }
         self.triggers.remove(trigger.as_str());
     }
 
     /// Lets the triggers of a function lead to what it is now.
     fn refresh_triggers(&mut self, function: &Arc<Function>) {
-        let its = self.triggers.iter().filter(|(_, at)| at.function == function.name);
-        let doors: Vec<Arc<Door>> = its.filter_map(|(_, at)| at.door.clone()).collect();
+        let its = self.triggers.iter().filter(|at| at.function == function.name);
+        let doors: Vec<Arc<Door>> = its.filter_map(|at| at.door.clone()).collect();
         for door in doors {
-            self.close(&door, |entry| entry.door.trigger == door.trigger);
+            self.close(&door, |entry| entry.door.trigger() == door.trigger());
             self.open(function, &door);
         }
     }
@@ -538,8 +555,8 @@ impl Project {
 
     /// The trigger resources that call a function, by name.
     pub(crate) fn triggers_of(&self, function: &Name) -> Vec<Name> {
-        let its = self.triggers.iter().filter(|(_, at)| at.function == *function);
-        let mut names: Vec<Name> = its.map(|(name, _)| name.clone()).collect();
+        let its = self.triggers.iter().filter(|at| at.function == *function);
+        let mut names: Vec<Name> = its.map(|at| at.name.clone()).collect();
         names.sort();
         names
     }

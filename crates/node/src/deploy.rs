@@ -233,7 +233,7 @@ impl Node {
         let snapshot = self.catalog.snapshot();
         let functions = snapshot.projects.values().flat_map(|at| at.functions.iter());
         let codes: HashSet<Digest> =
-            functions.filter_map(|(_, function)| function.current.map(|at| at.code())).collect();
+            functions.filter_map(|function| function.current.map(|at| at.code())).collect();
         let runtime = &self.parts.runtime;
         let is_missing =
             |code: &Digest| !runtime.is_compiled(*code) && !lock(&self.failed).contains_key(code);
@@ -268,7 +268,7 @@ impl Node {
             }
             let now_s = self.started.elapsed().as_secs();
             let snapshot = self.catalog.snapshot();
-            for (_, function) in snapshot.projects.values().flat_map(|at| at.functions.iter()) {
+            for function in snapshot.projects.values().flat_map(|at| at.functions.iter()) {
                 let loaded = function.loaded.load();
                 let used_s = loaded.as_ref().map(|at| at.used_s.load(Ordering::Relaxed));
                 if used_s.is_some_and(|used_s| now_s.saturating_sub(used_s) >= IDLE.as_secs()) {
@@ -282,7 +282,7 @@ impl Node {
     pub(crate) fn forget_loaded(&self, project: &Name) {
         self.forget_webhook_keys(project);
         if let Some(project) = self.catalog.project(project) {
-            project.functions.iter().for_each(|(_, function)| function.loaded.store(None));
+            project.functions.iter().for_each(|function| function.loaded.store(None));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The ways on the ingress to a function: its own routes and webhooks, and those of triggers.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,16 +28,56 @@ pub(crate) struct RouteEntry {
 
 /// A way to a function, before it is known to which version.
 pub(crate) struct Door {
-    /// The Trigger resource that it comes from; `None` for the function's own.
-    pub(crate) trigger: Option<Name>,
     /// Which of its function's routes or webhooks it is.
     index: u32,
-    /// The host in lowercase; `None` for the project's own.
-    pub(crate) host: Option<Box<str>>,
     pub(crate) path: Box<str>,
-    /// Empty for all.
-    pub(crate) methods: Box<[Method]>,
     pub(crate) leads: Leads,
+    /// What most ways do not say.
+    said: Option<Box<Said>>,
+}
+
+#[derive(Default, PartialEq)]
+struct Said {
+    trigger: Option<Name>,
+    host: Option<Box<str>>,
+    methods: Box<[Method]>,
+}
+
+impl Said {
+    fn of(host: Option<&String>, methods: Box<[Method]>) -> Self {
+        Said { trigger: None, host: host.map(|at| at.to_ascii_lowercase().into()), methods }
+    }
+
+    fn boxed(self) -> Option<Box<Said>> {
+        (self != Said::default()).then(|| Box::new(self))
+    }
+}
+
+/// The ways of one function: mostly one.
+pub(crate) enum Doors {
+    One(Arc<Door>),
+    Many(Box<[Arc<Door>]>),
+}
+
+impl Deref for Doors {
+    type Target = [Arc<Door>];
+
+    fn deref(&self) -> &[Arc<Door>] {
+        match self {
+            Doors::One(door) => std::slice::from_ref(door),
+            Doors::Many(doors) => doors,
+        }
+    }
+}
+
+impl FromIterator<Door> for Doors {
+    fn from_iter<I: IntoIterator<Item = Door>>(doors: I) -> Self {
+        let mut doors: Vec<Arc<Door>> = doors.into_iter().map(Arc::new).collect();
+        match doors.pop() {
+            Some(only) if doors.is_empty() => Doors::One(only),
+            last => Doors::Many(doors.into_iter().chain(last).collect()),
+        }
+    }
 }
 
 /// What happens to a request.
@@ -62,28 +103,22 @@ impl Door {
             // What `serve` insists on is checked at apply; a default route there takes tokens.
             Mode::Serve => RouteAuth::Token,
         });
+        let methods = route.methods.iter().filter_map(|at| at.to_ascii_uppercase().parse().ok());
         Door {
-            trigger: None,
             index: u32::try_from(index).unwrap_or(u32::MAX),
-            host: route.host.as_ref().map(|host| host.to_ascii_lowercase().into()),
             path: route.path.as_str().into(),
-            methods: route
-                .methods
-                .iter()
-                .filter_map(|at| at.to_ascii_uppercase().parse().ok())
-                .collect(),
             leads: Leads::Call(auth),
+            said: Said::of(route.host.as_ref(), methods.collect()).boxed(),
         }
     }
 
     fn webhook(hook: &WebhookTrigger, index: usize) -> Self {
+        // `OPTIONS` is how senders of CloudEvents ask whether they may send.
+        let methods = [Method::POST, Method::OPTIONS].into();
         Door {
-            trigger: None,
             index: u32::try_from(index).unwrap_or(u32::MAX),
-            host: hook.host.as_ref().map(|host| host.to_ascii_lowercase().into()),
             path: hook.path.as_str().into(),
-            // `OPTIONS` is how senders of CloudEvents ask whether they may send.
-            methods: [Method::POST, Method::OPTIONS].into(),
+            said: Said::of(hook.host.as_ref(), methods).boxed(),
             leads: Leads::Webhook(Box::new(Webhook {
                 verify: hook.verify,
                 secret: hook.secret.clone(),
@@ -91,6 +126,21 @@ impl Door {
                 ty: hook.ty.as_deref().unwrap_or(WEBHOOK_TYPE).into(),
             })),
         }
+    }
+
+    /// The Trigger resource that it comes from; `None` for the function's own.
+    pub(crate) fn trigger(&self) -> Option<&Name> {
+        self.said.as_ref()?.trigger.as_ref()
+    }
+
+    /// The host in lowercase; `None` for the project's own.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.said.as_ref()?.host.as_deref()
+    }
+
+    /// Empty for all.
+    pub(crate) fn methods(&self) -> &[Method] {
+        self.said.as_ref().map_or(&[], |said| &said.methods)
     }
 
     /// What it matches. The path was checked when it was applied; one that an older version let
@@ -104,7 +154,7 @@ impl Door {
 
     /// The field that says it, for errors.
     pub(crate) fn field(&self) -> String {
-        match (&self.trigger, &self.leads) {
+        match (self.trigger(), &self.leads) {
             (Some(_), Leads::Call(_)) => "spec.http".to_owned(),
             (Some(_), Leads::Webhook(_)) => "spec.webhook".to_owned(),
             (None, Leads::Call(_)) => format!("on.http[{}]", self.index),
@@ -114,16 +164,16 @@ impl Door {
 
     /// Whether a request of this method may come in.
     pub(crate) fn takes(&self, method: &Method) -> bool {
-        self.methods.is_empty()
+        let methods = self.methods();
+        methods.is_empty()
             // Who answers GET answers HEAD.
-            || self.methods.iter().any(|at| at == method || (method == Method::HEAD && at == Method::GET))
+            || methods.iter().any(|at| at == method || (method == Method::HEAD && at == Method::GET))
     }
 
     /// Whether a request could go to either.
     pub(crate) fn overlaps(&self, other: &Door) -> bool {
-        self.methods.is_empty()
-            || other.methods.is_empty()
-            || self.methods.iter().any(|at| other.methods.contains(at))
+        let (methods, others) = (self.methods(), other.methods());
+        methods.is_empty() || others.is_empty() || methods.iter().any(|at| others.contains(at))
     }
 }
 
@@ -132,7 +182,7 @@ pub(crate) fn of_function(
     name: &Name,
     on: &Triggers,
     (current, mode): (Option<Current>, Mode),
-) -> Vec<Door> {
+) -> Doors {
     let routes = effective_routes(name, current, &on.http);
     let routes = routes.iter().enumerate().map(|(at, route)| Door::http(route, at, mode));
     let hooks = on.webhooks.iter().enumerate().map(|(at, hook)| Door::webhook(hook, at));
@@ -146,7 +196,8 @@ pub(crate) fn of_trigger(name: &Name, spec: &TriggerSpec, mode: Mode) -> Option<
         (None, Some(hook)) => Door::webhook(hook, 0),
         (None, None) => return None,
     };
-    Some(Door { trigger: Some(name.clone()), ..door })
+    let said = door.said.map(|said| *said).unwrap_or_default();
+    Some(Door { said: Said { trigger: Some(name.clone()), ..said }.boxed(), ..door })
 }
 
 /// The routes of a function: those that it states, or `/{name}` for an HTTP function that has none.

@@ -166,7 +166,7 @@ impl Node {
         let Some(known) = self.catalog.project(project) else {
             return self.no_project(project);
         };
-        let names: Vec<&str> = known.functions.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = known.functions.iter().map(|at| at.name.as_str()).collect();
         with_near(error, name, &names, "functions")
     }
 }

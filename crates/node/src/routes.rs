@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::buckets::Buckets;
+use crate::buckets::{Buckets, Named};
 
 /// Path segments that are looked at when a route is searched.
 pub(crate) const SEGMENTS_MAX: usize = 32;
@@ -98,23 +98,70 @@ fn is_word(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-/// What lies at patterns. Cloning copies pointers only.
+/// What lies at patterns: a node of the tree. Most have one entry and nothing below.
 pub(crate) struct Routes<T> {
-    /// What lies here, with the end that it asks for; `None` for nothing.
-    entries: Option<Arc<[(End, T)]>>,
-    texts: Option<Buckets<Box<str>, Arc<Routes<T>>>>,
+    /// The text that leads here from the node above.
+    segment: Box<str>,
+    held: Held<T>,
+    texts: Buckets<Arc<Routes<T>>>,
     any: Option<Arc<Routes<T>>>,
 }
 
-impl<T> Clone for Routes<T> {
+/// What lies at a node, each with the end that it asks for.
+#[derive(Clone)]
+enum Held<T> {
+    Nothing,
+    One([(End, T); 1]),
+    Many(Arc<[(End, T)]>),
+}
+
+impl<T> Held<T> {
+    fn entries(&self) -> &[(End, T)] {
+        match self {
+            Held::Nothing => &[],
+            Held::One(entry) => entry,
+            Held::Many(entries) => entries,
+        }
+    }
+}
+
+impl<T> From<Vec<(End, T)>> for Held<T> {
+    fn from(entries: Vec<(End, T)>) -> Self {
+        match <[_; 1]>::try_from(entries) {
+            Ok(entry) => Held::One(entry),
+            Err(none) if none.is_empty() => Held::Nothing,
+            Err(many) => Held::Many(many.into()),
+        }
+    }
+}
+
+impl<T: Clone> Clone for Routes<T> {
     fn clone(&self) -> Self {
-        Routes { entries: self.entries.clone(), texts: self.texts.clone(), any: self.any.clone() }
+        Routes {
+            segment: self.segment.clone(),
+            held: self.held.clone(),
+            texts: self.texts.clone(),
+            any: self.any.clone(),
+        }
     }
 }
 
 impl<T> Default for Routes<T> {
     fn default() -> Self {
-        Routes { entries: None, texts: None, any: None }
+        Routes::below("")
+    }
+}
+
+impl<T> Routes<T> {
+    fn below(segment: &str) -> Self {
+        let (segment, held) = (segment.into(), Held::Nothing);
+        Routes { segment, held, texts: Buckets::default(), any: None }
+    }
+}
+
+impl<T> Named for Routes<T> {
+    fn name(&self) -> &str {
+        &self.segment
     }
 }
 
@@ -137,9 +184,7 @@ impl<'a, T> Found<'a, T> {
 impl<T: Clone> Routes<T> {
     /// Whether nothing lies here or below.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_none()
-            && self.any.is_none()
-            && self.texts.as_ref().is_none_or(|at| at.len() == 0)
+        self.held.entries().is_empty() && self.any.is_none() && self.texts.is_empty()
     }
 
     /// What the most specific pattern holds that matches the path of a request.
@@ -160,7 +205,7 @@ impl<T: Clone> Routes<T> {
                 Some((segment, behind)) => (segment, Some(behind)),
                 None => (rest, None),
             };
-            let text = self.texts.as_ref().and_then(|texts| texts.get(segment));
+            let text = self.texts.get(segment);
             let any = self.any.as_ref().filter(|_| !segment.is_empty());
             let found = text
                 .and_then(|node| node.search(behind, depth - 1))
@@ -173,7 +218,7 @@ impl<T: Clone> Routes<T> {
     }
 
     fn held(&self, end: End) -> Option<Found<'_, T>> {
-        let entries = self.entries.as_ref()?;
+        let entries = self.held.entries();
         entries.iter().any(|(at, _)| *at == end).then_some(Found { entries, end })
     }
 
@@ -182,7 +227,7 @@ impl<T: Clone> Routes<T> {
         let mut node = Some(self);
         for segment in &pattern.segments {
             node = node.and_then(|node| match segment {
-                Segment::Text(text) => node.texts.as_ref()?.get(text).map(|at| &**at),
+                Segment::Text(text) => node.texts.get(text).map(|at| &**at),
                 Segment::Any => node.any.as_deref(),
             });
         }
@@ -204,22 +249,19 @@ impl<T: Clone> Routes<T> {
 
     fn change(&mut self, segments: &[Segment], change: &mut Change<'_, T>) {
         let Some((first, behind)) = segments.split_first() else {
-            let mut entries = self.entries.as_deref().map(<[_]>::to_vec).unwrap_or_default();
+            let mut entries = self.held.entries().to_vec();
             change(&mut entries);
-            self.entries = (!entries.is_empty()).then(|| entries.into());
+            self.held = entries.into();
             return;
         };
         match first {
             Segment::Text(text) => {
-                let texts = self.texts.get_or_insert_default();
-                let mut node = texts.get(text).map(|node| Routes::clone(node)).unwrap_or_default();
+                let known = self.texts.get(text).map(|node| Routes::clone(node));
+                let mut node = known.unwrap_or_else(|| Routes::below(text));
                 node.change(behind, change);
                 match node.is_empty() {
-                    true => texts.remove(text),
-                    false => texts.set(text.clone(), Arc::new(node)),
-                }
-                if texts.len() == 0 {
-                    self.texts = None;
+                    true => self.texts.remove(text),
+                    false => self.texts.set(Arc::new(node)),
                 }
             }
             Segment::Any => {

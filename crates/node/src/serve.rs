@@ -337,7 +337,7 @@ impl Finished {
             duration: Duration::from_nanos(record.timings.total_ns),
             cold: !record.cold.is_empty(),
         };
-        self.node.parts.metrics.invocation_ended(&function.metrics, &ended);
+        self.node.parts.metrics.invocation_ended(&function.counts.metrics, &ended);
         if let Some(redactor) = &loaded.redactor {
             redactor.apply(&mut record);
         }

@@ -312,7 +312,7 @@ impl Node {
     fn is_kept(&self, project: &Name, space: &StateSpace) -> bool {
         let StateSpace::Function(function) = space else { return true };
         let known = self.catalog.project(project);
-        known.is_some_and(|known| known.functions.iter().any(|(name, _)| name == function))
+        known.is_some_and(|known| known.functions.iter().any(|at| at.name == *function))
     }
 
     /// Names what there is instead, for those who may see it.

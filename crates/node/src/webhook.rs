@@ -48,7 +48,7 @@ impl Node {
             id,
             event: StoredEvent::from(&event),
             target: route.function().to_string(),
-            trigger: route.door.trigger.as_ref().map(Name::to_string).unwrap_or_default(),
+            trigger: route.door.trigger().map(Name::to_string).unwrap_or_default(),
             cause: crate::emit::Cause::default(),
         };
         let mut accepted = self.accept_targeted((ctx, route.project()), targeted).await?;
