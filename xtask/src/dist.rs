@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: the build that is measured and given away. It is optimised across crates;
-//! with `--trained` also by what an instrumented build did under the load of the benchmark.
+//! with `--trained` also by what an instrumented build did under the load of the benchmark, and laid
+//! out for it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,6 +9,7 @@ use anyhow::Context as _;
 
 use crate::bench;
 use crate::console;
+use crate::layout;
 use crate::setup;
 use crate::shell::{self, Workspace};
 
@@ -18,7 +20,7 @@ const EXAMPLES: &[&str] = &["append_rates", "fresh", "match_rates", "seed", "tim
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Build twice: the first build is put under load, and the second is optimised for what that
-    /// one did. Needs wrk ('cargo xtask setup --bench').
+    /// one did, and laid out. Needs wrk and BOLT ('cargo xtask setup --bench').
     #[arg(long)]
     trained: bool,
 }
@@ -27,12 +29,22 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct Dist {
     folder: PathBuf,
+    nexus: PathBuf,
 }
 
 impl Dist {
+    fn of(folder: PathBuf) -> Self {
+        Dist { nexus: folder.join("nexus"), folder }
+    }
+
+    /// The same with another server.
+    pub(crate) fn with_server(&self, nexus: PathBuf) -> Self {
+        Dist { nexus, folder: self.folder.clone() }
+    }
+
     /// The server.
     pub(crate) fn nexus(&self) -> PathBuf {
-        self.folder.join("nexus")
+        self.nexus.clone()
     }
 
     /// An example of one of the crates.
@@ -72,11 +84,13 @@ pub(crate) fn plain(workspace: &Workspace) -> anyhow::Result<Dist> {
 }
 
 fn plain_place(workspace: &Workspace) -> Dist {
-    Dist { folder: workspace.target.join("dist") }
+    Dist::of(workspace.target.join("dist"))
 }
 
-/// Builds, trains, and builds again.
+/// Builds, trains, builds again, and lays out.
 pub(crate) fn trained(workspace: &Workspace) -> anyhow::Result<Dist> {
+    // What is needed at the end, before anything takes time.
+    layout::tool(workspace)?;
     let raw = workspace.target.join("training/profiles");
     if raw.is_dir() {
         std::fs::remove_dir_all(&raw)
@@ -85,19 +99,20 @@ pub(crate) fn trained(workspace: &Workspace) -> anyhow::Result<Dist> {
     let instrumented = for_host(build(workspace, "release"), workspace, "instrumented")?;
     let flag = format!("-Cprofile-generate={}", raw.display());
     shell::run({ instrumented }.env("RUSTFLAGS", flag))?;
-    let program = Dist { folder: host_folder(workspace, "instrumented", "release")? };
+    let program = Dist::of(host_folder(workspace, "instrumented", "release")?);
     bench::train(workspace, &program)?;
     let merged = workspace.target.join("training/nexus.profdata");
     let mut merge = Command::new(profdata(workspace)?);
     shell::run(merge.arg("merge").arg("-o").arg(&merged).arg(&raw))?;
     let optimised = for_host(build(workspace, "dist"), workspace, "trained")?;
-    let flag = format!("-Cprofile-use={}", merged.display());
-    shell::run({ optimised }.env("RUSTFLAGS", flag))?;
-    trained_place(workspace)
+    let flags = format!("-Cprofile-use={} {}", merged.display(), layout::LINK);
+    shell::run({ optimised }.env("RUSTFLAGS", flags))?;
+    layout::lay_out(workspace, &Dist::of(host_folder(workspace, "trained", "dist")?))
 }
 
 fn trained_place(workspace: &Workspace) -> anyhow::Result<Dist> {
-    Ok(Dist { folder: host_folder(workspace, "trained", "dist")? })
+    let built = Dist::of(host_folder(workspace, "trained", "dist")?);
+    Ok(layout::place(workspace, &built))
 }
 
 /// The workspace's choice of features, so that the program is the one that was tested.

@@ -11,6 +11,7 @@ mod demo;
 mod dist;
 mod docs;
 mod http;
+mod layout;
 mod setup;
 mod shell;
 mod suite;

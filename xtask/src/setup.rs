@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 
+use crate::layout;
 use crate::shell::{self, Workspace};
 
 /// The builder of Python components.
@@ -32,7 +33,7 @@ const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,poolin
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Also what `cargo xtask bench` compares with: wrk, NATS, Restate, and `wasmtime serve` (built
-    /// from source, which takes many minutes).
+    /// from source, which takes many minutes); and what lays out a trained build.
     #[arg(long)]
     bench: bool,
     /// Only say what is missing.
@@ -169,8 +170,13 @@ fn bench_needs(workspace: &Workspace) -> Vec<Need> {
         .args([WASMTIME_FEATURES, "--root"])
         .arg(&workspace.tools)
         .env("CARGO_TARGET_DIR", workspace.tools.join("target"));
+    let (name, program) = layout::PACKAGE;
     vec![
         apt(workspace, Package { program: "wrk", name: "wrk", why: "makes the load" }),
+        Need {
+            present: layout::tool(workspace).is_ok(),
+            ..apt(workspace, Package { program, name, why: "lays out a trained build" })
+        },
         Need {
             name: "nats-server",
             why: "a peer in the benchmark",

@@ -160,7 +160,9 @@ pub(crate) fn train(workspace: &Workspace, dist: &Dist) -> anyhow::Result<()> {
     let mut report = Report::new(workspace)?;
     sync::measure(&bench, &mut report)?;
     events::measure(&bench, &mut report)?;
-    engine::handled(&bench, &mut report)
+    cold::measure(&bench, &mut report)?;
+    engine::handled(&bench, &mut report)?;
+    engine::train_durable(&bench)
 }
 
 fn needs_wrk(workspace: &Workspace) -> anyhow::Result<()> {

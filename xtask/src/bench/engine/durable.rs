@@ -26,12 +26,28 @@ const RAW_BYTES: usize = 16 << 20;
 /// A name, and what makes load with a number of connections.
 type Candidate<'a> = (&'a str, Box<dyn Fn(u32) -> anyhow::Result<Measured> + 'a>);
 
-pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+/// The load alone, beside nothing.
+pub(crate) fn train(bench: &Bench<'_>) -> anyhow::Result<()> {
     let peers = Peers::build(bench)?;
     let place = Place::empty(bench, "durable")?;
+    let nexus = started(bench, &place)?;
+    for connections in [MANY, 1] {
+        nexus.call_durably(bench, &peers, connections)?;
+    }
+    Ok(())
+}
+
+fn started(bench: &Bench<'_>, place: &Place) -> anyhow::Result<Nexus> {
     let nexus = place.start()?;
     let spec = event_spec(HANDLED);
     nexus.deploy(&Deploy { name: FUNCTION, component: &bench.guests.event, spec })?;
+    Ok(nexus)
+}
+
+pub(crate) fn measure(bench: &Bench<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let peers = Peers::build(bench)?;
+    let place = Place::empty(bench, "durable")?;
+    let nexus = started(bench, &place)?;
     let restates = Restate::start_all(bench, &peers)?;
     let mut candidates: Vec<Candidate<'_>> =
         vec![(NEXUS, Box::new(|connections| nexus.call_durably(bench, &peers, connections)))];

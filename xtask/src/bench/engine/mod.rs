@@ -13,7 +13,7 @@ mod peers;
 mod restate;
 mod triggers;
 
-pub(super) use durable::measure as durable;
+pub(super) use durable::{measure as durable, train as train_durable};
 pub(super) use handled::measure as handled;
 pub(super) use peers::{Nats, Peers};
 pub(super) use triggers::measure as triggers;
