@@ -175,6 +175,7 @@ fn caused(meta: Meta, original: &EventRecord) -> Meta {
     Meta {
         cause_event: original.id.clone(),
         traceparent: original.meta.traceparent.clone(),
+        tracestate: original.meta.tracestate.clone(),
         ..meta
     }
 }

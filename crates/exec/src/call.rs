@@ -55,6 +55,8 @@ pub struct CallContext {
     pub attempt: u32,
     /// W3C `traceparent` of this invocation.
     pub traceparent: Arc<str>,
+    /// W3C `tracestate` of the caller, which goes on with the trace.
+    pub tracestate: Option<Arc<str>>,
     /// When Nexus accepted it.
     pub accepted: Timestamp,
     /// The wall-clock moment at which it is stopped.

@@ -19,7 +19,7 @@ use crate::cookie;
 use crate::denied::Doorkeeper;
 use crate::fault::Fault;
 use crate::forwarded::Proxies;
-use crate::request::{RequestIds, authenticate, traceparent};
+use crate::request::{RequestIds, authenticate, trace_context};
 use crate::server::{Body, Handler, Peer};
 
 /// Where Nexus itself answers on the ingress.
@@ -108,12 +108,14 @@ impl Ingress {
     }
 
     fn anonymous(&self, headers: &HeaderMap, request_id: &Arc<str>) -> OpContext {
+        let (traceparent, tracestate) = trace_context(headers);
         OpContext {
             principal: Principal::anonymous(),
             scopes: Arc::clone(&self.no_scopes),
             project: None,
             request_id: Arc::clone(request_id),
-            traceparent: traceparent(headers),
+            traceparent,
+            tracestate,
             deadline: None,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use nexus_model::{Code, OpContext};
+use nexus_model::{Code, OpContext, trace};
 use nexus_node::{Identity, Node};
 use nexus_observe::AuthFailure;
 
@@ -55,37 +55,17 @@ impl RequestIds {
     }
 }
 
-/// The caller's `traceparent`, if it follows W3C Trace Context.
-pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    let mut values = headers.get_all("traceparent").iter();
-    let text = values.next()?.to_str().ok()?.trim();
+/// The caller's W3C trace context: `traceparent` and `tracestate`, as far as they are valid.
+pub(crate) fn trace_context(headers: &HeaderMap) -> (Option<Arc<str>>, Option<Arc<str>>) {
+    let mut parents = headers.get_all("traceparent").iter();
     // Which of several is meant is not known: a new trace begins.
-    if values.next().is_some() {
-        return None;
+    let parent = parents.next().filter(|_| parents.next().is_none());
+    let parent = parent.and_then(|at| trace::traceparent(at.to_str().ok()?));
+    if parent.is_none() {
+        return (None, None);
     }
-    let bytes = text.as_bytes();
-    let hex = |range: std::ops::Range<usize>| {
-        bytes[range].iter().all(|at| at.is_ascii_digit() || (b'a'..=b'f').contains(at))
-    };
-    let nonzero = |range: std::ops::Range<usize>| bytes[range].iter().any(|&at| at != b'0');
-    // Later versions may have more behind what is known of them.
-    let of_version = |bytes: &[u8]| match &bytes[..2] {
-        b"ff" => false,
-        b"00" => bytes.len() == 55,
-        _ => bytes.len() == 55 || bytes[55] == b'-',
-    };
-    let good = bytes.len() >= 55
-        && of_version(bytes)
-        && hex(0..2)
-        && bytes[2] == b'-'
-        && bytes[35] == b'-'
-        && bytes[52] == b'-'
-        && hex(3..35)
-        && hex(36..52)
-        && hex(53..55)
-        && nonzero(3..35)
-        && nonzero(36..52);
-    good.then(|| format!("00{}", &text[2..55]).into())
+    let states = headers.get_all("tracestate").iter().map(|at| at.to_str().unwrap_or("?"));
+    (parent.map(Into::into), trace::tracestate(states).map(Into::into))
 }
 
 /// The context of a caller who shows a token.
@@ -128,12 +108,14 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
 
 /// The context of a caller who is known.
 pub(crate) fn context(identity: Identity, headers: &HeaderMap, request_id: &Arc<str>) -> OpContext {
+    let (traceparent, tracestate) = trace_context(headers);
     OpContext {
         principal: identity.principal,
         scopes: identity.scopes,
         project: identity.project,
         request_id: Arc::clone(request_id),
-        traceparent: traceparent(headers),
+        traceparent,
+        tracestate,
         deadline: None,
     }
 }
@@ -163,23 +145,22 @@ mod tests {
 
     #[test]
     fn only_valid_trace_contexts_are_taken_over() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(traceparent(&with("traceparent", good)).as_deref(), Some(good));
-        let later = good.replacen("00", "01", 1) + "-more";
-        assert_eq!(traceparent(&with("traceparent", &later)).as_deref(), Some(good));
-        let mut twice = with("traceparent", good);
-        twice.append("traceparent", HeaderValue::from_static(good));
-        assert_eq!(traceparent(&twice), None);
-        for wrong in [
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
-        ] {
-            assert_eq!(traceparent(&with("traceparent", wrong)), None, "{wrong}");
-        }
+        let (parent, state) =
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1,b=2");
+        let taken = |headers: &HeaderMap| {
+            let (parent, state) = trace_context(headers);
+            (parent.is_some(), state.as_deref().unwrap_or_default().to_owned())
+        };
+        let mut headers = with("traceparent", parent);
+        assert_eq!(taken(&headers), (true, String::new()));
+        headers.append("tracestate", HeaderValue::from_static("a=1"));
+        headers.append("tracestate", HeaderValue::from_static("b=2"));
+        assert_eq!(taken(&headers), (true, state.to_owned()));
+        headers.append("tracestate", HeaderValue::from_bytes(b"\xe4=3").unwrap());
+        assert_eq!(taken(&headers), (true, String::new()));
+        // Without a parent it says nothing, and which of two is meant is not known.
+        assert_eq!(taken(&with("tracestate", state)), (false, String::new()));
+        headers.append("traceparent", HeaderValue::from_static(parent));
+        assert_eq!(taken(&headers), (false, String::new()));
     }
 }

@@ -16,6 +16,7 @@ mod principal;
 pub mod record;
 pub mod resource;
 mod sources;
+pub mod trace;
 pub mod units;
 pub mod view;
 

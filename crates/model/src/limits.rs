@@ -215,6 +215,8 @@ pub const DURABLE_WAIT_INLINE_MAX: Duration = Duration::from_secs(1);
 pub const DURABLE_HTTP_BYTES_MAX: usize = 8 << 20;
 /// The name of a signal, in bytes.
 pub const SIGNAL_NAME_BYTES_MAX: usize = 256;
+/// What is taken over of a caller's `tracestate`, in bytes (W3C Trace Context, section 3.3.1.5).
+pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// Input of a function that another one calls, in bytes.
 pub const CALL_BYTES_MAX: usize = 1 << 20;
 /// Calls of one `invoke-all` that run at the same time.

@@ -108,6 +108,8 @@ pub struct OpContext {
     pub request_id: Arc<str>,
     /// The caller's W3C `traceparent`, if it sent one.
     pub traceparent: Option<Arc<str>>,
+    /// The caller's W3C `tracestate`, where its trace goes on.
+    pub tracestate: Option<Arc<str>>,
     /// When the caller stops waiting.
     pub deadline: Option<Timestamp>,
 }
@@ -121,6 +123,7 @@ impl OpContext {
             project: None,
             request_id: request_id.into(),
             traceparent: None,
+            tracestate: None,
             deadline: None,
         }
     }

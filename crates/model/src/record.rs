@@ -262,6 +262,9 @@ pub struct Meta {
     /// The moment after which nobody waits for it any more, or 0.
     #[prost(int64, tag = "7")]
     pub deadline_ns: i64,
+    /// W3C Trace Context `tracestate`, or empty.
+    #[prost(string, tag = "8")]
+    pub tracestate: String,
 }
 
 /// Bytes inside the record, or in the blob store when they are large.

@@ -440,6 +440,7 @@ impl Node {
             recording: crate::record::recording_of(loaded.record, id, self.config.verify_memory),
             principal: attempt.context().principal,
             traceparent,
+            tracestate: attempt.context().tracestate,
             loaded,
         })
     }
@@ -502,6 +503,7 @@ impl Finished {
             version: self.facts.loaded.version,
             attempt: self.facts.attempt,
             traceparent: Arc::clone(&self.facts.traceparent),
+            tracestate: self.facts.tracestate.clone(),
             accepted: self.facts.accepted,
             deadline: self.facts.deadline,
             depth: self.facts.depth,

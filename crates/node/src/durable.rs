@@ -171,6 +171,7 @@ pub(crate) fn call_event(
             principal: Principal::function(&context.project, &context.function).to_string(),
             cause_invocation: bytes_of(context.id.as_bytes()),
             traceparent: context.traceparent.to_string(),
+            tracestate: context.tracestate.as_deref().unwrap_or_default().to_owned(),
             ordering_key,
             ..Meta::default()
         },

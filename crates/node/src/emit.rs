@@ -7,6 +7,7 @@ use nexus_model::record::{EventRecord, Meta, StoredEvent};
 use nexus_model::view::{Accepted, AcceptedEvent};
 use nexus_model::{
     AttributeValue, Code, Event, EventId, InvocationId, Name, OpContext, Partition, Scope, limits,
+    trace,
 };
 
 use crate::catalog::Function;
@@ -153,8 +154,13 @@ impl Node {
         let key = event.extension_text("partitionkey").unwrap_or_default();
         let id: EventId = self.parts.mint.mint(Partition::of(project, key));
         // The event's own trace context (the distributed tracing extension) wins: it is older.
-        let traceparent = event.extension_text("traceparent");
-        let traceparent = traceparent.or(ctx.traceparent.as_deref()).unwrap_or_default();
+        let own = event.extension_text("traceparent");
+        let own = own.filter(|at| trace::traceparent(at).is_some());
+        let tracestate = match own {
+            Some(_) => trace::tracestate(event.extension_text("tracestate")),
+            None => ctx.tracestate.as_deref().map(str::to_owned),
+        };
+        let traceparent = own.or(ctx.traceparent.as_deref()).unwrap_or_default();
         let traceparent = crate::trace::of_event(traceparent, id);
         EventRecord {
             id: bytes_of(id.as_bytes()),
@@ -169,6 +175,7 @@ impl Node {
                 traceparent: traceparent.to_string(),
                 ordering_key: key.to_owned(),
                 deadline_ns: 0,
+                tracestate: tracestate.unwrap_or_default(),
             },
             received_ns: now_ns,
             event,

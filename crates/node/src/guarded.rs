@@ -337,6 +337,7 @@ pub(crate) fn cached_record(
             project: function.project.to_string(),
             principal: ctx.principal.to_string(),
             traceparent: crate::trace::child(ctx.traceparent.as_deref(), id).to_string(),
+            tracestate: ctx.tracestate.as_deref().unwrap_or_default().to_owned(),
             ..Meta::default()
         },
         function: function.name.to_string(),

@@ -86,6 +86,11 @@ impl Host for CallHost {
             && let Ok(value) = context.traceparent.parse()
         {
             request.headers_mut().insert("traceparent", value);
+            if !request.headers().contains_key("tracestate")
+                && let Some(Ok(state)) = context.tracestate.as_ref().map(|state| state.parse())
+            {
+                request.headers_mut().insert("tracestate", state);
+            }
         }
         self.begun().await.map_err(HttpError::Broken)?;
         self.node.outbound.send(&self.loaded.egress, request, timeouts).await
@@ -238,6 +243,7 @@ pub(crate) fn function_context(context: &CallContext) -> OpContext {
         project: Some(context.project.clone()),
         request_id: id.to_string().into(),
         traceparent: Some(Arc::clone(&context.traceparent)),
+        tracestate: context.tracestate.clone(),
         deadline: None,
     }
 }

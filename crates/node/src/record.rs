@@ -32,6 +32,7 @@ pub(crate) struct Facts {
     pub(crate) attempt: u32,
     pub(crate) principal: Principal,
     pub(crate) traceparent: Arc<str>,
+    pub(crate) tracestate: Option<Arc<str>>,
     pub(crate) ordering_key: String,
     pub(crate) cause_event: Option<EventId>,
     /// The invocation whose function called.
@@ -163,6 +164,7 @@ impl Facts {
             traceparent: self.traceparent.to_string(),
             ordering_key: self.ordering_key.clone(),
             deadline_ns: self.deadline.unix_ns(),
+            tracestate: self.tracestate.as_deref().unwrap_or_default().to_owned(),
         }
     }
 

@@ -150,6 +150,7 @@ impl Node {
             recording,
             principal: ctx.principal.clone(),
             traceparent: trace::child(ctx.traceparent.as_deref(), id),
+            tracestate: ctx.tracestate.clone(),
         })
     }
 
@@ -195,6 +196,7 @@ pub(crate) struct Begun {
     pub(crate) recording: Recording,
     pub(crate) principal: nexus_model::Principal,
     pub(crate) traceparent: Arc<str>,
+    pub(crate) tracestate: Option<Arc<str>>,
 }
 
 impl Begun {
@@ -214,6 +216,7 @@ impl Begun {
             attempt: 1,
             principal: self.principal,
             traceparent: Arc::clone(&self.traceparent),
+            tracestate: self.tracestate.clone(),
             ordering_key: String::new(),
             cause_event: None,
             cause_invocation: self.origin.cause,
@@ -233,6 +236,7 @@ impl Begun {
             version: facts.loaded.version,
             attempt: facts.attempt,
             traceparent: self.traceparent,
+            tracestate: self.tracestate,
             accepted: self.accepted,
             deadline,
             depth: self.origin.depth,

@@ -26,6 +26,11 @@ pub(crate) fn of_event(sent: &str, id: EventId) -> Arc<str> {
     }
 }
 
+/// The `tracestate` that a record has, if any.
+pub(crate) fn state(recorded: &str) -> Option<Arc<str>> {
+    (!recorded.is_empty()).then(|| recorded.into())
+}
+
 /// Trace id and flags of a valid `traceparent`.
 fn parse(text: &str) -> Option<(&str, &str)> {
     let mut parts = text.trim().split('-');

@@ -235,6 +235,7 @@ fn event_of(
         ("githubhook", "x-github-hook-id"),
         ("githubtarget", "x-github-hook-installation-target-id"),
         ("traceparent", "traceparent"),
+        ("tracestate", "tracestate"),
     ] {
         if let Some(value) = header(from).filter(|value| !value.is_empty()) {
             event.extensions.push((name.to_owned(), AttributeValue::String(value)));

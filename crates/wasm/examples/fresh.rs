@@ -83,6 +83,7 @@ impl Bench {
                 version: self.unit.version,
                 attempt: 1,
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+                tracestate: None,
                 accepted: now,
                 deadline: now.after(limits::TIMEOUT_DEFAULT),
                 depth: 0,

@@ -112,6 +112,7 @@ fn context_in(scene: &Scene, unit: &Unit) -> CallContext {
         version: unit.version,
         attempt: scene.attempt,
         traceparent: Arc::from(&*scene.traceparent),
+        tracestate: None,
         accepted: scene.accepted,
         deadline: Timestamp::from_unix_ns(scene.deadline_ns),
         // Only the host looks at it, and a rehearsal has none.

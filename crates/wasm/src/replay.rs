@@ -234,6 +234,7 @@ pub(crate) fn context_of(journal: &Journal, record: &InvocationRecord, unit: &Un
         version: VersionId::try_from(&record.version[..]).unwrap_or(unit.version),
         attempt: journal.header.attempt,
         traceparent: Arc::from(journal.header.traceparent.as_str()),
+        tracestate: None,
         accepted: Timestamp::from_unix_ns(record.accepted_ns),
         deadline: Timestamp::from_unix_ns(journal.header.deadline_ns),
         // Only the host looks at it, and a replay has none.

@@ -197,6 +197,7 @@ impl Attempt {
                 &self.first().meta.traceparent,
                 self.delivery.key.event,
             )),
+            tracestate: crate::trace::state(&self.first().meta.tracestate),
             ..OpContext::system(self.id.to_string())
         }
     }
@@ -210,6 +211,7 @@ impl Attempt {
             traceparent: traceparent.to_owned(),
             ordering_key: self.first().meta.ordering_key.clone(),
             deadline_ns: 0,
+            tracestate: self.first().meta.tracestate.clone(),
         }
     }
 

@@ -16,6 +16,7 @@ mod lists;
 mod replays;
 mod serve;
 mod tokens;
+mod traces;
 mod triggers;
 mod versions;
 mod why;

@@ -380,6 +380,7 @@ impl Guest {
             version: self.unit.version,
             attempt: 1,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            tracestate: None,
             accepted: now,
             deadline: now,
             depth: 0,
