@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicU32;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::Method;
-use nexus_model::resource::{FunctionSpec, ProjectSpec, RouteAuth, TriggerSpec, World};
+use nexus_model::resource::{
+    FunctionSpec, ProjectSpec, RouteAuth, TriggerSpec, VersionSpec, World,
+};
 use nexus_model::{Code, Digest, Name, Partition, VersionId};
 use nexus_observe::FunctionMetrics;
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,25 @@ impl Named for Function {
     }
 }
 
+impl Function {
+    /// The same with another version, and without what holds for calls of the live one.
+    pub(crate) fn with_version(&self, version: Current) -> Self {
+        Function {
+            project: self.project.clone(),
+            name: self.name.clone(),
+            partition: self.partition,
+            current: Some(version),
+            concurrency: self.concurrency,
+            counts: Arc::clone(&self.counts),
+            loaded: ArcSwapOption::empty(),
+            durable: false,
+            begins_early: false,
+            calls: None,
+            doors: Doors::default(),
+        }
+    }
+}
+
 /// What is counted for a function, for as long as it is there.
 #[derive(Default)]
 pub(crate) struct Counts {
@@ -74,6 +95,17 @@ pub(crate) struct Current {
 }
 
 impl Current {
+    /// A version as if it were live.
+    pub(crate) fn of(version: &VersionSpec) -> Self {
+        Current {
+            version: version.id,
+            number: version.number,
+            world: version.world,
+            component: version.component,
+            executed: version.executed,
+        }
+    }
+
     /// The digest of the code.
     pub(crate) fn code(&self) -> Digest {
         self.executed.unwrap_or(self.component)

@@ -59,6 +59,12 @@ pub(crate) enum Doors {
     Many(Box<[Arc<Door>]>),
 }
 
+impl Default for Doors {
+    fn default() -> Self {
+        Doors::Many(Box::default())
+    }
+}
+
 impl Deref for Doors {
     type Target = [Arc<Door>];
 

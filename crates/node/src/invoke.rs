@@ -11,7 +11,7 @@ use nexus_model::record::{Status, StoredEvent, Trigger};
 use nexus_model::resource::{RecordPolicy, World};
 use nexus_model::{Code, Event, InvocationId, Name, OpContext, Scope, limits};
 
-use crate::catalog::Function;
+use crate::catalog::{Current, Function};
 use crate::record::InputHead;
 use crate::serve::{Begun, Driven, INVOCATION_ID, Origin, guest_error, keep};
 use crate::{Error, InvokeInput, InvokeOutput, Node};
@@ -58,11 +58,37 @@ impl Node {
             ));
         }
         let found = self.catalog.function(project, function);
-        let found = found.ok_or_else(|| self.no_function(project, function))?;
+        let mut found = found.ok_or_else(|| self.no_function(project, function))?;
+        if let Some(selector) = &input.version {
+            found = self.as_version(&found, selector).await?;
+        }
         match found.calls.is_some() && !found.durable && !is_http(&found) {
             true => Box::pin(self.invoke_guarded((ctx, origin), &found, input)).await,
             false => self.invoke_as_is((ctx, origin), &found, input).await,
         }
+    }
+
+    /// A function as if a version of any age were live, for one call: it is read and mapped for it.
+    async fn as_version(
+        &self,
+        function: &Arc<Function>,
+        selector: &str,
+    ) -> Result<Arc<Function>, Error> {
+        let resource = self.function_resource(&function.project, &function.name).await?;
+        let spec = self.select_version(&function.project, &resource, selector).await?;
+        let version = Current::of(&spec);
+        if function.current == Some(version) {
+            return Ok(Arc::clone(function));
+        }
+        if spec.config.durable {
+            let detail = "a durable call goes on for as long as it takes, with the live version";
+            return Err(Error::new(Code::BadRequest, detail).with_hint(format!(
+                "let it live: nexus rollback {} --to {selector}",
+                function.name
+            )));
+        }
+        self.compiled(version.code()).await?;
+        Ok(Arc::new(function.with_version(version)))
     }
 
     /// Calls a function in the way of its world. A policy for values is not looked at: the callers

@@ -146,11 +146,16 @@ impl Node {
                 _ => error,
             })?;
         let unit = self.unit(project, &spec, Some(secrets)).await?;
-        let code = spec.executed.unwrap_or(spec.component);
+        self.compiled(spec.executed.unwrap_or(spec.component)).await?;
+        Ok((spec, self.parts.runtime.prepare(Arc::new(unit)).await?))
+    }
+
+    /// Compiles code that the present engine has not compiled yet.
+    pub(crate) async fn compiled(&self, code: Digest) -> Result<(), Error> {
         if !self.parts.runtime.is_compiled(code) {
             self.parts.runtime.compile(code, self.blob(code).await?).await?;
         }
-        Ok((spec, self.parts.runtime.prepare(Arc::new(unit)).await?))
+        Ok(())
     }
 
     async fn loaded(

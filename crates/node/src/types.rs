@@ -46,6 +46,8 @@ pub struct InvokeInput {
     pub headers: http::HeaderMap,
     /// For commands: arguments.
     pub arguments: Vec<String>,
+    /// The version that runs instead of the live one: a number, an id, a label, an own name, `latest`.
+    pub version: Option<String>,
 }
 
 /// The result of a direct call that succeeded. What did not succeed is an [`Error`](crate::Error)

@@ -110,13 +110,7 @@ impl Node {
         ops: &mut Vec<Op>,
     ) -> Result<(), Error> {
         let Live { key, known, mut spec, version, mut status } = live;
-        let current = Current {
-            version: version.id,
-            number: version.number,
-            world: version.world,
-            component: version.component,
-            executed: version.executed,
-        };
+        let current = Current::of(version);
         let project = key.project.clone().ok_or_else(|| Error::not_found(&key))?;
         spec.version = Some(version.id);
         let name = FunctionName { project: &project, function: &key.name };
@@ -331,7 +325,8 @@ impl Node {
         let number: Option<u64> = selector.parse().ok();
         let fits = |version: &VersionSpec| match number {
             Some(number) => version.number == number,
-            None => version.label == selector,
+            // Most versions have no label.
+            None => !selector.is_empty() && version.label == selector,
         };
         let versions = self.versions_of(project, name).await?;
         versions.into_iter().find(fits).ok_or_else(|| missing(&format!("version '{selector}'")))

@@ -14,7 +14,7 @@ use crate::{Error, Paint, Session, Tone, exit};
 /// line of standard output is the result of one call in JSON.
 #[derive(Args, Debug)]
 pub struct InvokeArgs {
-    /// The function
+    /// The function, or one of its versions: hello@7, hello@1.4.0, hello@stable
     pub function: String,
     /// What it gets: text, @file or @- for standard input
     #[arg(short, long, value_name = "DATA", default_value = "", hide_default_value = true)]
@@ -92,8 +92,13 @@ pub(crate) fn run(session: &mut Session, args: &InvokeArgs) -> Result<(), Error>
 
 /// Where a function is called.
 pub(crate) fn place(session: &Session, args: &InvokeArgs) -> Result<Place, Error> {
+    let (function, version) = match args.function.split_once('@') {
+        Some((function, version)) => (function, Some(version)),
+        None => (args.function.as_str(), None),
+    };
     let mut place = session
-        .place(["functions", &args.function, "invoke"])?
+        .place(["functions", function, "invoke"])?
+        .maybe("version", version)
         .maybe("method", args.method.as_ref())
         .maybe("path", args.path.as_ref())
         .maybe("async", (args.later || args.wait).then_some(true));

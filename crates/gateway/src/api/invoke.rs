@@ -77,6 +77,9 @@ struct InvokeQuery {
     /// With `async`: how long to wait for the end all the same, at most 60 s: `30s`. If it ends in
     /// time, the answer is the result.
     wait: Option<String>,
+    /// The version that runs instead of the live one: a number, an id, a label, an own name, `latest`.
+    /// Not with `async`.
+    version: Option<String>,
 }
 
 impl InvokeQuery {
@@ -93,16 +96,21 @@ impl InvokeQuery {
                     })?;
                 }
                 "wait" => query.wait = Some(value),
+                "version" => query.version = Some(value),
                 other => {
                     return Err(Fault::bad_request(format!(
                         "the query is wrong: unknown field '{other}', expected one of 'method', \
-                         'path', 'argument', 'async', 'wait'"
+                         'path', 'argument', 'async', 'wait', 'version'"
                     )));
                 }
             }
         }
         if query.wait.is_some() && !query.later {
             let detail = "'wait' belongs to 'async=true': other calls are waited for anyway";
+            return Err(Fault::bad_request(detail));
+        }
+        if query.version.is_some() && query.later {
+            let detail = "'version' does not belong to 'async=true': the live version runs then";
             return Err(Fault::bad_request(detail));
         }
         Ok(query)
@@ -149,6 +157,7 @@ async fn input(query: InvokeQuery, request: Request) -> Result<InvokeInput, Faul
         path: query.path,
         headers: end_to_end(head.headers),
         arguments: query.argument,
+        version: query.version,
     })
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::world::{World, admin, anonymous, invocation_of, name, spec, text};
 
 /// Waits until an invocation is in the log: it is written behind the response.
-async fn settled(
+pub(crate) async fn settled(
     world: &World,
     id: nexus_model::InvocationId,
 ) -> nexus_model::view::InvocationView {

@@ -1,9 +1,10 @@
 //! Which version runs, what versions are called, what differs.
 
 use nexus_model::Code;
-use nexus_node::Deploy;
+use nexus_node::{Deploy, InvokeInput};
 use serde_json::json;
 
+use crate::serve::settled;
 use crate::world::{World, admin, name, spec};
 
 async fn live(world: &World) -> u64 {
@@ -50,6 +51,47 @@ async fn rollbacks_go_back_step_by_step() {
     // New code is a new version, whatever is live.
     let deployed = world.deploy("f", "http answers v5", None).await;
     assert_eq!((deployed.version.number, deployed.version.live), (5, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_version_can_be_called_while_another_is_live() {
+    let world = World::new().await;
+    let at = (&name("shop"), &name("f"));
+    let first = world.deploy("f", "event answers v1", None).await.version.id;
+    let second = deploy("http answers v2", "2.0.0", true);
+    let second = world.node.deploy(&admin(), second).await.unwrap().version.id;
+    let durable = spec(json!({ "durable": true }));
+    world
+        .node
+        .deploy(&admin(), Deploy { config: durable, ..deploy("event answers v3", "", true) })
+        .await
+        .unwrap();
+    world.node.set_alias(&admin(), at, (&name("blue"), "2")).await.unwrap();
+    let call = async |version: Option<&str>| {
+        let input = InvokeInput { version: version.map(str::to_owned), ..InvokeInput::default() };
+        let called = world.node.invoke(&admin(), at.0, at.1, input).await;
+        called
+            .map_err(|error| error.code())
+            .map(|at| (String::from_utf8_lossy(&at.body).into_owned(), at.invocation))
+    };
+    for (version, expected) in [
+        (None, "v1"),
+        (Some("live"), "v1"),
+        (Some("1"), "v1"),
+        (Some("2"), "v2"),
+        (Some("2.0.0"), "v2"),
+        (Some("blue"), "v2"),
+    ] {
+        let (body, id) = call(version).await.unwrap();
+        assert_eq!(body, expected, "{version:?}");
+        // What ran is what the record says, and it is replayed as such.
+        let view = settled(&world, id).await;
+        assert_eq!(view.row.version, Some(if expected == "v1" { first } else { second }));
+        assert_eq!(live(&world).await, 1);
+    }
+    assert_eq!(call(Some("latest")).await.unwrap_err(), Code::BadRequest, "it is durable");
+    assert_eq!(call(Some("9")).await.unwrap_err(), Code::NotFound);
+    assert_eq!(call(Some("")).await.unwrap_err(), Code::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
