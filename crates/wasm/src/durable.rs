@@ -126,7 +126,6 @@ pub(crate) fn resume(call: &Call, unit: &Unit, pieces: &Bytes) -> Result<Resumed
     let context = CallContext {
         attempt: header.attempt,
         traceparent: header.traceparent.as_str().into(),
-        tracestate: None,
         ..(*call.context).clone()
     };
     let resuming = Resuming { player: Player::new(journal), header, ran: running };

@@ -227,6 +227,8 @@ async fn a_signal_or_its_timeout_ends_a_wait() {
         let (ended, record) = run.resume(run.outside.journal(), Some(wake)).await;
         assert_eq!(result(&ended)["answer"], expected);
         assert_eq!(run.outside.seen().requests.len(), 2);
+        // The trace goes on, asleep or not.
+        assert_eq!(run.outside.seen().tracestates, vec![Some("a=1".into()); 2]);
         run.replays(&record, 100).await;
         // What was woken is in the journal: it needs no waking again.
         let (ended, _) = run.restart().await;

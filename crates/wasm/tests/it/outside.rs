@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub pieces: Vec<Bytes>,
     /// Requests with their keys, as often as they came: key, path, body.
     pub requests: Vec<(String, String, String)>,
+    /// The `tracestate` that goes with each of them.
+    pub tracestates: Vec<Option<Arc<str>>>,
     pub answers: HashMap<String, String>,
     pub emitted: BTreeMap<(String, String), EventId>,
     pub calls: BTreeMap<String, String>,
@@ -97,7 +99,7 @@ fn json(text: impl Into<String>) -> Payload {
 impl Host for Outside {
     async fn http(
         &self,
-        _: &CallContext,
+        context: &CallContext,
         request: http::Request<Body>,
         _: HttpTimeouts,
     ) -> Result<http::Response<Body>, HttpError> {
@@ -111,6 +113,7 @@ impl Host for Outside {
             request.into_body().collect().await.map_err(|e| HttpError::Broken(e.to_string()));
         let body = String::from_utf8(body?.to_bytes().to_vec()).unwrap();
         self.seen().requests.push((key.clone(), path.clone(), body));
+        self.seen().tracestates.push(context.tracestate.clone());
         if path == "/slow" {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -135,7 +135,7 @@ impl World {
                 version: self.unit.version,
                 attempt: 2,
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
-                tracestate: None,
+                tracestate: Some("a=1".into()),
                 accepted: now,
                 deadline: now.after(Duration::from_secs(30)),
                 depth: 0,
