@@ -65,7 +65,7 @@ pub(crate) fn trace_context(headers: &HeaderMap) -> (Option<Arc<str>>, Option<Ar
         return (None, None);
     }
     let states = headers.get_all("tracestate").iter().map(|at| at.to_str().unwrap_or("?"));
-    (parent.map(Into::into), trace::tracestate(states).map(Into::into))
+    (parent.map(|at| at.to_string().into()), trace::tracestate(states).map(Into::into))
 }
 
 /// The context of a caller who shows a token.

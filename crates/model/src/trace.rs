@@ -1,6 +1,8 @@
 //! W3C Trace Context: what of a caller's trace is taken over.
 //! <https://www.w3.org/TR/trace-context/>
 
+use std::fmt;
+
 use crate::limits;
 
 /// List members of a `tracestate`, at most (section 3.3.1.1).
@@ -8,8 +10,25 @@ const MEMBERS_MAX: usize = 32;
 /// A member that is longer goes first where there is no room for all (section 3.3.1.5), in bytes.
 const LONG_MEMBER: usize = 128;
 
-/// A `traceparent` as version 00 has it, from one of any version. `None` where it is not valid.
-pub fn traceparent(text: &str) -> Option<String> {
+/// A valid `traceparent` (section 3.2), as far as version 00 knows it. It prints as one of that version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Traceparent<'a> {
+    /// The trace: 32 lowercase hexadecimal digits.
+    pub trace_id: &'a str,
+    /// The span of the caller: 16 of them.
+    pub parent_id: &'a str,
+    /// The flags: two of them.
+    pub flags: &'a str,
+}
+
+impl fmt::Display for Traceparent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-{}", self.trace_id, self.parent_id, self.flags)
+    }
+}
+
+/// Reads a `traceparent` of any version. `None` where it is not valid.
+pub fn traceparent(text: &str) -> Option<Traceparent<'_>> {
     let text = text.trim();
     let bytes = text.as_bytes();
     let hex = |range: std::ops::Range<usize>| {
@@ -33,7 +52,11 @@ pub fn traceparent(text: &str) -> Option<String> {
         && hex(53..55)
         && nonzero(3..35)
         && nonzero(36..52);
-    good.then(|| format!("00{}", &text[2..55]))
+    good.then(|| Traceparent {
+        trace_id: &text[3..35],
+        parent_id: &text[36..52],
+        flags: &text[53..55],
+    })
 }
 
 /// A `tracestate` from the values of its headers, in their order: the members of all, without spaces
@@ -95,9 +118,10 @@ mod tests {
     #[test]
     fn only_valid_parents_are_taken_over() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(traceparent(good).as_deref(), Some(good));
+        let taken = |text: &str| traceparent(text).map(|at| at.to_string());
+        assert_eq!(taken(good).as_deref(), Some(good));
         let later = good.replacen("00", "01", 1) + "-more";
-        assert_eq!(traceparent(&later).as_deref(), Some(good));
+        assert_eq!(taken(&later).as_deref(), Some(good));
         for wrong in [
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
@@ -109,7 +133,7 @@ mod tests {
             "",
             "ä",
         ] {
-            assert_eq!(traceparent(wrong), None, "{wrong}");
+            assert_eq!(taken(wrong), None, "{wrong}");
         }
     }
 

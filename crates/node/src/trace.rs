@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nexus_model::trace::traceparent;
 use nexus_model::{EventId, InvocationId};
 
 /// A `traceparent` for an invocation: the caller's trace id, if it sent a valid one, and a span id
@@ -11,8 +12,8 @@ pub(crate) fn child(parent: Option<&str>, id: InvocationId) -> Arc<str> {
     // An odd factor keeps different ids different; zero, which is not allowed, cannot come of it.
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let span = ((mixed >> 64) as u64).max(1);
-    match parent.and_then(parse) {
-        Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}").into(),
+    match parent.and_then(traceparent) {
+        Some(at) => format!("00-{}-{span:016x}-{}", at.trace_id, at.flags).into(),
         None => format!("00-{:032x}-{span:016x}-01", mixed.max(1)).into(),
     }
 }
@@ -20,7 +21,7 @@ pub(crate) fn child(parent: Option<&str>, id: InvocationId) -> Arc<str> {
 /// The `traceparent` of an event: that of whoever sent it, or one that comes from the event's id. So
 /// all attempts to handle it belong to one trace.
 pub(crate) fn of_event(sent: &str, id: EventId) -> Arc<str> {
-    match parse(sent) {
+    match traceparent(sent) {
         Some(_) => sent.into(),
         None => child(None, InvocationId::from_bytes(*id.as_bytes())),
     }
@@ -31,30 +32,9 @@ pub(crate) fn state(recorded: &str) -> Option<Arc<str>> {
     (!recorded.is_empty()).then(|| recorded.into())
 }
 
-/// Trace id and flags of a valid `traceparent`.
-fn parse(text: &str) -> Option<(&str, &str)> {
-    let mut parts = text.trim().split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, length: usize| {
-        part.len() == length
-            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    let good = hex(version, 2)
-        && version != "ff"
-        && (version != "00" || parts.next().is_none())
-        && hex(trace, 32)
-        && !zero(trace)
-        && hex(span, 16)
-        && !zero(span)
-        && hex(flags, 2);
-    good.then_some((trace, flags))
-}
-
 /// The trace id inside a `traceparent`, or nothing.
-pub(crate) fn trace_id(traceparent: &str) -> &str {
-    parse(traceparent).map_or("", |(trace, _)| trace)
+pub(crate) fn trace_id(text: &str) -> &str {
+    traceparent(text).map_or("", |at| at.trace_id)
 }
 
 #[cfg(test)]
