@@ -44,8 +44,7 @@ impl Specs {
             return OfFunction { text, settings, events: Vec::new(), cron: Vec::new() };
         }
         let spec = function_spec(json);
-        let (events, cron) = (spec.on.events, spec.on.cron);
-        let (delivery, config) = (spec.delivery, spec.config);
+        let (on, delivery, config) = (spec.on, spec.delivery, spec.config);
         let mut part = FunctionSpec {
             delivery,
             config: FunctionConfig {
@@ -57,18 +56,15 @@ impl Specs {
             ..FunctionSpec::default()
         };
         // What settings are kept under is the text of a function without triggers.
-        let made_of: Arc<str> = text_of(&part).into();
-        let settings = self.settings(&made_of, || Settings::of(&part, None));
-        let text = if json.is_empty() {
-            Arc::default()
-        } else if events.is_empty() && cron.is_empty() {
-            self.settings.get_key_value(&made_of).map_or(made_of, |(text, _)| Arc::clone(text))
-        } else {
-            part.on =
-                Triggers { events: events.clone(), cron: cron.clone(), ..Triggers::default() };
-            text_of(&part).into()
-        };
-        OfFunction { text, settings, events, cron }
+        let made_of = text_of(&part);
+        let (mut text, settings) = self.settings(made_of, || Settings::of(&part, None));
+        part.on = Triggers { http: Vec::new(), webhooks: Vec::new(), ..on };
+        if json.is_empty() {
+            text = Arc::default();
+        } else if part.on != Triggers::default() {
+            text = text_of(&part).into();
+        }
+        OfFunction { text, settings, events: part.on.events, cron: part.on.cron }
     }
 
     /// The settings of a trigger of a function, or of what is left of one.
@@ -80,21 +76,26 @@ impl Specs {
         let function = function.unwrap_or_default();
         let stated: Option<(bool, &DeliveryConfig)> = trigger.map(|at| (at.paused, &at.delivery));
         // No text of a function has a line break.
-        let made_of = format!("{function}\n{}", text_of(&stated)).into();
-        self.settings(&made_of, || Settings::of(&function_spec(function), trigger))
+        let made_of = format!("{function}\n{}", text_of(&stated));
+        self.settings(made_of, || Settings::of(&function_spec(function), trigger)).1
     }
 
-    fn settings(&mut self, made_of: &Arc<str>, make: impl FnOnce() -> Settings) -> Arc<Settings> {
-        if let Some(known) = self.settings.get(made_of) {
-            return Arc::clone(known);
+    /// The settings that are made of this, with the one copy of what they are made of.
+    fn settings(
+        &mut self,
+        made_of: String,
+        make: impl FnOnce() -> Settings,
+    ) -> (Arc<str>, Arc<Settings>) {
+        if let Some((made_of, known)) = self.settings.get_key_value(made_of.as_str()) {
+            return (Arc::clone(made_of), Arc::clone(known));
         }
         if self.settings.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.settings.retain(|_, settings| Arc::strong_count(settings) > 1);
             self.sweep_at = self.settings.len() * 2;
         }
-        let made = Arc::new(make());
-        self.settings.insert(Arc::clone(made_of), Arc::clone(&made));
-        made
+        let (made_of, made) = (Arc::from(made_of), Arc::new(make()));
+        self.settings.insert(Arc::clone(&made_of), Arc::clone(&made));
+        (made_of, made)
     }
 }
 
