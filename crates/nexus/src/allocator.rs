@@ -18,9 +18,8 @@ pub(crate) fn give_back() {
 
 /// Gives back what has lain free for a moment, now and then. Ends with the process.
 pub(crate) async fn give_back_always() {
-    let mut ticks = tokio::time::interval(GIVE_BACK_INTERVAL);
     loop {
-        ticks.tick().await;
+        tokio::time::sleep(GIVE_BACK_INTERVAL).await;
         collect(false);
     }
 }
