@@ -72,12 +72,7 @@ impl Drop for Sample {
 impl Sample {
     fn start(workspace: &Workspace) -> anyhow::Result<Self> {
         let folder = workspace.target.join("api");
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("failed to empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("failed to create {}", folder.display()))?;
+        shell::empty(&folder)?;
         let nexus = workspace.nexus("debug");
         let new = ["new", "shop", "--lang", "javascript"];
         shell::run(Command::new(&nexus).args(new).current_dir(&folder))?;

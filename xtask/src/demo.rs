@@ -1,6 +1,5 @@
 //! `cargo xtask demo`: from nothing to a running platform with a sample project, and a tour of it.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -86,12 +85,7 @@ impl Tour {
     /// Empties the folder of the sample and chooses addresses.
     fn prepare(workspace: &Workspace, options: &Options) -> anyhow::Result<Self> {
         let folder = workspace.target.join("demo");
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("failed to empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("failed to create {}", folder.display()))?;
+        shell::empty(&folder)?;
         let (ingress, admin) =
             if options.exit { (http::free_port()?, http::free_port()?) } else { (8080, 7070) };
         let nexus = workspace.nexus(&options.profile);

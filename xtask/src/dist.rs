@@ -92,10 +92,7 @@ pub(crate) fn trained(workspace: &Workspace) -> anyhow::Result<Dist> {
     // What is needed at the end, before anything takes time.
     layout::tool(workspace)?;
     let raw = workspace.target.join("training/profiles");
-    if raw.is_dir() {
-        std::fs::remove_dir_all(&raw)
-            .with_context(|| format!("failed to empty {}", raw.display()))?;
-    }
+    shell::empty(&raw)?;
     let instrumented = for_host(build(workspace, "release"), workspace, "instrumented")?;
     let flag = format!("-Cprofile-generate={}", raw.display());
     shell::run({ instrumented }.env("RUSTFLAGS", flag))?;

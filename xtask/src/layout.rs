@@ -51,14 +51,9 @@ pub(crate) fn place(workspace: &Workspace, program: &Dist) -> Dist {
 pub(crate) fn lay_out(workspace: &Workspace, program: &Dist) -> anyhow::Result<Dist> {
     let bolt = tool(workspace)?;
     let folder = folder(workspace);
-    if folder.is_dir() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("failed to empty {}", folder.display()))?;
-    }
     let (counting, counts) = (folder.join("counting"), folder.join("counts"));
-    for folder in [&counting, &counts] {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make {}", folder.display()))?;
+    for folder in [&folder, &counting, &counts] {
+        shell::empty(folder)?;
     }
     let counting = program.with_server(counting.join("nexus"));
     let mut instrument = Command::new(&bolt);

@@ -196,6 +196,16 @@ fn kill_leaves(root: u32) {
     let _ = Command::new("kill").arg("-KILL").args(leaves).status();
 }
 
+/// Makes an empty folder of one that may be there, with something in it.
+pub(crate) fn empty(folder: &Path) -> anyhow::Result<()> {
+    if folder.is_dir() {
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("failed to empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("failed to create {}", folder.display()))
+}
+
 fn pass_on(from: impl Read, see: &Mutex<&mut (dyn FnMut(&str) + Send)>, heard: mpsc::Sender<()>) {
     let mut reader = BufReader::new(from);
     let mut bytes = Vec::new();

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Bench;
 use super::server::{self, Server};
 use crate::http::{self, Request};
+use crate::shell;
 
 /// The project of the benchmark.
 pub(crate) const PROJECT: &str = "bench";
@@ -36,12 +37,7 @@ impl Place {
     /// An empty data folder of this name.
     pub(crate) fn empty(bench: &Bench<'_>, name: &str) -> anyhow::Result<Self> {
         let folder = bench.workspace.target.join("bench-data").join(name);
-        if folder.is_dir() {
-            std::fs::remove_dir_all(&folder)
-                .with_context(|| format!("failed to empty {}", folder.display()))?;
-        }
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("failed to create {}", folder.display()))?;
+        shell::empty(&folder)?;
         Ok(Place { program: bench.dist.nexus(), folder })
     }
 
